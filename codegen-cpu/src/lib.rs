@@ -1,0 +1,1 @@
+//! The codegen-cpu crate.

@@ -1,0 +1,8 @@
+//! The intermediate representations of matex, and what both share.
+#![forbid(unsafe_code)]
+
+pub mod dtype;
+pub mod span;
+
+pub use dtype::{DType, Scalar};
+pub use span::{Code, Span};

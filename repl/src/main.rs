@@ -1,0 +1,2 @@
+//! The `matex` program.
+fn main() {}
