@@ -256,10 +256,10 @@ impl fmt::Display for Scalar {
         match self.dtype {
             DType::Bool => f.write_str(if self.bits == 0 { "false" } else { "true" }),
             DType::F64 => display_float(f, self.to_f64(), format!("{:?}", self.to_f64())),
-            DType::F32 => {
-                display_float(f, self.to_f64(), format!("{:?}", f32::from_bits(self.bits as u32)))
+            DType::F32 => display_float(f, self.to_f64(), format!("{:?}", f32::from_bits(self.bits as u32))),
+            DType::F16 | DType::BF16 => {
+                display_float(f, self.to_f64(), format!("{:?}", self.to_f64() as f32))
             }
-            DType::F16 | DType::BF16 => display_float(f, self.to_f64(), format!("{:?}", self.to_f64() as f32)),
             DType::I8
             | DType::I16
             | DType::I32

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod dtype;
+pub mod ops;
 pub mod span;
 
 pub use dtype::{DType, Scalar};
+pub use ops::Op;
 pub use span::{Code, Span};
