@@ -1,1 +1,15 @@
-//! The lang crate.
+//! The front end: program text in, typed tensor IR out, every error with its place in the text.
+//!
+//! [`ast`] is what the parser makes of a program, [`diag`] is what it says when it cannot, [`codes`] is the catalogue
+//! of everything that can be said, and [`render`] draws it.
+#![forbid(unsafe_code)]
+
+pub mod ast;
+pub mod codes;
+pub mod diag;
+pub mod limits;
+pub mod render;
+
+pub use diag::{Diagnostic, Label};
+pub use limits::Limits;
+pub use matex_ir::{Code, DType, Span};

@@ -1,0 +1,77 @@
+//! E07xx: linear algebra, and E08xx: files and data.
+
+super::codes! {
+NOT_SQUARE = 701, "a matrix is not square",
+"The matrix of this call is not square. `lstsq` solves rectangular systems.
+wrong:  matex run 'inv(A)' 'A=[[1,2,3],[4,5,6]]'
+right:  matex run 'pinv(A)' 'A=[[1,2,3],[4,5,6]]'";
+
+SINGULAR = 702, "a matrix is singular",
+"A pivot of the elimination is exactly zero; the note tells which one. There is no inverse and no
+single solution.
+wrong:  solve([[1.0, 2.0], [2.0, 4.0]], [1.0, 2.0])
+right:  lstsq([[1.0, 2.0], [2.0, 4.0]], [1.0, 2.0])";
+
+NOT_POSITIVE_DEFINITE = 703, "a matrix is not positive definite",
+"`cholesky` wants a symmetric matrix whose leading minors are all positive; the note tells the first
+that is not.
+wrong:  cholesky([[1.0, 2.0], [2.0, 1.0]])
+right:  lu([[1.0, 2.0], [2.0, 1.0]])";
+
+NON_FINITE_INPUT = 704, "NaN or infinity in a matrix",
+"Factorizations of such matrices mean nothing. The note tells the first place.
+wrong:  inv([[nan, 0.0], [0.0, 1.0]])
+right:  inv(where(isnan(A), 0.0, A))";
+
+NO_CONVERGENCE = 705, "an iteration did not converge",
+"The eigenvalues or singular values were not found within the iterations that LAPACK allows. Scaling
+the matrix may help.";
+
+SINGULAR_TRIANGULAR = 706, "a triangular matrix is singular",
+"An element on the diagonal is exactly zero; the note tells which one.
+wrong:  solve_triangular([[0.0, 1.0], [0.0, 1.0]], b)
+right:  solve_triangular([[2.0, 1.0], [0.0, 1.0]], b)";
+
+FILE_MISSING = 801, "a file cannot be read",
+"The file is not there, or may not be read. Paths are relative to the directory where the program was
+started.
+wrong:  matex run 'sum(a)' a=dta.npy
+right:  matex run 'sum(a)' a=data.npy";
+
+FILE_MALFORMED = 802, "a file is malformed",
+"Its contents are not what its name or its header says. The note tells where.";
+
+FILE_UNKNOWN_FORMAT = 803, "an unknown kind of file",
+"The formats are known by the end of the name: .npy, .npz, .csv.
+wrong:  matex run 'sum(a)' a=data.xlsx
+right:  matex run 'sum(a)' a=data.csv";
+
+COLUMN_NOT_THERE = 804, "no such column",
+"The table has no column of that name; the note lists those it has.
+wrong:  matex run 'mean(x)' x=data.csv:hieght
+right:  matex run 'mean(x)' x=data.csv:height";
+
+NUMBER_DOES_NOT_PARSE = 805, "a number does not parse",
+"A cell or an argument is not a number. The note tells the line and the column.
+wrong:  matex run 'x * 2' x=1,5
+right:  matex run 'x * 2' x=1.5";
+
+FILE_DTYPE = 806, "a file has elements of an unsupported type",
+"Supported are floats of 16, 32 and 64 bits, integers of 8 to 64 bits, and bool. Objects, strings and
+complex numbers are not.";
+
+FILE_NOT_WRITTEN = 807, "a file cannot be written",
+"The place does not exist, may not be written, or is full.";
+
+ARRAY_NOT_IN_FILE = 808, "no such array in the file",
+"The .npz has no array of that name; the note lists those it has.
+wrong:  matex run 'sum(a)' a=model.npz:wieghts
+right:  matex run 'sum(a)' a=model.npz:weights";
+
+FILE_TOO_LARGE = 809, "a file is too large",
+"Its header promises more elements or bytes than `Limits::elements` or `Limits::bytes` allow, or than
+it holds.";
+
+RAGGED_TABLE = 810, "the rows of a table differ in length",
+"Each line of a .csv has the same number of cells. The note tells the first line that has not.";
+}
