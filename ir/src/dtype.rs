@@ -117,10 +117,7 @@ impl DType {
     /// The dtype that arithmetic on this one is carried out in: `f32` for the storage formats `f16` and `bf16`,
     /// itself for all others.
     pub const fn compute(self) -> DType {
-        match self {
-            DType::F16 | DType::BF16 => DType::F32,
-            other => other,
-        }
+        if matches!(self, DType::F16 | DType::BF16) { DType::F32 } else { self }
     }
 }
 
