@@ -7,9 +7,16 @@
 pub mod ast;
 pub mod codes;
 pub mod diag;
+mod lexer;
 pub mod limits;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a reader asks for the few tokens that fit; any other one is an error"
+)]
+mod parser;
 pub mod render;
 
 pub use diag::{Diagnostic, Label};
 pub use limits::Limits;
 pub use matex_ir::{Code, DType, Span};
+pub use parser::parse;

@@ -4,10 +4,12 @@
 //! spans may come from a caller and sources from strangers: spans are clamped to the text, and characters that would
 //! move a terminal's cursor or turn its text around are drawn as a replacement.
 
+mod excerpt;
+
 use crate::diag::Diagnostic;
 use codespan_reporting::diagnostic::{self as drawn, LabelStyle, Severity};
-use codespan_reporting::files::SimpleFile;
 use codespan_reporting::term::{self, Config, WriteStyle};
+use excerpt::Excerpt;
 use matex_ir::Span;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -27,13 +29,12 @@ pub fn render(diagnostics: &[Diagnostic], file_name: &str, source: &str, color: 
     // A BOM has no width, and leaving it in would shift the columns of the first line.
     let text = source.strip_prefix('\u{feff}').unwrap_or(source);
     let offset = source.len() - text.len();
-    let file = SimpleFile::new(harmless(file_name), harmless(text));
+    let (name, text) = (harmless(file_name), harmless(text));
     let mut out = Vec::new();
-    for (i, diagnostic) in diagnostics.iter().enumerate() {
-        if i > 0 {
-            out.push(b'\n');
-        }
-        let drawing = drawing(diagnostic, file.source(), offset);
+    for diagnostic in diagnostics {
+        let mut ranges: Vec<_> = diagnostic.labels.iter().map(|l| clamp(l.span, &text, offset)).collect();
+        let file = Excerpt::new(&name, &text, &mut ranges);
+        let drawing = drawing(diagnostic, ranges);
         let mut writer = Ansi { out: &mut out, color };
         // Neither writing to memory nor clamped spans can fail; the first line alone is the fallback all the same.
         if term::emit_to_write_style(&mut writer, &Config::default(), &file, &drawing).is_err() {
@@ -43,10 +44,9 @@ pub fn render(diagnostics: &[Diagnostic], file_name: &str, source: &str, color: 
     tidy(&String::from_utf8_lossy(&out))
 }
 
-/// The same diagnostic in codespan's terms. `text` is the source after its first `offset` bytes.
-fn drawing(diagnostic: &Diagnostic, text: &str, offset: usize) -> drawn::Diagnostic<()> {
-    let labels = diagnostic.labels.iter().map(|label| {
-        let range = clamp(label.span, text, offset);
+/// The same diagnostic in codespan's terms, with the range of each label.
+fn drawing(diagnostic: &Diagnostic, ranges: Vec<Range<usize>>) -> drawn::Diagnostic<()> {
+    let labels = diagnostic.labels.iter().zip(ranges).map(|(label, range)| {
         let style = if label.primary { LabelStyle::Primary } else { LabelStyle::Secondary };
         drawn::Label::new(style, (), range).with_message(harmless(&label.message))
     });
@@ -87,7 +87,7 @@ fn harmless(text: &str) -> String {
     out
 }
 
-/// Without the spaces at the ends of lines and the empty line after the last one.
+/// Without the spaces at the ends of lines and the empty line after the last diagnostic.
 fn tidy(text: &str) -> String {
     let mut out: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
     while out.ends_with("\n\n") {
@@ -152,5 +152,66 @@ impl WriteStyle for Ansi<'_> {
 
     fn reset(&mut self) -> io::Result<()> {
         self.set("0")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes;
+    use proptest::prelude::*;
+
+    fn one(spans: &[(u32, u32)]) -> Diagnostic {
+        let new = Diagnostic::new(codes::SHAPES_DO_NOT_BROADCAST, "shapes do not broadcast");
+        spans.iter().enumerate().fold(new, |d, (i, &(start, end))| {
+            let span = Span::new(start, end);
+            if i == 0 { d.primary(span, "here\u{1b}[2J") } else { d.secondary(span, "") }
+        })
+    }
+
+    #[test]
+    fn the_example_of_the_contract() {
+        let source = "fn f(y: f64[n], X: f64[n, k]) {\r\n\tr = 1;\r\n    r = y - X;\r\n}\r\n";
+        let at = |c: &str| u32::try_from(source.rfind(c).unwrap()).unwrap();
+        let d = Diagnostic::new(codes::SHAPES_DO_NOT_BROADCAST, "shapes do not broadcast")
+            .secondary(Span::new(at("y -"), at("y -") + 1), "f64[n]")
+            .secondary(Span::new(at("X;"), at("X;") + 1), "f64[n, k]")
+            .note("axis 1: n and k are different sizes")
+            .help("write y[:, newaxis] to make y a column");
+        insta::assert_snapshot!(render(&[d], "ols.mx", source, false));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_its_labels() {
+        let source = format!("// é\n{}{}", "é+".repeat(50_000), "b @ c");
+        let end = u32::try_from(source.len()).unwrap();
+        let text = render(&[one(&[(end - 3, end - 2), (end - 5, end)])], "long.mx", &source, false);
+        assert!(text.contains("long.mx:2:100003\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 220), "{text}");
+        assert!(text.contains("+b @ c\n"), "{text}");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_drawn() {
+        let text = render(&[one(&[(0, 1)])], "a\u{1b}]0;b\u{7}", "a \u{1b}[31m\u{202e}\u{9b}\0", false);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(!text.contains('\u{202e}'));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_source_and_any_span(
+            source in "(\u{feff})?([a-z é☃\t]{0,20}(\r\n|\n|\r)?){0,12}",
+            long in 0..400_usize,
+            spans in prop::collection::vec((0..300_u32, 0..300_u32), 0..4),
+        ) {
+            let source = source.replacen('a', &"é".repeat(long), 1);
+            let end = u32::MAX;
+            for spans in [spans, vec![(end, end)], vec![(end, 0)], vec![(0, end)]] {
+                prop_assert!(render(&[one(&spans)], "any.mx", &source, false).starts_with("error[E0203]"));
+            }
+        }
     }
 }

@@ -11,6 +11,12 @@
 //!   [`ExprKind::CallExpr`] (see [`Ast::left`]) without limit; dims nest likewise through [`DimKind::Binary`]'s `lhs`.
 //!   Every other way down is bounded by [`Limits::nesting_depth`](crate::Limits::nesting_depth).
 
+mod ops;
+mod types;
+
+pub use ops::{AssignOp, BinaryOp, DimOp, UnaryOp};
+pub use types::{DTypeExpr, Dim, DimKind, TypeExpr};
+
 use matex_ir::{DType, Span};
 use std::ops::Index as At;
 use std::sync::Arc;
@@ -80,6 +86,13 @@ impl Ast {
     /// How many expressions there are; their ids are the numbers below it.
     pub fn expr_count(&self) -> usize {
         self.exprs.len()
+    }
+
+    /// Widens an expression over the parentheses around it.
+    pub(crate) fn widen(&mut self, id: ExprId, span: Span) {
+        if let Some(expr) = self.exprs.get_mut(id.index()) {
+            expr.span = expr.span.to(span);
+        }
     }
 
     /// The functions, in the order of the text.
@@ -169,98 +182,6 @@ pub struct ResultType {
     pub parenthesised: bool,
     /// The whole.
     pub span: Span,
-}
-
-/// A type: `f64`, `f32[n, k]`, `float[..., 3]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TypeExpr {
-    /// The element type.
-    pub dtype: DTypeExpr,
-    /// The place of the element type.
-    pub dtype_span: Span,
-    /// The dims in brackets; `None` and an empty list both mean a scalar.
-    pub dims: Option<Vec<DimId>>,
-    /// The whole type.
-    pub span: Span,
-}
-
-/// An element type, or a class of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DTypeExpr {
-    /// One dtype.
-    Concrete(DType),
-    /// `float`: any of the float dtypes.
-    Float,
-    /// `int`: any integer, signed or not.
-    Int,
-    /// `num`: any dtype but bool.
-    Num,
-}
-
-impl DTypeExpr {
-    /// The name that is written for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            DTypeExpr::Concrete(dtype) => dtype.name(),
-            DTypeExpr::Float => "float",
-            DTypeExpr::Int => "int",
-            DTypeExpr::Num => "num",
-        }
-    }
-
-    /// The element type or class of that name.
-    pub fn from_name(name: &str) -> Option<DTypeExpr> {
-        match name {
-            "float" => Some(DTypeExpr::Float),
-            "int" => Some(DTypeExpr::Int),
-            "num" => Some(DTypeExpr::Num),
-            _ => DType::from_name(name).map(DTypeExpr::Concrete),
-        }
-    }
-}
-
-/// A dimension in a type.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dim {
-    /// What it is.
-    pub kind: DimKind,
-    /// Its place.
-    pub span: Span,
-}
-
-/// The forms of a dimension.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DimKind {
-    /// A fixed size.
-    Int(u64),
-    /// A named size.
-    Name(Name),
-    /// `_`: any size. Never inside a [`DimKind::Binary`].
-    Any,
-    /// `...`: any number of further dims. Never inside a [`DimKind::Binary`], and at most one in a type.
-    Rest,
-    /// `n + 1`, `2*n`, ….
-    Binary {
-        /// The operator.
-        op: DimOp,
-        /// Its place.
-        op_span: Span,
-        /// Left operand.
-        lhs: DimId,
-        /// Right operand.
-        rhs: DimId,
-    },
-}
-
-/// The operators between dims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DimOp {
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
 }
 
 /// Statements in braces, and the value at their end.
@@ -361,45 +282,6 @@ impl Pattern {
         match self {
             Pattern::One(ident) => ident.span,
             Pattern::Tuple(_, span) => *span,
-        }
-    }
-}
-
-/// The assignment operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AssignOp {
-    /// `=`
-    Set,
-    /// `+=`
-    Add,
-    /// `-=`
-    Sub,
-    /// `*=`
-    Mul,
-    /// `/=`
-    Div,
-}
-
-impl AssignOp {
-    /// The operator that combines old and new; none for `=`.
-    pub const fn binary(self) -> Option<BinaryOp> {
-        match self {
-            AssignOp::Set => None,
-            AssignOp::Add => Some(BinaryOp::Add),
-            AssignOp::Sub => Some(BinaryOp::Sub),
-            AssignOp::Mul => Some(BinaryOp::Mul),
-            AssignOp::Div => Some(BinaryOp::Div),
-        }
-    }
-
-    /// The token.
-    pub const fn symbol(self) -> &'static str {
-        match self {
-            AssignOp::Set => "=",
-            AssignOp::Add => "+=",
-            AssignOp::Sub => "-=",
-            AssignOp::Mul => "*=",
-            AssignOp::Div => "/=",
         }
     }
 }
@@ -533,49 +415,6 @@ pub enum NumberValue {
     Int(u128),
     /// With a dot or an exponent; finite.
     Float(f64),
-}
-
-/// The operators before an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum UnaryOp {
-    /// `-`
-    Neg,
-    /// `!`
-    Not,
-}
-
-impl UnaryOp {
-    /// The token.
-    pub const fn symbol(self) -> &'static str {
-        match self {
-            UnaryOp::Neg => "-",
-            UnaryOp::Not => "!",
-        }
-    }
-}
-
-macro_rules! binary_ops {
-    ($($op:ident $symbol:literal)*) => {
-        /// The operators between two operands.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum BinaryOp {
-            $(#[doc = concat!("`", $symbol, "`")] $op,)*
-        }
-
-        impl BinaryOp {
-            /// The token.
-            pub const fn symbol(self) -> &'static str {
-                match self {
-                    $(BinaryOp::$op => $symbol,)*
-                }
-            }
-        }
-    };
-}
-
-binary_ops! {
-    Add "+" Sub "-" Mul "*" Div "/" Rem "%" MatMul "@" Pow "**"
-    Lt "<" Le "<=" Gt ">" Ge ">=" Eq "==" Ne "!=" And "&&" Or "||"
 }
 
 /// An argument of a call: `x`, `axis=1`.
