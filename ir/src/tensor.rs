@@ -7,11 +7,15 @@
 //! Every program of the language becomes this, calls of user functions inlined; passes rewrite it; the oracle
 //! interpreter runs it as it stands, and lowering turns it into kernels and library calls.
 
+pub mod bind;
 mod builder;
+mod error;
+pub mod interp;
 mod literal;
 mod node;
 
 pub use builder::{Builder, Mark};
+pub use error::RunError;
 pub use literal::Literal;
 pub use node::{Kind, LibOp, Node, ReduceOp, ScanOp, SliceAxis, UpdateAxis};
 
