@@ -3,6 +3,7 @@
 
 pub mod dim;
 pub mod dtype;
+pub mod loops;
 pub mod ops;
 pub mod span;
 pub mod tensor;

@@ -1,0 +1,272 @@
+//! The reference interpreter of kernels: slow, checked at every byte, and obviously what the IR means.
+//!
+//! Code generators are tested against it bit for bit (any NaN counts as any other).
+
+use super::{AxisKind, Combine, Form, InstId, InstKind, Kernel, OperandId, Status, canon};
+use crate::dtype::{DType, Scalar};
+use std::fmt;
+use std::ops::Range;
+
+/// Where an operand begins: which buffer, and how many bytes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The buffer. Operands may share one.
+    pub buffer: usize,
+    /// Bytes from its start to the element at the origin of the iteration space.
+    pub offset: usize,
+}
+
+/// The run-time arguments of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelArgs {
+    /// Where each operand begins.
+    pub bases: Vec<Base>,
+    /// The extent of each axis.
+    pub extents: Vec<i64>,
+    /// The stride in bytes of operand `o` along axis `a` at `o * axes + a`, then for every gathered dimension its
+    /// extent and its stride, operand by operand: [`Kernel::stride_words`] words.
+    pub strides: Vec<i64>,
+    /// The part of the outermost parallel axis to run; `None` for all of it.
+    pub range: Option<Range<i64>>,
+}
+
+/// Why a kernel could not be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InterpError {
+    /// The arguments do not fit the kernel: a count is wrong or an extent negative.
+    Arguments,
+    /// An operand reaches outside its buffer.
+    OutOfBounds(OperandId),
+    /// The kernel breaks a law of the IR.
+    Kernel,
+}
+
+impl fmt::Display for InterpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InterpError::Arguments => f.write_str("the arguments do not fit the kernel"),
+            InterpError::OutOfBounds(o) => write!(f, "operand ${} reaches outside its buffer", o.0),
+            InterpError::Kernel => f.write_str("the kernel is malformed"),
+        }
+    }
+}
+
+impl std::error::Error for InterpError {}
+
+/// Runs a kernel on buffers of bytes.
+///
+/// # Errors
+/// When the kernel is malformed, the arguments do not fit it, or an access leaves its buffer. What was written before
+/// stays written.
+pub fn run(kernel: &Kernel, args: &KernelArgs, memory: &mut [&mut [u8]]) -> Result<Status, InterpError> {
+    super::verify::verify(kernel).map_err(|_| InterpError::Kernel)?;
+    let fits = args.bases.len() == kernel.operands.len()
+        && args.extents.len() == kernel.axes.len()
+        && args.strides.len() == kernel.stride_words()
+        && args.extents.iter().all(|e| *e >= 0)
+        && args.bases.iter().all(|b| b.buffer < memory.len());
+    if !fits {
+        return Err(InterpError::Arguments);
+    }
+    let mut ranges: Vec<Range<i64>> = args.extents.iter().map(|e| 0..*e).collect();
+    match (&args.range, kernel.range_axis()) {
+        (Some(r), Some(a)) => ranges[a] = r.clone(),
+        (Some(r), None) if *r != (0..1) => return Ok(Status::Ok),
+        _ => {}
+    }
+    let special = kernel.axes.iter().position(|a| a.kind != AxisKind::Parallel);
+    let inner = special.map(|a| std::mem::replace(&mut ranges[a], 0..1));
+    let mut run = Run { kernel, args, memory, status: Status::Ok };
+    let mut point: Vec<i64> = ranges.iter().map(|r| r.start).collect();
+    if ranges.iter().any(|r| r.is_empty()) {
+        return Ok(Status::Ok);
+    }
+    loop {
+        match (special, &inner) {
+            (Some(axis), Some(range)) => run.line(&mut point, axis, range.clone())?,
+            _ => run.element(&point)?,
+        }
+        if !advance(&mut point, &ranges) {
+            return Ok(run.status);
+        }
+    }
+}
+
+/// The next point in row-major order; false after the last.
+fn advance(point: &mut [i64], ranges: &[Range<i64>]) -> bool {
+    for (p, r) in point.iter_mut().zip(ranges).rev() {
+        *p += 1;
+        if *p < r.end {
+            return true;
+        }
+        *p = r.start;
+    }
+    false
+}
+
+struct Run<'a, 'm> {
+    kernel: &'a Kernel,
+    args: &'a KernelArgs,
+    memory: &'a mut [&'m mut [u8]],
+    status: Status,
+}
+
+/// What reductions and scans have come to; component by component for each instruction that is one.
+type States = Vec<Option<canon::State>>;
+
+impl Run<'_, '_> {
+    /// A point of a kernel without a reduce or scan axis.
+    fn element(&mut self, point: &[i64]) -> Result<(), InterpError> {
+        let mut states = vec![None; self.kernel.body.len()];
+        let values = self.body(point, 0..self.kernel.body.len(), &mut states, Vec::new())?;
+        self.store(point, &values)
+    }
+
+    /// All elements along the reduce or scan axis at one parallel point.
+    fn line(&mut self, point: &mut [i64], axis: usize, range: Range<i64>) -> Result<(), InterpError> {
+        let k = self.kernel;
+        let all = k.body.len();
+        let mut states: States = vec![None; all];
+        if matches!(k.form(), Form::Scan(_)) {
+            for i in range {
+                point[axis] = i;
+                let values = self.body(point, 0..all, &mut states, Vec::new())?;
+                self.store(point, &values)?;
+            }
+            point[axis] = 0;
+            return Ok(());
+        }
+        let split = k.element_insts();
+        let mut elements: Vec<Vec<canon::State>> = vec![Vec::new(); all];
+        for i in range {
+            point[axis] = i;
+            let values = self.body(point, 0..split, &mut states, Vec::new())?;
+            for (id, inst) in k.body.iter().enumerate() {
+                if let InstKind::Reduce { values: v, .. } = &inst.kind {
+                    elements[id].push(v.iter().map(|a| values[a.index()]).collect());
+                }
+            }
+        }
+        point[axis] = 0;
+        let lanes = |d: DType| if k.form() == Form::RowReduce { canon::lanes(d) } else { 1 };
+        for (id, inst) in k.body.iter().enumerate() {
+            if let InstKind::Reduce { combine, .. } = &inst.kind {
+                let whole = canon::reduce(*combine, inst.dtype, lanes(inst.dtype), &elements[id]);
+                states[id] = Some(whole);
+            }
+        }
+        // Reductions and constants are the only values of the element phase that are seen below it.
+        let mut values = Vec::new();
+        for (id, inst) in k.body[..split].iter().enumerate() {
+            values.push(match (&inst.kind, &states[id]) {
+                (InstKind::Const(s), _) => *s,
+                (_, Some(state)) => state[0],
+                (_, None) => Scalar::from_bits(inst.dtype, 0),
+            });
+        }
+        let values = self.body(point, split..all, &mut states, values)?;
+        self.store(point, &values)
+    }
+
+    /// Evaluates instructions; `values` holds those above them.
+    fn body(
+        &mut self,
+        point: &[i64],
+        insts: Range<usize>,
+        states: &mut States,
+        mut values: Vec<Scalar>,
+    ) -> Result<Vec<Scalar>, InterpError> {
+        for id in insts {
+            let inst = &self.kernel.body[id];
+            let at = |a: &InstId| values[a.index()];
+            let value = match &inst.kind {
+                InstKind::Load(o) => self.load(point, *o, 0)?,
+                InstKind::LoadAt { operand, indices } => {
+                    let indices: Vec<i64> = indices.iter().map(|i| at(i).to_i128() as i64).collect();
+                    match self.gather(*operand, &indices) {
+                        Some(offset) => self.load(point, *operand, offset)?,
+                        None => {
+                            self.status = Status::IndexOutOfRange;
+                            Scalar::from_bits(inst.dtype, 0)
+                        }
+                    }
+                }
+                InstKind::Index(a) => Scalar::from_i128(DType::I64, point[*a as usize].into()),
+                InstKind::Const(s) => *s,
+                InstKind::Map(op, args) => {
+                    let args: Vec<Scalar> = args.iter().map(at).collect();
+                    op.eval(&args).ok_or(InterpError::Kernel)?
+                }
+                InstKind::Cast(a) => at(a).cast(inst.dtype),
+                InstKind::Bitcast(a) => Scalar::from_bits(inst.dtype, at(a).bits()),
+                // The element phase only gathers the operands.
+                InstKind::Reduce { values, .. } => at(&values[0]),
+                InstKind::Part { of, component } => {
+                    let state = states[of.index()].as_ref().ok_or(InterpError::Kernel)?;
+                    state[*component as usize]
+                }
+                InstKind::Scan { combine, value } => scan(*combine, at(value), &mut states[id]),
+            };
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// The bytes that indices move an operand by, or `None` when one is out of range.
+    fn gather(&self, operand: OperandId, indices: &[i64]) -> Option<i64> {
+        let words = &self.args.strides[self.kernel.gather_words(operand)..];
+        let mut offset = 0i64;
+        for (index, word) in indices.iter().zip(words.chunks(2)) {
+            let (extent, stride) = (word[0], word[1]);
+            let index = if *index < 0 { index.wrapping_add(extent) } else { *index };
+            if !(0..extent).contains(&index) {
+                return None;
+            }
+            offset = offset.wrapping_add(index.wrapping_mul(stride));
+        }
+        Some(offset)
+    }
+
+    /// The bytes of an operand's element, as a range of its buffer.
+    fn locate(&self, point: &[i64], o: OperandId, extra: i64) -> Result<(usize, Range<usize>), InterpError> {
+        let base = self.args.bases[o.index()];
+        let mut at = base.offset as i128 + i128::from(extra);
+        for (a, p) in point.iter().enumerate() {
+            at += i128::from(*p) * i128::from(self.args.strides[o.index() * point.len() + a]);
+        }
+        let start = usize::try_from(at).map_err(|_| InterpError::OutOfBounds(o))?;
+        let end = start + self.kernel.operands[o.index()].dtype.size();
+        if end > self.memory[base.buffer].len() {
+            return Err(InterpError::OutOfBounds(o));
+        }
+        Ok((base.buffer, start..end))
+    }
+
+    fn load(&self, point: &[i64], o: OperandId, extra: i64) -> Result<Scalar, InterpError> {
+        let (buffer, range) = self.locate(point, o, extra)?;
+        let mut word = [0u8; 8];
+        word[..range.len()].copy_from_slice(&self.memory[buffer][range]);
+        Ok(Scalar::from_bits(self.kernel.operands[o.index()].dtype, u64::from_le_bytes(word)))
+    }
+
+    fn store(&mut self, point: &[i64], values: &[Scalar]) -> Result<(), InterpError> {
+        for s in &self.kernel.stores {
+            let (buffer, range) = self.locate(point, s.operand, 0)?;
+            let bytes = values[s.value.index()].bits().to_le_bytes();
+            let size = range.len();
+            self.memory[buffer][range].copy_from_slice(&bytes[..size]);
+        }
+        Ok(())
+    }
+}
+
+/// One step of a running combination. It starts at the first element, not at the identity.
+fn scan(combine: Combine, value: Scalar, state: &mut Option<canon::State>) -> Scalar {
+    let next = match state.take() {
+        None => vec![value],
+        Some(before) => combine.step(&before, &[value]),
+    };
+    let result = next[0];
+    *state = Some(next);
+    result
+}
