@@ -1,0 +1,249 @@
+//! Evaluating a body at a place, in several copies along the vector axis.
+
+use super::Emitter;
+use super::loops::Point;
+use super::types::Width;
+use cranelift_codegen::ir::{InstBuilder, Value, types as ct};
+use matex_ir::loops::{Access, Combine, InstId, InstKind, Kernel};
+use matex_ir::{DType, Scalar};
+use std::ops::Range;
+
+/// The values of a body's instructions in each of several copies; copy `c` stands `c` vectors further along the
+/// vector axis.
+#[derive(Clone, Debug)]
+pub(super) struct Copies {
+    values: Vec<Vec<Option<Value>>>,
+    /// The components of reductions, by instruction.
+    parts: Vec<Vec<Vec<Value>>>,
+}
+
+impl Copies {
+    /// One copy in which nothing is known.
+    pub(super) fn new(k: &Kernel) -> Copies {
+        Copies { values: vec![vec![None; k.body.len()]], parts: vec![vec![Vec::new(); k.body.len()]] }
+    }
+
+    /// The first copy `n` times.
+    pub(super) fn times(&self, n: usize) -> Copies {
+        Copies { values: vec![self.values[0].clone(); n], parts: vec![self.parts[0].clone(); n] }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.values.len()
+    }
+
+    /// A value that has been evaluated. The verifier has seen to it that there is one for every use.
+    pub(super) fn get(&self, copy: usize, id: InstId) -> Option<Value> {
+        self.values[copy][id.index()]
+    }
+
+    pub(super) fn set(&mut self, copy: usize, id: usize, v: Value) {
+        self.values[copy][id] = Some(v);
+    }
+
+    /// What a reduction came to.
+    pub(super) fn set_state(&mut self, copy: usize, id: usize, state: Vec<Value>) {
+        self.values[copy][id] = state.first().copied();
+        self.parts[copy][id] = state;
+    }
+}
+
+impl Emitter<'_, '_> {
+    /// Evaluates the wanted instructions of a range that are not known yet, loads before everything else.
+    pub(super) fn eval(
+        &mut self,
+        copies: &mut Copies,
+        at: &Point,
+        w: Width,
+        insts: Range<usize>,
+        wanted: &[bool],
+    ) {
+        let k = self.k;
+        for loads in [true, false] {
+            for copy in 0..copies.count() {
+                let d = copy as i64 * i64::from(w.lanes());
+                for id in insts.clone() {
+                    let load = matches!(k.body[id].kind, InstKind::Load(_));
+                    if wanted[id] && load == loads && copies.values[copy][id].is_none() {
+                        let v = self.inst(copies, copy, id, at, d, w);
+                        copies.values[copy][id] = v;
+                    }
+                }
+            }
+        }
+    }
+
+    fn inst(
+        &mut self,
+        copies: &Copies,
+        copy: usize,
+        id: usize,
+        at: &Point,
+        d: i64,
+        w: Width,
+    ) -> Option<Value> {
+        let k = self.k;
+        let inst = &k.body[id];
+        let args =
+            |ids: &[InstId]| -> Option<Vec<Value>> { ids.iter().map(|a| copies.get(copy, *a)).collect() };
+        Some(match &inst.kind {
+            InstKind::Load(o) => self.load(*o, at, d, w),
+            InstKind::LoadAt { operand, indices } => self.load_at(*operand, &args(indices)?, at, d),
+            InstKind::Index(axis) => self.index(*axis as usize, at, d, w),
+            InstKind::Const(s) => self.constant(*s, w),
+            InstKind::Map(op, ids) => {
+                // `select` begins with a bool, and its other operands decide.
+                let dtype = self.dtype(*ids.last()?);
+                self.map(*op, dtype, &args(ids)?, w)
+            }
+            InstKind::Cast(a) => self.cast(copies.get(copy, *a)?, self.dtype(*a), inst.dtype, w),
+            InstKind::Bitcast(a) => self.bitcast(copies.get(copy, *a)?, w.ty(inst.dtype)),
+            // Evaluated by the emitter of the reduction.
+            InstKind::Reduce { .. } => return None,
+            InstKind::Part { of, component } => {
+                return copies.parts[copy][of.index()].get(*component as usize).copied();
+            }
+            InstKind::Scan { combine, value } => {
+                let x = copies.get(copy, *value)?;
+                self.scan_step(id, *combine, inst.dtype, x)
+            }
+        })
+    }
+
+    /// The positions along an axis; along the vector axis they count up from lane to lane.
+    fn index(&mut self, axis: usize, at: &Point, d: i64, w: Width) -> Value {
+        let mut i = at.index[axis];
+        let along = self.k.vector_axis() == Some(axis);
+        if along && d != 0 {
+            i = self.b.ins().iadd_imm_s(i, d);
+        }
+        if !w.is_vector() {
+            return i;
+        }
+        let v = self.b.ins().splat(ct::I64X2, i);
+        if !along {
+            return v;
+        }
+        let next = self.b.ins().iadd_imm_s(i, 1);
+        self.b.ins().insertlane(v, next, 1)
+    }
+
+    /// One copy with the values that do not depend on the position along the vector axis: constants and what is
+    /// loaded with stride 0. `at` is any place that agrees along the other axes.
+    pub(super) fn hoist(&mut self, at: &Point, w: Width, wanted: &[bool]) -> Copies {
+        let mut copies = Copies::new(self.k);
+        let limit = self.k.element_insts();
+        for (id, wanted) in wanted.iter().enumerate().take(limit) {
+            let v = match &self.k.body[id].kind {
+                InstKind::Const(s) if *wanted => self.constant(*s, w),
+                InstKind::Load(o) if *wanted && self.vector_access(*o) == Access::Zero => {
+                    self.load(*o, at, 0, w)
+                }
+                InstKind::Const(_)
+                | InstKind::Load(_)
+                | InstKind::LoadAt { .. }
+                | InstKind::Index(_)
+                | InstKind::Map(..)
+                | InstKind::Cast(_)
+                | InstKind::Bitcast(_)
+                | InstKind::Reduce { .. }
+                | InstKind::Part { .. }
+                | InstKind::Scan { .. } => continue,
+            };
+            copies.set(0, id, v);
+        }
+        copies
+    }
+
+    /// Writes the outputs of every copy.
+    pub(super) fn store_all(&mut self, copies: &Copies, at: &Point, w: Width) {
+        for copy in 0..copies.count() {
+            let d = copy as i64 * i64::from(w.lanes());
+            for s in &self.k.stores {
+                if let Some(v) = copies.get(copy, s.value) {
+                    self.store(s.operand, v, at, d, w);
+                }
+            }
+        }
+    }
+
+    /// The instructions that these depend on, themselves included.
+    pub(super) fn needed(&self, roots: &[usize]) -> Vec<bool> {
+        let mut needed = vec![false; self.k.body.len()];
+        for r in roots {
+            needed[*r] = true;
+        }
+        for id in (0..needed.len()).rev() {
+            if needed[id] {
+                for a in self.k.body[id].kind.args() {
+                    needed[a.index()] = true;
+                }
+            }
+        }
+        needed
+    }
+
+    /// The reductions of the kernel.
+    pub(super) fn reductions(&self) -> Vec<Reduction> {
+        let found = self.k.body.iter().enumerate().filter_map(|(id, inst)| match &inst.kind {
+            InstKind::Reduce { combine, values } => {
+                let dtypes = values.iter().map(|v| self.dtype(*v)).collect();
+                Some(Reduction { id, combine: *combine, values: values.clone(), dtypes })
+            }
+            InstKind::Load(_)
+            | InstKind::LoadAt { .. }
+            | InstKind::Index(_)
+            | InstKind::Const(_)
+            | InstKind::Map(..)
+            | InstKind::Cast(_)
+            | InstKind::Bitcast(_)
+            | InstKind::Part { .. }
+            | InstKind::Scan { .. } => None,
+        });
+        found.collect()
+    }
+
+    /// One step of a combination.
+    pub(super) fn combine(&mut self, r: &Reduction, a: &[Value], b: &[Value], w: Width) -> Vec<Value> {
+        match r.combine.op() {
+            Some(op) => vec![self.map(op, r.dtypes[0], &[a[0], b[0]], w)],
+            None => self.arg_step(r, a, b),
+        }
+    }
+
+    /// The state that changes nothing, in every lane.
+    pub(super) fn identity(&mut self, r: &Reduction, w: Width) -> Vec<Value> {
+        r.states(r.combine.identity(r.dtypes[0])).map(|s| self.constant(s, w)).collect()
+    }
+
+    /// The result over no elements, in every lane.
+    pub(super) fn empty(&mut self, r: &Reduction, w: Width) -> Vec<Value> {
+        r.states(r.combine.empty(r.dtypes[0])).map(|s| self.constant(s, w)).collect()
+    }
+}
+
+/// A reduction of the kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Reduction {
+    /// Its instruction.
+    pub(super) id: usize,
+    pub(super) combine: Combine,
+    pub(super) values: Vec<InstId>,
+    pub(super) dtypes: Vec<DType>,
+}
+
+impl Reduction {
+    fn states(&self, state: Vec<Scalar>) -> impl Iterator<Item = Scalar> + use<> {
+        state.into_iter()
+    }
+
+    /// Whether its elements have to be combined in the canonical order.
+    pub(super) fn ordered(&self) -> bool {
+        self.combine.ordered(self.dtypes[0])
+    }
+
+    /// Its elements in a copy.
+    pub(super) fn elements(&self, copies: &Copies, copy: usize) -> Option<Vec<Value>> {
+        self.values.iter().map(|v| copies.get(copy, *v)).collect()
+    }
+}
