@@ -29,8 +29,7 @@ impl Emitter<'_, '_> {
             Op::Abs => a[0],
             Op::Sign if float => self.float_sign(d, a[0], w),
             Op::Sign => self.int_sign(d, a[0], w),
-            Op::Max if float => self.b.ins().fmax(a[0], a[1]),
-            Op::Min if float => self.b.ins().fmin(a[0], a[1]),
+            Op::Max | Op::Min if float => self.float_extreme(op, d, a, w),
             Op::Max | Op::Min => self.int_extreme(op, d, a, w),
             Op::Fma if float => self.b.ins().fma(a[0], a[1], a[2]),
             Op::Fma => {
@@ -100,6 +99,35 @@ impl Emitter<'_, '_> {
             | Op::Gelu
             | Op::Nextafter => self.float_call(op, d, a),
         }
+    }
+
+    /// Cranelift's own sequence for vectors on x86-64 is nine dependent instructions. The machine's min and max give
+    /// the second operand when the two are zeros or one is NaN, so that taking them in both orders leaves both
+    /// candidates, which bitwise ops join: a NaN or'ed with anything is NaN, and zeros join by their signs.
+    fn float_extreme(&mut self, op: Op, d: DType, a: &[Value], w: Width) -> Value {
+        let max = op == Op::Max;
+        if !w.is_vector() || !cfg!(target_arch = "x86_64") {
+            return if max { self.b.ins().fmax(a[0], a[1]) } else { self.b.ins().fmin(a[0], a[1]) };
+        }
+        let ty = w.int_ty(d);
+        let [one, other] = [[a[0], a[1]], [a[1], a[0]]].map(|[x, y]| {
+            // `x < y ? x : y` and `y < x ? x : y` are the machine's instructions.
+            let first = if max {
+                self.b.ins().fcmp(FloatCC::LessThan, y, x)
+            } else {
+                self.b.ins().fcmp(FloatCC::LessThan, x, y)
+            };
+            let r = self.select(d, &[first, x, y], w);
+            self.bitcast(r, ty)
+        });
+        let joined = if max {
+            let both = self.b.ins().band(one, other);
+            let nan = self.b.ins().fcmp(FloatCC::Unordered, a[0], a[1]);
+            self.b.ins().bor(both, nan)
+        } else {
+            self.b.ins().bor(one, other)
+        };
+        self.bitcast(joined, w.ty(d))
     }
 
     /// A call of the op's meaning over `f64`, with one rounding to `f32` where that is the dtype.

@@ -28,6 +28,9 @@ macro_rules! table {
 
         /// The address of a symbol.
         pub(super) fn address(name: &str) -> Option<*const u8> {
+            if let Some(found) = rounding(name) {
+                return Some(found);
+            }
             $(if name == concat!("matex_", stringify!($f1)) { return Some($f1 as *const u8); })+
             $(if name == concat!("matex_", stringify!($f2)) { return Some($f2 as *const u8); })+
             $(if name == concat!("matex_", stringify!($f3)) { return Some($f3 as *const u8); })+
@@ -83,4 +86,53 @@ fn int_pow(mut base: i64, mut n: u64) -> i64 {
         n >>= 1;
     }
     r
+}
+
+/// What Cranelift calls on hosts that lack the instruction. Answered here, because the C library that it would look in
+/// need not be loaded.
+fn rounding(name: &str) -> Option<*const u8> {
+    let table: [(&str, *const u8); 10] = [
+        ("fma", fma as *const u8),
+        ("fmaf", fmaf as *const u8),
+        ("floor", floor as *const u8),
+        ("floorf", floorf as *const u8),
+        ("ceil", ceil as *const u8),
+        ("ceilf", ceilf as *const u8),
+        ("trunc", trunc as *const u8),
+        ("truncf", truncf as *const u8),
+        ("nearbyint", nearbyint as *const u8),
+        ("nearbyintf", nearbyintf as *const u8),
+    ];
+    table.into_iter().find(|(n, _)| *n == name).map(|(_, f)| f)
+}
+
+extern "C" fn fma(a: f64, b: f64, c: f64) -> f64 {
+    a.mul_add(b, c)
+}
+extern "C" fn fmaf(a: f32, b: f32, c: f32) -> f32 {
+    a.mul_add(b, c)
+}
+extern "C" fn floor(a: f64) -> f64 {
+    a.floor()
+}
+extern "C" fn floorf(a: f32) -> f32 {
+    a.floor()
+}
+extern "C" fn ceil(a: f64) -> f64 {
+    a.ceil()
+}
+extern "C" fn ceilf(a: f32) -> f32 {
+    a.ceil()
+}
+extern "C" fn trunc(a: f64) -> f64 {
+    a.trunc()
+}
+extern "C" fn truncf(a: f32) -> f32 {
+    a.trunc()
+}
+extern "C" fn nearbyint(a: f64) -> f64 {
+    a.round_ties_even()
+}
+extern "C" fn nearbyintf(a: f32) -> f32 {
+    a.round_ties_even()
 }

@@ -8,12 +8,20 @@ use matex_ir::loops::{Access, Kernel, Role, Status};
 use matex_ir::{DType, Scalar};
 
 /// A seeded generator (splitmix64), so that every run sees the same cases.
-pub struct Rng(pub u64);
+pub struct Rng {
+    state: u64,
+    /// Whether floats are ordinary values, so that rounding shows. Otherwise there are NaN and infinities, which hide it.
+    pub tame: bool,
+}
 
 impl Rng {
+    pub fn new(state: u64) -> Rng {
+        Rng { state, tame: false }
+    }
+
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -51,6 +59,9 @@ impl Rng {
             2147483647.0,
             1e19,
         ];
+        if self.tame && d.is_float() {
+            return Scalar::from_f64(d, (self.next() >> 11) as f64 / (1u64 << 53) as f64 + 0.5);
+        }
         match self.below(4) {
             0 => Scalar::from_f64(d, self.pick(&SPECIAL)),
             1 if d != DType::Bool => Scalar::from_bits(d, self.next()),
