@@ -7,6 +7,7 @@ use super::memory::lanes_in_order;
 use super::types::Width;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types as ct};
+use matex_ir::loops::Combine;
 use matex_ir::{DType, Op, Scalar};
 
 impl Emitter<'_, '_> {
@@ -229,7 +230,7 @@ impl Emitter<'_, '_> {
     /// among equals.
     pub(super) fn arg_step(&mut self, r: &Reduction, a: &[Value], b: &[Value]) -> Vec<Value> {
         let (d, w) = (r.dtypes[0], Width::Scalar);
-        let better = if r.combine == matex_ir::loops::Combine::ArgMax { Op::Gt } else { Op::Lt };
+        let better = if r.combine == Combine::ArgMax { Op::Gt } else { Op::Lt };
         let lower = self.b.ins().icmp(IntCC::SignedLessThan, a[1], b[1]);
         let equal = self.compare(Op::Eq, d, &[a[0], b[0]], w);
         let tie = self.b.ins().band(equal, lower);

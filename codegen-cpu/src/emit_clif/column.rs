@@ -7,8 +7,9 @@ use super::loops::Point;
 use super::row::Tree;
 use super::types::Width;
 use super::vector;
-use cranelift_codegen::ir::{InstBuilder, condcodes::IntCC};
+use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 use cranelift_frontend::Variable;
+use matex_ir::loops::InstKind;
 use matex_ir::loops::canon::LINES;
 
 /// The registers that a tile's accumulators may take.
@@ -68,7 +69,7 @@ impl Emitter<'_, '_> {
         let mut wanted = self.needed(&roots);
         for (id, wanted) in wanted.iter_mut().enumerate().take(split) {
             // Constants are all that is used of the element phase, apart from the reductions.
-            *wanted &= matches!(k.body[id].kind, matex_ir::loops::InstKind::Const(_));
+            *wanted &= matches!(k.body[id].kind, InstKind::Const(_));
         }
         self.eval(&mut copies, at, w, 0..k.body.len(), &wanted);
         self.store_all(&copies, at, w);
@@ -124,8 +125,8 @@ impl Emitter<'_, '_> {
         let zero = self.int(0);
         if ordered.contains(&true) {
             let mut trees: Vec<Option<Tree>> = Vec::new();
-            for (r, ordered) in reductions.iter().zip(&ordered) {
-                trees.push(ordered.then(|| self.tree(r, w, tile)));
+            for ordered in &ordered {
+                trees.push(ordered.then(|| self.tree(w, tile)));
             }
             let blocks = self.open_blocks(zero, n, LINES as i64);
             self.reduce_span(reductions, &accs, at, reduce_axis, (blocks.start, blocks.end), w, wanted);
@@ -169,7 +170,7 @@ impl Emitter<'_, '_> {
         accs: &[States],
         at: &Point,
         axis: usize,
-        span: (cranelift_codegen::ir::Value, cranelift_codegen::ir::Value),
+        span: (Value, Value),
         w: Width,
         wanted: &[bool],
     ) {

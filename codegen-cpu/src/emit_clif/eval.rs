@@ -4,8 +4,8 @@ use super::Emitter;
 use super::loops::Point;
 use super::types::Width;
 use cranelift_codegen::ir::{InstBuilder, Value, types as ct};
+use matex_ir::DType;
 use matex_ir::loops::{Access, Combine, InstId, InstKind, Kernel};
-use matex_ir::{DType, Scalar};
 use std::ops::Range;
 
 /// The values of a body's instructions in each of several copies; copy `c` stands `c` vectors further along the
@@ -213,12 +213,12 @@ impl Emitter<'_, '_> {
 
     /// The state that changes nothing, in every lane.
     pub(super) fn identity(&mut self, r: &Reduction, w: Width) -> Vec<Value> {
-        r.states(r.combine.identity(r.dtypes[0])).map(|s| self.constant(s, w)).collect()
+        r.combine.identity(r.dtypes[0]).into_iter().map(|s| self.constant(s, w)).collect()
     }
 
     /// The result over no elements, in every lane.
     pub(super) fn empty(&mut self, r: &Reduction, w: Width) -> Vec<Value> {
-        r.states(r.combine.empty(r.dtypes[0])).map(|s| self.constant(s, w)).collect()
+        r.combine.empty(r.dtypes[0]).into_iter().map(|s| self.constant(s, w)).collect()
     }
 }
 
@@ -233,10 +233,6 @@ pub(super) struct Reduction {
 }
 
 impl Reduction {
-    fn states(&self, state: Vec<Scalar>) -> impl Iterator<Item = Scalar> + use<> {
-        state.into_iter()
-    }
-
     /// Whether its elements have to be combined in the canonical order.
     pub(super) fn ordered(&self) -> bool {
         self.combine.ordered(self.dtypes[0])

@@ -111,7 +111,7 @@ impl Emitter<'_, '_> {
         let zero = self.int(0);
         let size = reductions.first().map_or(8, |r| r.dtypes[0].size());
         if reductions.iter().any(Reduction::ordered) {
-            let trees: Vec<Tree> = reductions.iter().map(|r| self.tree(r, Width::Scalar, 1)).collect();
+            let trees: Vec<Tree> = reductions.iter().map(|_| self.tree(Width::Scalar, 1)).collect();
             let blocks = self.open_blocks(zero, n, (LINES * 256 / size) as i64);
             let values = self.block(reductions, at, &pass, (blocks.start, blocks.end));
             for ((r, tree), v) in reductions.iter().zip(&trees).zip(values) {
@@ -229,7 +229,7 @@ impl Emitter<'_, '_> {
     /// Merges the lanes in a slot by halving: whole vectors first, then the lanes of the last one.
     fn merge_lanes(&mut self, r: &Reduction, slot: Value) -> Value {
         let d = r.dtypes[0];
-        // Ops without a vector form were not vectorized, and then their order is canonical only for floats.
+        // Sums and products of floats always have vector forms; other ops come here only when they were vectorized.
         let w = Width::Vector(d.size() as u32);
         let mut v: Vec<Value> = Vec::new();
         for i in 0..VECTORS as i32 {
@@ -273,7 +273,7 @@ impl Emitter<'_, '_> {
     }
 
     /// An empty tree over `copies` values side by side.
-    pub(super) fn tree(&mut self, _: &Reduction, w: Width, copies: usize) -> Tree {
+    pub(super) fn tree(&mut self, w: Width, copies: usize) -> Tree {
         let entry = VECTOR * copies as u32;
         let stack = self.slot(LEVELS as u32 * entry);
         let depth = self.b.declare_var(ct::I64);
@@ -288,7 +288,7 @@ impl Emitter<'_, '_> {
         self.b.ins().iadd(t.stack, offset)
     }
 
-    /// Merges what is below `depth - 1` on the stack into `right`, and gives the new depth.
+    /// Takes the top off the stack and merges it with `right`, which came after it.
     fn pop(&mut self, t: &Tree, r: &Reduction, right: &[Value]) -> Vec<Value> {
         let depth = self.b.use_var(t.depth);
         let below = self.b.ins().iadd_imm_s(depth, -1);

@@ -4,7 +4,7 @@
 //! its accesses along the vector axis allow it. Everything else runs as scalars.
 
 use super::types::Width;
-use matex_ir::loops::{Access, InstKind, Kernel, Role};
+use matex_ir::loops::{Access, InstId, InstKind, Kernel, Role};
 use matex_ir::{DType, Op};
 
 /// The vector width for the instructions of a kernel that are wanted, or `Scalar` when they have no vector form. With
@@ -52,7 +52,7 @@ fn cast(from: DType, to: DType) -> bool {
     from.compute() == from && to.compute() == to
 }
 
-fn map(k: &Kernel, op: Op, from: DType, to: DType, args: &[matex_ir::loops::InstId]) -> bool {
+fn map(k: &Kernel, op: Op, from: DType, to: DType, args: &[InstId]) -> bool {
     let (float, bytes) = (from.is_float(), from.size());
     match op {
         Op::Add | Op::Sub | Op::Neg | Op::And | Op::Or | Op::Xor | Op::Not | Op::Select => true,
