@@ -5,7 +5,8 @@
 //! could not be proved about sizes stands in the list of guards, which are checked at the call before anything runs.
 //!
 //! Every program of the language becomes this, calls of user functions inlined; passes rewrite it; the oracle
-//! interpreter runs it as it stands, and lowering turns it into kernels and library calls.
+//! interpreter runs it as it stands, and lowering turns it into kernels and library calls. Its text reads back:
+//! [`Func`] displays as what [`parse`] takes.
 
 pub mod bind;
 mod builder;
@@ -13,11 +14,16 @@ mod error;
 pub mod interp;
 mod literal;
 mod node;
+mod parse;
+#[cfg(test)]
+mod samples;
+mod text;
 
 pub use builder::{Builder, Mark};
 pub use error::RunError;
 pub use literal::Literal;
 pub use node::{Kind, LibOp, Node, ReduceOp, ScanOp, SliceAxis, UpdateAxis};
+pub use parse::{ParseError, parse};
 
 use crate::dim::Dim;
 use crate::dtype::DType;

@@ -79,6 +79,7 @@ impl Parser<'_> {
         if word.starts_with(|c: char| c.is_ascii_digit()) {
             return word.parse().ok().map(Dim::constant);
         }
+        let word = word.strip_prefix('$').filter(|n| !n.is_empty()).unwrap_or(word);
         if word.is_empty() {
             return None;
         }

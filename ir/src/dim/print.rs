@@ -1,4 +1,5 @@
-//! The text of dims: `2*n*m + 3`, `floordiv(n + 1, 2)`, `k!` for the value of the integer parameter `k`.
+//! The text of dims: `2*n*m + 3`, `floordiv(n + 1, 2)`, `k!` for the value of the integer parameter `k`,
+//! `$0.1` for a size of a positional parameter.
 
 use super::{Atom, Dim};
 use std::fmt;
@@ -49,12 +50,17 @@ fn print_term(f: &mut fmt::Formatter<'_>, mono: &[(Atom, u32)], coef: u64) -> fm
 impl fmt::Display for Atom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Atom::Size(name) => f.write_str(name),
-            Atom::Int(name) => write!(f, "{name}!"),
+            Atom::Size(name) => write!(f, "{}{name}", sigil(name)),
+            Atom::Int(name) => write!(f, "{}{name}!", sigil(name)),
             Atom::FloorDiv(a, b) => write!(f, "floordiv({a}, {b})"),
             Atom::Min(a, b) => write!(f, "min({a}, {b})"),
             Atom::Max(a, b) => write!(f, "max({a}, {b})"),
             Atom::TooComplex => f.write_str("too_complex!"),
         }
     }
+}
+
+/// What tells the name of a positional parameter, which begins with a digit, from a number: `$0!`, `$1.0`.
+fn sigil(name: &str) -> &'static str {
+    if name.starts_with(|c: char| c.is_ascii_digit()) { "$" } else { "" }
 }
