@@ -18,6 +18,7 @@ mod parse;
 #[cfg(test)]
 mod samples;
 mod text;
+pub mod verify;
 
 pub use builder::{Builder, Mark};
 pub use error::RunError;
