@@ -175,11 +175,31 @@ impl Dim {
                 return &exact + &Dim::from_terms(rest).floor_div(by);
             }
         }
+        if let Some(exact) = self.divided(by) {
+            return exact;
+        }
         if self == by {
             // Also when both are zero: n / n is only formed where n has been divided by before.
             return Dim::ONE;
         }
         Dim::atom(Atom::FloorDiv(self.clone(), by.clone()))
+    }
+
+    /// The quotient when the divisor is one product of names that is part of every term: `n*m / m` is `n`, for any m
+    /// that the division is defined for.
+    fn divided(&self, by: &Dim) -> Option<Dim> {
+        let Repr::Poly(p) = &by.0 else { return None };
+        let [(divisor, coef)] = p.terms.as_slice() else { return None };
+        let terms = self.terms().into_iter().map(|(mono, c)| {
+            let mut left = mono;
+            for (atom, power) in divisor {
+                let place = left.iter().position(|(a, p)| a == atom && p >= power)?;
+                left[place].1 -= power;
+            }
+            left.retain(|(_, power)| *power > 0);
+            (c % coef == 0).then_some((left, c / coef))
+        });
+        terms.collect::<Option<Vec<_>>>().map(Dim::from_terms)
     }
 
     /// The remainder that goes with [`Dim::floor_div`].

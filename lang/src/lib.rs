@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+mod check;
 pub mod codes;
 pub mod diag;
 mod lexer;
@@ -15,8 +16,11 @@ pub mod limits;
 )]
 mod parser;
 pub mod render;
+pub mod unit;
 
+pub use check::functions;
 pub use diag::{Diagnostic, Label};
 pub use limits::Limits;
 pub use matex_ir::{Code, DType, Span};
 pub use parser::parse;
+pub use unit::{ArgSpec, DTypeClass, DimSig, ParamSig, ParamType, Signature, Unit};

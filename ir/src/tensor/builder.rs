@@ -347,6 +347,13 @@ impl Builder {
         }
     }
 
+    /// Opens a closed region again, to add nodes at its end; [`Builder::end_region`] gives it new results.
+    pub fn reopen(&mut self, region: RegionId) {
+        if (region.0 as usize) < self.func.regions.len() {
+            self.open.push(region);
+        }
+    }
+
     /// A control-flow node over closed regions; its value is the tuple of what the last of them gives.
     pub fn control(&mut self, kind: Kind, args: Vec<ValueId>) -> ValueId {
         let results = match kind.regions().last() {

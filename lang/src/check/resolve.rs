@@ -1,0 +1,424 @@
+//! Names before types: the entry, the parameters that free names are, unknown functions and variables, recursion.
+//!
+//! This pass needs no arguments, so it finds the errors of programs whose parameters have no types too.
+
+use super::builtins::{self, OPTION_WORDS};
+use crate::ast::{
+    Arg, Ast, BlockId, ExprId, ExprKind, FnId, Form, Ident, If, Index, IndexKind, LambdaBody, Name, Pattern,
+    Program, StmtKind,
+};
+use crate::codes;
+use crate::diag::Diagnostic;
+use matex_ir::{DType, Span};
+use std::collections::{HashMap, HashSet};
+
+/// Where a program starts.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    /// A function of a module.
+    Function(FnId),
+    /// An expression or a block, whose free names are the parameters; `$0` is named `$0`.
+    Free(Vec<(Name, Span)>),
+}
+
+/// Constants that any variable may shadow.
+pub(crate) const CONSTANTS: [&str; 3] = ["pi", "inf", "nan"];
+
+/// Resolves the names of a program and finds its entry.
+pub(crate) fn resolve(program: &Program, entry: Option<&str>) -> Result<Entry, Vec<Diagnostic>> {
+    let ast = &program.ast;
+    let mut r = Resolver { ast, fns: HashMap::new(), vars: Vec::new(), free: None, errors: Vec::new() };
+    let result = match &program.form {
+        Form::Expr(e) => r.free_form(|r| r.expr(*e)),
+        Form::Block(b) => r.free_form(|r| r.block(*b)),
+        Form::Module(ids) => r.module(ids, entry),
+    };
+    match result {
+        Some(entry) if r.errors.is_empty() => Ok(entry),
+        _ => {
+            r.errors.truncate(super::MAX_ERRORS);
+            Err(r.errors)
+        }
+    }
+}
+
+struct Resolver<'a> {
+    ast: &'a Ast,
+    fns: HashMap<Name, FnId>,
+    vars: Vec<HashSet<Name>>,
+    /// Free names in the order of first use, where free names are parameters.
+    free: Option<Vec<(Name, Span)>>,
+    errors: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn free_form(&mut self, walk: impl FnOnce(&mut Self)) -> Option<Entry> {
+        self.free = Some(Vec::new());
+        self.vars.push(HashSet::new());
+        walk(self);
+        let mut names = self.free.take()?;
+        // Positional parameters come first, in the order of their numbers.
+        let number = |n: &Name| n.strip_prefix('$').and_then(|d| d.parse::<u32>().ok());
+        names.sort_by_key(|(n, _)| number(n).map_or((1, 0), |k| (0, k)));
+        for (i, (name, span)) in names.iter().enumerate() {
+            if let Some(k) = number(name).filter(|k| *k as usize != i) {
+                let d = Diagnostic::new(codes::POSITIONAL_GAP, format!("${k} is used, but ${i} is not"));
+                self.errors
+                    .push(d.primary(*span, "").help("number positional parameters from $0 without a gap"));
+                break;
+            }
+        }
+        Some(Entry::Free(names))
+    }
+
+    fn module(&mut self, ids: &[FnId], entry: Option<&str>) -> Option<Entry> {
+        for id in ids {
+            let name = &self.ast[*id].name;
+            if super::is_builtin(&name.name) {
+                let d = Diagnostic::new(
+                    codes::SHADOWS_BUILTIN,
+                    format!("{} is a function of the language", name.name),
+                );
+                self.errors.push(d.primary(name.span, "").help(format!("name it my_{}", name.name)));
+            }
+            if let Some(first) = self.fns.insert(name.name.clone(), *id) {
+                let d = Diagnostic::new(
+                    codes::DUPLICATE_FUNCTION,
+                    format!("there are two functions {}", name.name),
+                );
+                let d = d.primary(name.span, "again here").secondary(self.ast[first].name.span, "first here");
+                self.errors.push(d.help("rename one of them"));
+            }
+        }
+        for id in ids {
+            self.function(*id);
+        }
+        self.recursion(ids);
+        self.entry(ids, entry).map(Entry::Function)
+    }
+
+    fn entry(&mut self, ids: &[FnId], entry: Option<&str>) -> Option<FnId> {
+        let named = |wanted: &str| ids.iter().copied().find(|id| &*self.ast[*id].name.name == wanted);
+        match entry {
+            Some(wanted) => {
+                let found = named(wanted);
+                if found.is_none() {
+                    let names: Vec<&str> = ids.iter().map(|id| &*self.ast[*id].name.name).collect();
+                    let d = Diagnostic::new(codes::UNKNOWN_ENTRY, format!("there is no function {wanted}"));
+                    self.errors.push(d.help(format!("there are: {}", names.join(", "))));
+                }
+                found
+            }
+            None => named("main").or(ids.last().copied()),
+        }
+    }
+
+    fn function(&mut self, id: FnId) {
+        let def = &self.ast[id];
+        let mut names = HashSet::new();
+        for p in &def.params {
+            names.insert(p.name.name.clone());
+            for d in p.ty.iter().flat_map(|t| t.dims.iter().flatten()) {
+                self.dim_names(*d, &mut names);
+            }
+        }
+        self.vars = vec![names];
+        self.block(def.body);
+    }
+
+    fn dim_names(&self, d: crate::ast::DimId, names: &mut HashSet<Name>) {
+        let mut open = vec![d];
+        while let Some(d) = open.pop() {
+            match &self.ast[d].kind {
+                crate::ast::DimKind::Name(n) => {
+                    names.insert(n.clone());
+                }
+                crate::ast::DimKind::Binary { lhs, rhs, .. } => open.extend([*lhs, *rhs]),
+                crate::ast::DimKind::Int(_) | crate::ast::DimKind::Any | crate::ast::DimKind::Rest => {}
+            }
+        }
+    }
+
+    /// Reports a function that can reach itself through calls.
+    fn recursion(&mut self, ids: &[FnId]) {
+        let calls: HashMap<FnId, Vec<(FnId, Span)>> = ids.iter().map(|id| (*id, self.calls(*id))).collect();
+        for id in ids {
+            let (mut seen, mut open) = (HashSet::new(), calls[id].clone());
+            while let Some((callee, span)) = open.pop() {
+                if callee == *id {
+                    let name = &self.ast[*id].name;
+                    let d = Diagnostic::new(codes::RECURSION, format!("{} calls itself", name.name));
+                    let d = d.primary(name.span, "").secondary(span, "through this call");
+                    self.errors.push(d.help("write it as a loop: for i in 0..n { … } or while c { … }"));
+                    break;
+                }
+                if seen.insert(callee) {
+                    open.extend(calls.get(&callee).into_iter().flatten().copied());
+                }
+            }
+        }
+    }
+
+    /// The calls of module functions inside a function. Expressions inside it have spans inside its own.
+    fn calls(&self, id: FnId) -> Vec<(FnId, Span)> {
+        let body = self.ast[id].span;
+        let within = |s: Span| s.start >= body.start && s.end <= body.end;
+        let all = (0..self.ast.expr_count() as u32).map(|i| &self.ast[ExprId(i)]);
+        let called = all.filter(|e| within(e.span)).filter_map(|e| match &e.kind {
+            ExprKind::Call { name, .. } | ExprKind::MethodCall { name, .. } => {
+                self.fns.get(&name.name).map(|f| (*f, name.span))
+            }
+            // A function may be handed on by its name: fold(f, …).
+            ExprKind::Name(n) => self.fns.get(n).map(|f| (*f, e.span)),
+            _ => None,
+        });
+        called.collect()
+    }
+
+    fn known(&self, name: &str) -> bool {
+        self.vars.iter().any(|scope| scope.contains(name))
+    }
+
+    fn declare(&mut self, name: &Name) {
+        if !self.known(name)
+            && let Some(scope) = self.vars.last_mut()
+        {
+            scope.insert(name.clone());
+        }
+    }
+
+    fn name(&mut self, name: &Name, span: Span) {
+        if self.known(name) || CONSTANTS.contains(&&**name) {
+            return;
+        }
+        if DType::from_name(name).is_some() || ["float", "int", "num"].contains(&&**name) {
+            let d = Diagnostic::new(codes::DTYPE_AS_VALUE, format!("{name} is a dtype, not a value"));
+            self.errors.push(d.primary(span, "").help(format!("write cast(x, {name}) to convert")));
+        } else if let Some(free) = &mut self.free {
+            if !free.iter().any(|(n, _)| n == name) {
+                free.push((name.clone(), span));
+            }
+        } else if self.fns.contains_key(name) || super::is_builtin(name) {
+            let d = Diagnostic::new(codes::FUNCTION_AS_VALUE, format!("{name} is a function"));
+            self.errors.push(d.primary(span, "").help(format!("call it: {name}(…)")));
+        } else {
+            let d = Diagnostic::new(codes::UNKNOWN_NAME, format!("unknown name {name}")).primary(span, "");
+            let names = self.vars.iter().flatten().map(|n| &**n).chain(CONSTANTS);
+            self.errors.push(match closest(name, names) {
+                Some(near) => d.help(format!("did you mean {near}?")),
+                None => d.help(format!("assign it first, or make it a parameter: {name}: f64")),
+            });
+        }
+    }
+
+    fn callee(&mut self, name: &Ident) {
+        if self.fns.contains_key(&name.name) || super::is_builtin(&name.name) {
+            return;
+        }
+        if self.known(&name.name) {
+            let d = Diagnostic::new(
+                codes::VALUE_AS_FUNCTION,
+                format!("{} is a value, not a function", name.name),
+            );
+            self.errors.push(
+                d.primary(name.span, "").help(format!("index it: {}[…], or multiply with *", name.name)),
+            );
+            return;
+        }
+        if let Some(reserved) = builtins::reserved(&name.name) {
+            self.errors.push(reserved.primary(name.span, ""));
+            return;
+        }
+        let d = Diagnostic::new(codes::UNKNOWN_FUNCTION, format!("unknown function {}", name.name));
+        let mut known: Vec<&str> = self.fns.keys().map(|n| &**n).collect();
+        for n in builtins::names() {
+            known.push(n);
+        }
+        self.errors.push(match closest(&name.name, known.into_iter()) {
+            Some(near) => d.primary(name.span, "").help(format!("did you mean {near}?")),
+            None => d.primary(name.span, "").help("define it: fn name(x) { … }"),
+        });
+    }
+
+    fn expr(&mut self, id: ExprId) {
+        let mut spine = vec![id];
+        let mut leaf = id;
+        while let Some(left) = self.ast.left(leaf) {
+            spine.push(left);
+            leaf = left;
+        }
+        while let Some(id) = spine.pop() {
+            self.node(id);
+        }
+    }
+
+    /// Everything below a node but its left operand.
+    fn node(&mut self, id: ExprId) {
+        let ast = self.ast;
+        let expr = &ast[id];
+        match &expr.kind {
+            ExprKind::Number(_) | ExprKind::Bool(_) | ExprKind::Str(_) | ExprKind::Attr { .. } => {}
+            ExprKind::Name(n) => self.name(n, expr.span),
+            ExprKind::Positional(k) => self.positional(*k, expr.span),
+            ExprKind::Tuple(es) | ExprKind::List(es) => es.iter().for_each(|e| self.expr(*e)),
+            ExprKind::Unary { operand, .. } => self.expr(*operand),
+            ExprKind::Binary { rhs, .. } => self.expr(*rhs),
+            ExprKind::Call { name, args } => {
+                self.callee(name);
+                self.args(&name.name, args, 0);
+            }
+            ExprKind::MethodCall { name, args, .. } => {
+                self.callee(name);
+                self.args(&name.name, args, 1);
+            }
+            ExprKind::CallExpr { args, .. } => self.args("", args, 0),
+            ExprKind::Index { indices, .. } => self.indices(indices),
+            ExprKind::If(i) => self.branches(i),
+            ExprKind::Lambda { params, body } => self.lambda(params, *body),
+        }
+    }
+
+    fn positional(&mut self, k: u32, span: Span) {
+        let name: Name = format!("${k}").into();
+        match &mut self.free {
+            Some(free) => {
+                if !free.iter().any(|(n, _)| *n == name) {
+                    free.push((name, span));
+                }
+            }
+            None => {
+                let d = Diagnostic::new(
+                    codes::BAD_POSITIONAL,
+                    format!("${k} in a function that has named parameters"),
+                );
+                self.errors.push(d.primary(span, "").help("use the name of the parameter"));
+            }
+        }
+    }
+
+    /// Arguments: names of dtypes, option words and functions are not variables there. `before` arguments stand
+    /// before these.
+    fn args(&mut self, callee: &str, args: &[Arg], before: usize) {
+        for (i, a) in args.iter().enumerate() {
+            let keyword = a.name.as_ref().map(|n| &*n.name);
+            let ExprKind::Name(n) = &self.ast[a.value].kind else {
+                self.expr(a.value);
+                continue;
+            };
+            let is_function = builtins::takes_function(callee) && i + before == 0 && keyword.is_none();
+            let of_function = builtins::takes_function(callee) && keyword == Some("wrt");
+            let is_dtype = DType::from_name(n).is_some();
+            let is_word = keyword
+                .is_some_and(|k| OPTION_WORDS.iter().any(|(o, words)| *o == k && words.contains(&&**n)));
+            if is_function {
+                self.callee(&Ident { name: n.clone(), span: self.ast[a.value].span });
+            } else if !(of_function || is_dtype || is_word) {
+                self.expr(a.value);
+            }
+        }
+    }
+
+    fn indices(&mut self, indices: &[Index]) {
+        for i in indices {
+            match &i.kind {
+                IndexKind::At(e) => self.expr(*e),
+                IndexKind::Slice { start, stop, step, .. } => {
+                    [start, stop, step].into_iter().flatten().for_each(|e| self.expr(*e));
+                }
+                IndexKind::Ellipsis | IndexKind::NewAxis => {}
+            }
+        }
+    }
+
+    fn branches(&mut self, i: &If) {
+        for (cond, block) in &i.branches {
+            self.expr(*cond);
+            self.block(*block);
+        }
+        if let Some(b) = i.otherwise {
+            self.block(b);
+        }
+    }
+
+    fn lambda(&mut self, params: &[Ident], body: LambdaBody) {
+        self.vars.push(params.iter().map(|p| p.name.clone()).collect());
+        match body {
+            LambdaBody::Expr(e) => self.expr(e),
+            LambdaBody::Block(b) => self.block(b),
+        }
+        self.vars.pop();
+    }
+
+    fn block(&mut self, id: BlockId) {
+        let ast = self.ast;
+        self.vars.push(HashSet::new());
+        for s in &ast[id].stmts {
+            self.stmt(&ast[*s].kind);
+        }
+        if let Some(v) = ast[id].value {
+            self.expr(v);
+        }
+        self.vars.pop();
+    }
+
+    fn stmt(&mut self, kind: &StmtKind) {
+        match kind {
+            StmtKind::Let { pattern, value, .. } => {
+                self.expr(*value);
+                match pattern {
+                    Pattern::One(n) => self.declare(&n.name),
+                    Pattern::Tuple(ns, _) => ns.iter().for_each(|n| self.declare(&n.name)),
+                }
+            }
+            StmtKind::Update { target, indices, value, .. } => {
+                self.indices(indices);
+                self.expr(*value);
+                self.name(&target.name, target.span);
+            }
+            StmtKind::Compound { target, value, .. } => {
+                self.expr(*value);
+                self.name(&target.name, target.span);
+            }
+            StmtKind::For { var, start, stop, body } => {
+                self.expr(*start);
+                self.expr(*stop);
+                self.vars.push(HashSet::from([var.name.clone()]));
+                self.block(*body);
+                self.vars.pop();
+            }
+            StmtKind::While { cond, body } => {
+                self.expr(*cond);
+                self.block(*body);
+            }
+            StmtKind::If(i) => self.branches(i),
+            StmtKind::Return(es) => es.iter().for_each(|e| self.expr(*e)),
+            StmtKind::Expr(e) => self.expr(*e),
+        }
+    }
+}
+
+/// The known name that is closest to a mistyped one, when one is close.
+pub(crate) fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
+    let most = (name.len() / 3).max(1);
+    known.map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= most).min().map(|(_, k)| k.to_owned())
+}
+
+/// The number of insertions, deletions, replacements and swaps of neighbours from one to the other (optimal string
+/// alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

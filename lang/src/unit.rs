@@ -1,0 +1,229 @@
+//! A program as the rest of matex sees it: parsed and resolved once, then checked for each set of dtypes and ranks
+//! that it is called with.
+
+use crate::ast::{DTypeExpr, DimKind, Form, ParamDecl, Program, TypeExpr};
+use crate::check::{self, Entry};
+use crate::diag::Diagnostic;
+use crate::limits::Limits;
+use matex_ir::tensor::Func;
+use matex_ir::{DType, Span};
+
+/// A parsed program whose names are resolved, and its entry.
+///
+/// ```
+/// use matex_lang::{Limits, Unit};
+///
+/// let unit = Unit::new("fn double(x: f64[n]) -> f64[n] { 2 * x }", None, &Limits::default()).unwrap();
+/// assert_eq!(unit.signature().params[0].name, "x");
+/// let func = unit.specialize(&unit.assumed_args().unwrap()).unwrap();
+/// assert_eq!(func.params[0].ty.to_string(), "f64[n]");
+/// ```
+#[derive(Debug)]
+pub struct Unit {
+    source: String,
+    program: Program,
+    entry: Entry,
+    signature: Signature,
+    limits: Limits,
+}
+
+/// What a program takes and gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// The name of the entry function; `main` for an expression or a block.
+    pub name: String,
+    /// The parameters in order.
+    pub params: Vec<ParamSig>,
+    /// The declared types of the results, as text.
+    pub results: Option<Vec<String>>,
+}
+
+/// A parameter of the entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSig {
+    /// Its name: `x`, or `0` for `$0`.
+    pub name: String,
+    /// Its declared type; without one it takes the dtype and rank of the argument.
+    pub ty: Option<ParamType>,
+    /// Whether it has a default.
+    pub optional: bool,
+    /// The place of its declaration, or of its first use.
+    pub span: Span,
+}
+
+/// The declared type of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamType {
+    /// As it was written.
+    pub text: String,
+    /// The dtypes that it takes.
+    pub dtypes: DTypeClass,
+    /// The dims, outermost first.
+    pub dims: Vec<DimSig>,
+}
+
+/// The dtypes that a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DTypeClass {
+    /// One.
+    Concrete(DType),
+    /// Any float dtype.
+    Float,
+    /// Any integer dtype.
+    Int,
+    /// Any dtype but bool.
+    Num,
+}
+
+impl DTypeClass {
+    /// Whether the class has that dtype.
+    pub fn contains(self, d: DType) -> bool {
+        match self {
+            DTypeClass::Concrete(own) => own == d,
+            DTypeClass::Float => d.is_float(),
+            DTypeClass::Int => d.is_int(),
+            DTypeClass::Num => d != DType::Bool,
+        }
+    }
+
+    /// The dtype that stands for the class when no argument is there, or when the argument is a literal.
+    pub fn typical(self) -> DType {
+        match self {
+            DTypeClass::Concrete(own) => own,
+            DTypeClass::Float | DTypeClass::Num => DType::F64,
+            DTypeClass::Int => DType::I64,
+        }
+    }
+}
+
+/// A dim of a declared type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DimSig {
+    /// A fixed size.
+    Fixed(u64),
+    /// A named size, or an expression over named sizes.
+    Named,
+    /// `_`: any size.
+    Any,
+    /// `...`: any number of further dims.
+    Rest,
+}
+
+/// What is known of an argument before the program is checked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ArgSpec {
+    /// Its dtype.
+    pub dtype: DType,
+    /// For each axis whether its extent is 1; extents of 1 broadcast where a parameter does not name them.
+    pub ones: Vec<bool>,
+    /// Whether it is a literal, which takes the dtype of what it meets.
+    pub weak: bool,
+}
+
+impl Unit {
+    /// Parses and resolves a program. The entry is the function of that name, or `main`, or else the last one. What
+    /// can be checked without arguments is checked.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the program as far as it can be told, at most 64 diagnostics in text order.
+    pub fn new(source: &str, entry: Option<&str>, limits: &Limits) -> Result<Unit, Vec<Diagnostic>> {
+        let program = crate::parser::parse(source, limits)?;
+        let entry = check::resolve(&program, entry)?;
+        let signature = signature(source, &program, &entry);
+        let unit = Unit { source: source.to_owned(), program, entry, signature, limits: limits.clone() };
+        if let Ok(args) = unit.assumed_args() {
+            unit.specialize(&args)?;
+        }
+        Ok(unit)
+    }
+
+    /// What the program takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The text of the program.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Checks the program for arguments, one for each parameter; `None` takes the default. The function has a
+    /// parameter for each argument that is given, in order.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the program for these arguments.
+    pub fn specialize(&self, args: &[Option<ArgSpec>]) -> Result<Func, Vec<Diagnostic>> {
+        check::check(&self.source, &self.program, &self.entry, args, &self.limits)
+    }
+
+    /// Arguments that stand for a call that has not been made: of the declared types, with defaults left out.
+    ///
+    /// # Errors
+    /// When a parameter has no type, or `...` leaves its rank open.
+    pub fn assumed_args(&self) -> Result<Vec<Option<ArgSpec>>, Vec<Diagnostic>> {
+        self.signature.params.iter().map(assumed).collect::<Result<_, _>>().map_err(|d| vec![d])
+    }
+}
+
+fn assumed(p: &ParamSig) -> Result<Option<ArgSpec>, Diagnostic> {
+    let open = |what: &str| {
+        Diagnostic::new(crate::codes::CALL_MISSING, format!("{what} of parameter {} is not known", p.name))
+            .primary(p.span, "no argument is given for it")
+            .help(format!("give it an argument, or declare it, as in {}: f64[n]", p.name))
+    };
+    if p.optional {
+        return Ok(None);
+    }
+    let ty = p.ty.as_ref().ok_or_else(|| open("the type"))?;
+    if ty.dims.contains(&DimSig::Rest) {
+        return Err(open("the rank"));
+    }
+    let ones = ty.dims.iter().map(|d| *d == DimSig::Fixed(1)).collect();
+    Ok(Some(ArgSpec { dtype: ty.dtypes.typical(), ones, weak: false }))
+}
+
+fn signature(source: &str, program: &Program, entry: &Entry) -> Signature {
+    let text = |s: Span| source.get(s.start as usize..s.end as usize).unwrap_or_default().to_owned();
+    match (&program.form, entry) {
+        (Form::Module(_), Entry::Function(id)) => {
+            let def = &program.ast[*id];
+            let declared = |p: &ParamDecl| ParamSig {
+                name: p.name.name.to_string(),
+                ty: p.ty.as_ref().map(|t| param_type(program, t, text(t.span))),
+                optional: p.default.is_some(),
+                span: p.span,
+            };
+            Signature {
+                name: def.name.name.to_string(),
+                params: def.params.iter().map(declared).collect(),
+                results: def.result.as_ref().map(|r| r.types.iter().map(|t| text(t.span)).collect()),
+            }
+        }
+        (_, Entry::Free(names)) => {
+            let free = |(name, span): &(crate::ast::Name, Span)| ParamSig {
+                name: name.trim_start_matches('$').to_owned(),
+                ty: None,
+                optional: false,
+                span: *span,
+            };
+            Signature { name: "main".to_owned(), params: names.iter().map(free).collect(), results: None }
+        }
+        (_, Entry::Function(_)) => Signature { name: "main".to_owned(), params: Vec::new(), results: None },
+    }
+}
+
+fn param_type(program: &Program, ty: &TypeExpr, text: String) -> ParamType {
+    let dtypes = match ty.dtype {
+        DTypeExpr::Concrete(d) => DTypeClass::Concrete(d),
+        DTypeExpr::Float => DTypeClass::Float,
+        DTypeExpr::Int => DTypeClass::Int,
+        DTypeExpr::Num => DTypeClass::Num,
+    };
+    let dim = |d: &crate::ast::DimId| match &program.ast[*d].kind {
+        DimKind::Int(n) => DimSig::Fixed(*n),
+        DimKind::Name(_) | DimKind::Binary { .. } => DimSig::Named,
+        DimKind::Any => DimSig::Any,
+        DimKind::Rest => DimSig::Rest,
+    };
+    ParamType { text, dtypes, dims: ty.dims.iter().flatten().map(dim).collect() }
+}
