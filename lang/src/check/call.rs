@@ -137,7 +137,7 @@ impl Checker<'_> {
             let p = &def.params[i];
             vals[i] = Some(match (&operands[i], &p.ty) {
                 (Some(o), Some(ty)) => {
-                    self.to_declared(ty, o.clone(), o.span, &format!("argument {}", p.name.name))?
+                    self.of_type(ty, o.clone(), o.span, &format!("argument {}", p.name.name))?
                 }
                 (Some(o), None) => o.val.clone(),
                 (None, _) => self.default_value(p)?,

@@ -180,7 +180,7 @@ impl Checker<'_> {
     /// it, which is known only after the body has been seen once. Each attempt widens a literal, so it ends.
     fn settle(
         &mut self,
-        carried: &mut Vec<Carried>,
+        carried: &mut [Carried],
         span: Span,
         mut body: impl FnMut(&mut Self, &[Carried]) -> R<RegionId>,
     ) -> R<RegionId> {
@@ -234,7 +234,7 @@ impl Checker<'_> {
         if new != old && !weak_fits {
             return self.changed(c, &after, "dtype", span);
         }
-        let id = self.to_dtype(&after, old)?;
+        let id = self.in_dtype(&after, old)?;
         let (was, is) = (self.shape(c.val.id), self.shape(id));
         let mut same = was.len() == is.len();
         for (a, b) in was.iter().zip(&is) {
@@ -280,9 +280,10 @@ impl Checker<'_> {
         }
         let text = self.text(o.span).to_owned();
         let message = format!("a condition must be a scalar bool, this is {}", self.type_text(o.val.id));
-        let help = match self.dtype(o.val.id) {
-            DType::Bool => format!("write any({text}) or all({text}), or use where for each element"),
-            _ => format!("write {text} != 0"),
+        let help = if self.dtype(o.val.id) == DType::Bool {
+            format!("write any({text}) or all({text}), or use where for each element")
+        } else {
+            format!("write {text} != 0")
         };
         self.fail(codes::CONDITION_NOT_SCALAR_BOOL, message, o.span, help)
     }
@@ -446,7 +447,7 @@ impl Checker<'_> {
         let mut results = Vec::new();
         for (pair, (dtype, _)) in pairs.iter().zip(targets) {
             let o = Operand { val: side(pair).clone(), span: branch.span };
-            let id = match self.to_dtype(&o, *dtype) {
+            let id = match self.in_dtype(&o, *dtype) {
                 Ok(id) => id,
                 Err(Reported) => {
                     self.b.end_region(Vec::new());

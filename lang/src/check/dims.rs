@@ -286,7 +286,7 @@ impl Checker<'_> {
 
     /// The type of a value as the user would write it.
     pub(crate) fn type_text(&self, id: ValueId) -> String {
-        let dims: Vec<String> = self.shape(id).iter().map(|d| user_text(d)).collect();
+        let dims: Vec<String> = self.shape(id).iter().map(user_text).collect();
         let dtype = self.b.ty(id).dtype;
         if dims.is_empty() { dtype.to_string() } else { format!("{dtype}[{}]", dims.join(", ")) }
     }

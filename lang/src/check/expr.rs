@@ -178,9 +178,10 @@ impl Checker<'_> {
         } else {
             format!("0 to 2^{bits} - 1")
         };
-        let help = match dtype {
-            DType::I64 if value > 0 => format!("write {value}u64, or {value}.0 for a float"),
-            _ => format!("{dtype} holds {range}; convert the other operand with cast(…)"),
+        let help = if dtype == DType::I64 && value > 0 {
+            format!("write {value}u64, or {value}.0 for a float")
+        } else {
+            format!("{dtype} holds {range}; convert the other operand with cast(…)")
         };
         self.fail(codes::LITERAL_OUT_OF_RANGE, format!("{value} does not fit {dtype}"), span, help)
     }

@@ -30,7 +30,7 @@ impl Checker<'_> {
         let mut ids = Vec::with_capacity(operands.len());
         for o in operands {
             self.same_shape(&operands[0], o)?;
-            ids.push(self.to_dtype(o, dtype)?);
+            ids.push(self.in_dtype(o, dtype)?);
         }
         let dims: Option<Vec<Dim>> = operands
             .iter()

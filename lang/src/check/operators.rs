@@ -11,35 +11,33 @@ use matex_ir::{DType, Dim, Op, Scalar, Span};
 impl Checker<'_> {
     /// The value of a binary operator.
     pub(crate) fn binary(&mut self, op: BinaryOp, a: Operand, b: Operand, span: Span) -> R<Val> {
-        let (map, name) = match op {
-            BinaryOp::MatMul => return self.matmul(a, b, span),
-            BinaryOp::And | BinaryOp::Or => {
-                let (a, b) = (self.truth(a, op.symbol())?, self.truth(b, op.symbol())?);
-                let map = if op == BinaryOp::And { Op::And } else { Op::Or };
-                return self.elementwise(map, &[a, b], DType::Bool, span);
-            }
-            BinaryOp::Lt => (Op::Lt, "<"),
-            BinaryOp::Le => (Op::Le, "<="),
-            BinaryOp::Gt => (Op::Gt, ">"),
-            BinaryOp::Ge => (Op::Ge, ">="),
-            BinaryOp::Eq => (Op::Eq, "=="),
-            BinaryOp::Ne => (Op::Ne, "!="),
-            BinaryOp::Add => (Op::Add, "+"),
-            BinaryOp::Sub => (Op::Sub, "-"),
-            BinaryOp::Mul => (Op::Mul, "*"),
-            BinaryOp::Div => (Op::Div, "/"),
-            BinaryOp::Rem => (Op::Rem, "%"),
-            BinaryOp::Pow => (Op::Pow, "**"),
-        };
         let before = self.b.set_origin(span);
-        let val = match map {
-            Op::Lt | Op::Le | Op::Gt | Op::Ge | Op::Eq | Op::Ne => self.compare(map, name, a, b, span),
-            Op::Div => self.divide(a, b, span),
-            Op::Pow => self.power(a, b, span),
-            _ => self.arithmetic(map, name, a, b, span),
+        let name = op.symbol();
+        let val = match op {
+            BinaryOp::MatMul => self.matmul(a, b, span),
+            BinaryOp::And => self.connective(Op::And, name, a, b, span),
+            BinaryOp::Or => self.connective(Op::Or, name, a, b, span),
+            BinaryOp::Lt => self.compare(Op::Lt, name, a, b, span),
+            BinaryOp::Le => self.compare(Op::Le, name, a, b, span),
+            BinaryOp::Gt => self.compare(Op::Gt, name, a, b, span),
+            BinaryOp::Ge => self.compare(Op::Ge, name, a, b, span),
+            BinaryOp::Eq => self.compare(Op::Eq, name, a, b, span),
+            BinaryOp::Ne => self.compare(Op::Ne, name, a, b, span),
+            BinaryOp::Add => self.arithmetic(Op::Add, name, a, b, span),
+            BinaryOp::Sub => self.arithmetic(Op::Sub, name, a, b, span),
+            BinaryOp::Mul => self.arithmetic(Op::Mul, name, a, b, span),
+            BinaryOp::Rem => self.arithmetic(Op::Rem, name, a, b, span),
+            BinaryOp::Div => self.divide(a, b, span),
+            BinaryOp::Pow => self.power(a, b, span),
         };
         self.b.set_origin(before);
         val
+    }
+
+    /// An op on truth values; both sides are evaluated.
+    pub(crate) fn connective(&mut self, op: Op, what: &str, a: Operand, b: Operand, span: Span) -> R<Val> {
+        let operands = [self.truth(a, what)?, self.truth(b, what)?];
+        self.elementwise(op, &operands, DType::Bool, span)
     }
 
     /// Adds a node for an op, or its value when all operands are constant scalars.
@@ -139,7 +137,7 @@ impl Checker<'_> {
     }
 
     /// Converts an operand to a dtype that the rules gave it; a literal must fit.
-    pub(crate) fn to_dtype(&mut self, x: &Operand, dtype: DType) -> R<ValueId> {
+    pub(crate) fn in_dtype(&mut self, x: &Operand, dtype: DType) -> R<ValueId> {
         if x.val.weak
             && dtype.is_int()
             && let Some(l) = self.constant_literal(x.val.id)
@@ -165,7 +163,7 @@ impl Checker<'_> {
         let shape = self.common_shape(operands, span)?;
         let mut ids = Vec::with_capacity(operands.len());
         for o in operands {
-            let id = self.to_dtype(o, dtype)?;
+            let id = self.in_dtype(o, dtype)?;
             ids.push(self.broadcast_to(id, &shape));
         }
         Ok(ids)
@@ -263,15 +261,23 @@ impl Checker<'_> {
 /// The known elements of an integer scalar made from two known ones.
 fn known_result(op: Op, a: &Val, b: &Val) -> Option<Vec<Dim>> {
     let ([a], [b]) = (a.dims.as_deref()?, b.dims.as_deref()?) else { return None };
-    let d = match op {
-        Op::Add => a + b,
-        Op::Sub => a - b,
-        Op::Mul => a * b,
-        Op::FloorDiv if b.as_const() != Some(0) => a.floor_div(b),
-        Op::Rem if b.as_const() != Some(0) => a.rem(b),
-        Op::Max => a.larger(b),
-        Op::Min => a.smaller(b),
-        _ => return None,
+    let divides = b.as_const() != Some(0);
+    let d = if op == Op::Add {
+        a + b
+    } else if op == Op::Sub {
+        a - b
+    } else if op == Op::Mul {
+        a * b
+    } else if op == Op::FloorDiv && divides {
+        a.floor_div(b)
+    } else if op == Op::Rem && divides {
+        a.rem(b)
+    } else if op == Op::Max {
+        a.larger(b)
+    } else if op == Op::Min {
+        a.smaller(b)
+    } else {
+        return None;
     };
     Some(vec![d])
 }

@@ -3,7 +3,10 @@
 use super::dims::user_text;
 use super::value::{Operand, Val, Value};
 use super::{Checker, R, Reported};
-use crate::ast::{DTypeExpr, DimId, DimKind, DimOp, FnDef, Name, ParamDecl, Program, ResultType, TypeExpr};
+use crate::ast::{
+    DTypeExpr, DimId, DimKind, DimOp, ExprId, ExprKind, FnDef, Form, Name, ParamDecl, Program, ResultType,
+    StmtKind, TypeExpr,
+};
 use crate::codes;
 use crate::diag::Diagnostic;
 use crate::unit::ArgSpec;
@@ -267,14 +270,14 @@ impl Checker<'_> {
         };
         let o = self.tensor(e)?;
         match &p.ty {
-            Some(ty) => self.to_declared(ty, o, p.span, &format!("the default of {}", p.name.name)),
+            Some(ty) => self.of_type(ty, o, p.span, &format!("the default of {}", p.name.name)),
             None => Ok(o.val),
         }
     }
 
     /// Demands that a value is of a declared type, and binds the names of sizes in it that are still free. Literals
     /// are converted.
-    pub(crate) fn to_declared(&mut self, ty: &TypeExpr, o: Operand, at: Span, what: &str) -> R<Val> {
+    pub(crate) fn of_type(&mut self, ty: &TypeExpr, o: Operand, at: Span, what: &str) -> R<Val> {
         let actual = self.dtype(o.val.id);
         let wanted = match ty.dtype {
             DTypeExpr::Concrete(d) => d,
@@ -297,7 +300,7 @@ impl Checker<'_> {
             let help = if text.len() < 40 && !text.contains('\n') { text } else { "…".to_owned() };
             return self.error(d.help(format!("write cast({help}, {wanted})")));
         }
-        let id = self.to_dtype(&o, wanted)?;
+        let id = self.in_dtype(&o, wanted)?;
         self.declared_shape(ty, &Operand { val: Val { id, ..o.val.clone() }, span: o.span }, what)?;
         Ok(Val { id, weak: false, dims: o.val.dims })
     }
@@ -357,12 +360,12 @@ impl Checker<'_> {
         match value {
             Value::Poison => Err(Reported),
             Value::Tensor(val) if result.types.len() == 1 => {
-                Ok(self.to_declared(&result.types[0], Operand { val, span }, span, "the result")?.into())
+                Ok(self.of_type(&result.types[0], Operand { val, span }, span, "the result")?.into())
             }
             Value::Tuple(vals) if vals.len() == result.types.len() => {
                 let mut out = Vec::new();
                 for (i, (val, ty)) in vals.into_iter().zip(&result.types).enumerate() {
-                    out.push(self.to_declared(ty, Operand { val, span }, span, &format!("result {i}"))?);
+                    out.push(self.of_type(ty, Operand { val, span }, span, &format!("result {i}"))?);
                 }
                 Ok(Value::Tuple(out))
             }
@@ -385,29 +388,23 @@ impl Checker<'_> {
         entry: &super::Entry,
         index: usize,
     ) -> Option<String> {
-        use crate::ast::{ExprKind, Form, StmtKind};
         let block = match (&program.form, entry) {
             (Form::Block(b), _) => *b,
             (_, super::Entry::Function(id)) => self.ast[*id].body,
             (Form::Expr(_) | Form::Module(_), super::Entry::Free(_)) => return None,
         };
         let block = &self.ast[block];
-        let name_of = |e: crate::ast::ExprId| match &self.ast[e].kind {
-            ExprKind::Name(n) => Some(n.to_string()),
-            _ => None,
+        let name_of = |e: ExprId| {
+            if let ExprKind::Name(n) = &self.ast[e].kind { Some(n.to_string()) } else { None }
         };
-        let exprs: Vec<crate::ast::ExprId> =
-            match (block.value, block.stmts.last().map(|s| &self.ast[*s].kind)) {
-                (Some(v), _) => vec![v],
-                (None, Some(StmtKind::Return(es))) => es.clone(),
-                _ => return None,
-            };
+        let exprs: Vec<ExprId> = match (block.value, block.stmts.last().map(|s| &self.ast[*s].kind)) {
+            (Some(v), _) => vec![v],
+            (None, Some(StmtKind::Return(es))) => es.clone(),
+            _ => return None,
+        };
         match exprs.as_slice() {
-            [one] => match &self.ast[*one].kind {
-                ExprKind::Tuple(es) => name_of(*es.get(index)?),
-                _ if index == 0 => name_of(*one),
-                _ => None,
-            },
+            [one] if let ExprKind::Tuple(es) = &self.ast[*one].kind => name_of(*es.get(index)?),
+            [one] => name_of(*one).filter(|_| index == 0),
             several => name_of(*several.get(index)?),
         }
     }

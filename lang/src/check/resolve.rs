@@ -164,13 +164,15 @@ impl Resolver<'_> {
         let body = self.ast[id].span;
         let within = |s: Span| s.start >= body.start && s.end <= body.end;
         let all = (0..self.ast.expr_count() as u32).map(|i| &self.ast[ExprId(i)]);
-        let called = all.filter(|e| within(e.span)).filter_map(|e| match &e.kind {
-            ExprKind::Call { name, .. } | ExprKind::MethodCall { name, .. } => {
+        let called = all.filter(|e| within(e.span)).filter_map(|e| {
+            if let ExprKind::Call { name, .. } | ExprKind::MethodCall { name, .. } = &e.kind {
                 self.fns.get(&name.name).map(|f| (*f, name.span))
+            } else if let ExprKind::Name(n) = &e.kind {
+                // A function may be handed on by its name: fold(f, …).
+                self.fns.get(n).map(|f| (*f, e.span))
+            } else {
+                None
             }
-            // A function may be handed on by its name: fold(f, …).
-            ExprKind::Name(n) => self.fns.get(n).map(|f| (*f, e.span)),
-            _ => None,
         });
         called.collect()
     }

@@ -106,7 +106,7 @@ impl Checker<'_> {
                 let v = match ty {
                     Some(ty) => {
                         let o = self.one(v, span)?;
-                        self.to_declared(ty, o, span, &name.name)?.into()
+                        self.of_type(ty, o, span, &name.name)?.into()
                     }
                     None => v,
                 };

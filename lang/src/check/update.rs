@@ -60,7 +60,7 @@ impl Checker<'_> {
             return Ok(old.clone());
         }
         let (dtype, weak) = self.meet(&[old, new], "an update")?;
-        let id = self.to_dtype(old, dtype)?;
+        let id = self.in_dtype(old, dtype)?;
         Ok(Operand { val: Val::with_weak(id, weak), span: old.span })
     }
 
@@ -73,7 +73,7 @@ impl Checker<'_> {
             let help = format!("convert them with cast(…, {wanted})");
             return self.mismatch(codes::DTYPE_MISMATCH, message, &new, x, &help);
         }
-        let id = self.to_dtype(&new, wanted)?;
+        let id = self.in_dtype(&new, wanted)?;
         let (place, own) = (self.shape(part), self.shape(id));
         let mut fits = own.len() <= place.len();
         for (p, o) in place.iter().rev().zip(own.iter().rev()) {

@@ -52,7 +52,7 @@ impl Checker<'_> {
 
     /// A value repeated to a shape, in a dtype; it must be a scalar or broadcast.
     fn fill_with(&mut self, value: &Operand, shape: &[Dim], dtype: DType) -> R<Value> {
-        let id = self.to_dtype(value, dtype)?;
+        let id = self.in_dtype(value, dtype)?;
         let id = self.broadcast_checked(id, shape, value.span)?;
         Ok(Val::strong(id).into())
     }
@@ -125,7 +125,7 @@ impl Checker<'_> {
 fn eye(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let Some((n, n_span)) = c.shape_arg(args, "n")? else { return c.bug("n was not bound", args.span) };
     let m = c.shape_arg(args, "m")?.map_or_else(|| n.clone(), |(m, _)| m);
-    let (&[ref n], &[ref m]) = (n.as_slice(), m.as_slice()) else {
+    let ([n], [m]) = (n.as_slice(), m.as_slice()) else {
         return c.fail(
             codes::RANK_MISMATCH,
             "eye takes numbers of rows and columns",
@@ -221,7 +221,7 @@ fn linspace(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     };
     c.nonnegative(&num, num_span)?;
     let endpoint = c.flag_arg(args, "endpoint", true)?;
-    let (a, b) = (c.to_dtype(&start, dtype)?, c.to_dtype(&stop, dtype)?);
+    let (a, b) = (c.in_dtype(&start, dtype)?, c.in_dtype(&stop, dtype)?);
     if c.rank(a) + c.rank(b) > 0 {
         return c.fail(codes::RANK_MISMATCH, "linspace runs between scalars", args.span, "give two numbers");
     }

@@ -23,10 +23,10 @@ struct Spec {
 /// `einsum("ij,jk->ik", a, b)`; without `->` the letters that appear once, sorted, are the result's.
 pub(super) fn einsum(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let (text, at) = match args.get("spec") {
-        Some(Src::Expr(e)) => match &c.ast[*e].kind {
-            ExprKind::Str(s) => (s.clone(), c.ast[*e].span),
-            _ => return bad_spec(c, "the first argument of einsum is a string", c.ast[*e].span),
-        },
+        Some(Src::Expr(e)) if matches!(c.ast[*e].kind, ExprKind::Str(_)) => {
+            let span = c.ast[*e].span;
+            (c.text(span).trim_matches('"').to_owned(), span)
+        }
         _ => return bad_spec(c, "the first argument of einsum is a string", args.span),
     };
     let spec = parse(c, &text, at)?;
@@ -46,7 +46,7 @@ pub(super) fn einsum(c: &mut Checker<'_>, args: &Args) -> R<Value> {
             let message = format!("{text} names {} axes of {}", letters.len(), c.type_text(o.val.id));
             return bad_spec(c, &message, o.span);
         }
-        let id = c.to_dtype(o, dtype)?;
+        let id = c.in_dtype(o, dtype)?;
         terms.push(diagonals(c, Term { id, letters: letters.clone() }, o.span)?);
     }
     agree_all(c, &mut terms, args.span)?;

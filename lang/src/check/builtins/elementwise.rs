@@ -135,7 +135,7 @@ impl Checker<'_> {
     fn float_test(&mut self, op: Op, args: &Args) -> R<Value> {
         let x = self.arg(args, "x")?;
         let dtype = self.float_dtype(&[&x], &args.name)?;
-        let id = self.to_dtype(&x, dtype)?;
+        let id = self.in_dtype(&x, dtype)?;
         Ok(Val::strong(self.map_op(op, &[id])).into())
     }
 
@@ -164,8 +164,7 @@ impl Checker<'_> {
 
     fn logical(&mut self, op: Op, args: &Args) -> R<Value> {
         let (x, y) = (self.arg(args, "x")?, self.arg(args, "y")?);
-        let (x, y) = (self.truth(x, &args.name)?, self.truth(y, &args.name)?);
-        Ok(self.elementwise(op, &[x, y], DType::Bool, args.span)?.into())
+        Ok(self.connective(op, &args.name, x, y, args.span)?.into())
     }
 
     /// A weak integer as an operand.
@@ -234,7 +233,7 @@ fn where_(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let shape = c.common_shape(&operands, args.span)?;
     let mut ids = vec![operands[0].val.id];
     for o in &operands[1..] {
-        ids.push(c.to_dtype(o, dtype)?);
+        ids.push(c.in_dtype(o, dtype)?);
     }
     let ids: Vec<_> = ids.into_iter().map(|id| c.broadcast_to(id, &shape)).collect();
     Ok(Val::with_weak(c.map_op(Op::Select, &ids), weak).into())

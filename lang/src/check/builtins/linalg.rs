@@ -30,7 +30,7 @@ impl Checker<'_> {
     pub(super) fn factors(&mut self, a: &Operand, b: &Operand, what: &str) -> R<(ValueId, ValueId)> {
         self.numbers(&[a, b], what)?;
         let (dtype, _) = self.meet(&[a, b], what)?;
-        Ok((self.to_dtype(a, dtype)?, self.to_dtype(b, dtype)?))
+        Ok((self.in_dtype(a, dtype)?, self.in_dtype(b, dtype)?))
     }
 
     /// `a @ b` as NumPy's matmul: vectors are rows on the left and columns on the right, further axes are batches.
@@ -307,7 +307,7 @@ fn matrix_norm(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     c.matrix(&x, "matrix_norm")?;
     let dtype = c.float_dtype(&[&x], "matrix_norm")?;
     let keepdims = c.flag_arg(args, "keepdims", false)?;
-    let id = c.to_dtype(&x, dtype)?;
+    let id = c.in_dtype(&x, dtype)?;
     let wide = c.b.cast(id, dtype.compute());
     let squared = c.map_op(Op::Mul, &[wide, wide]);
     let rank = c.rank(wide);
@@ -322,8 +322,8 @@ impl Checker<'_> {
         let (a, b) = (self.arg(args, "A")?, self.arg(args, "b")?);
         self.matrix(&a, &args.name)?;
         let dtype = self.float_dtype(&[&a, &b], &args.name)?.compute();
-        let a_id = self.to_dtype(&a, dtype)?;
-        let b_id = self.to_dtype(&b, dtype)?;
+        let a_id = self.in_dtype(&a, dtype)?;
+        let b_id = self.in_dtype(&b, dtype)?;
         let with = |o: &Operand, id| Operand { val: Val::strong(id), span: o.span };
         Ok((with(&a, a_id), with(&b, b_id), dtype))
     }
@@ -392,7 +392,7 @@ fn lstsq(c: &mut Checker<'_>, args: &Args) -> R<Value> {
         return c.mismatch(codes::INNER_DIMS_DISAGREE, message, &b, &a, "give b as many rows as A has");
     }
     let rcond = match c.opt_arg(args, "rcond")? {
-        Some(r) => c.to_dtype(&r, dtype)?,
+        Some(r) => c.in_dtype(&r, dtype)?,
         None => c.constant(Scalar::from_f64(dtype, -1.0)),
     };
     let mut columns = c.shape(b.val.id);

@@ -186,7 +186,7 @@ impl Checker<'_> {
         let sum = self.reduced(ReduceOp::Sum, squared, &over.axes, over.keepdims);
         let mut n = self.count(x, &over.axes, dtype);
         if let Some(k) = correction {
-            let k = self.to_dtype(&k, dtype)?;
+            let k = self.in_dtype(&k, dtype)?;
             let left = self.map_op(Op::Sub, &[n, k]);
             let zero = self.constant(Scalar::from_f64(dtype, 0.0));
             n = self.map_op(Op::Max, &[left, zero]);
@@ -289,7 +289,7 @@ fn vector_norm(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let (over, x) = c.float_over(args)?;
     let magnitude = c.map_op(Op::Abs, &[x]);
     let dtype = c.dtype(x);
-    let y = if p == f64::INFINITY || p == f64::NEG_INFINITY {
+    let y = if p.is_infinite() {
         c.not_empty(&over.x, &over.axes, "vector_norm", over.span)?;
         let op = if p > 0.0 { ReduceOp::Max } else { ReduceOp::Min };
         c.reduced(op, magnitude, &over.axes, over.keepdims)

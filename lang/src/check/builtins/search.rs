@@ -105,7 +105,7 @@ impl Checker<'_> {
             let help = format!("convert them with cast(…, {dtype})");
             return self.mismatch(codes::DTYPE_MISMATCH, message, &src, &x, &help);
         }
-        let value = self.to_dtype(&src, dtype)?;
+        let value = self.in_dtype(&src, dtype)?;
         let shape = self.shape(index);
         let value = self.broadcast_checked(value, &shape, src.span)?;
         Ok(Val::strong(self.b.scatter_along(x.val.id, index, value, axis, add)).into())
@@ -143,7 +143,7 @@ fn searchsorted(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     }
     let (dtype, _) = c.meet(&[&sorted, &values], "searchsorted")?;
     let right = c.word_arg(args, "side", &["left", "right"])? == Some("right");
-    let (s, v) = (c.to_dtype(&sorted, dtype)?, c.to_dtype(&values, dtype)?);
+    let (s, v) = (c.in_dtype(&sorted, dtype)?, c.in_dtype(&values, dtype)?);
     let ty = TensorType::new(DType::I64, c.shape(v));
     Ok(Val::strong(c.b.lib(LibOp::SearchSorted { right }, &[s, v], ty)).into())
 }

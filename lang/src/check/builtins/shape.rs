@@ -220,7 +220,7 @@ impl Checker<'_> {
                 };
                 return self.mismatch(codes::CONCAT_MISMATCH, message, o, &items[0], &help);
             }
-            ids.push(self.to_dtype(o, dtype)?);
+            ids.push(self.in_dtype(o, dtype)?);
         }
         let first = self.shape(ids[0]);
         let ids = ids
@@ -314,46 +314,15 @@ fn split(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let Some(dims) = parts.val.dims.clone() else { return c.data_dependent(parts.span) };
     let mut edges = vec![Dim::ZERO];
     if one_number {
-        let n = dims.first().and_then(Dim::as_const).filter(|n| (1..=MAX_PARTS).contains(n));
-        let Some(n) = n else {
-            return c.fail(
-                codes::NOT_A_CONSTANT_ARGUMENT,
-                "the number of parts must be known and at least 1",
-                parts.span,
-                "split(x, 2)",
-            );
-        };
-        let each = extent.floor_div(&Dim::constant(n));
-        let total = &each * &Dim::constant(n);
-        if !c.agree(
-            &total,
-            &extent,
-            codes::CALL_SIZE,
-            "the axis cannot be split into equal parts",
-            parts.span,
-        ) {
-            let message = format!("an axis of {} has no {n} equal parts", user_text(&extent));
-            return c.fail(
-                codes::SHAPE_MISMATCH,
-                message,
-                parts.span,
-                "give the indices where parts begin: split(x, [2])",
-            );
-        }
-        edges.extend((1..n).map(|k| &each * &Dim::constant(k)));
+        edges.extend(c.equal_parts(&dims, &extent, parts.span)?);
     } else {
         edges.extend(dims);
     }
-    edges.push(extent.clone());
+    edges.push(extent);
     let mut vals = Vec::new();
     for pair in edges.windows(2) {
-        if !c.at_most(
-            &pair[0],
-            &pair[1],
-            codes::SLICE_OUT_OF_RANGE,
-            "the parts of a split must be in order",
-            parts.span,
-        ) {
+        let message = "the parts of a split must be in order";
+        if !c.at_most(&pair[0], &pair[1], codes::SLICE_OUT_OF_RANGE, message, parts.span) {
             let message =
                 format!("a part from {} to {} is out of range", user_text(&pair[0]), user_text(&pair[1]));
             return c.fail(
@@ -367,6 +336,29 @@ fn split(c: &mut Checker<'_>, args: &Args) -> R<Value> {
         vals.push(Val::with_weak(part, x.val.weak));
     }
     Ok(Value::Tuple(vals))
+}
+
+impl Checker<'_> {
+    /// Where the parts behind the first begin when an axis is cut into equal ones.
+    fn equal_parts(&mut self, count: &[Dim], extent: &Dim, span: Span) -> R<Vec<Dim>> {
+        let n = count.first().and_then(Dim::as_const).filter(|n| (1..=MAX_PARTS).contains(n));
+        let Some(n) = n else {
+            let message = "the number of parts must be known and at least 1";
+            return self.fail(codes::NOT_A_CONSTANT_ARGUMENT, message, span, "split(x, 2)");
+        };
+        let each = extent.floor_div(&Dim::constant(n));
+        let total = &each * &Dim::constant(n);
+        if !self.agree(&total, extent, codes::CALL_SIZE, "the axis cannot be split into equal parts", span) {
+            let message = format!("an axis of {} has no {n} equal parts", user_text(extent));
+            return self.fail(
+                codes::SHAPE_MISMATCH,
+                message,
+                span,
+                "give the indices where parts begin: split(x, [2])",
+            );
+        }
+        Ok((1..n).map(|k| &each * &Dim::constant(k)).collect())
+    }
 }
 
 /// Copies of the whole: each axis becomes [repetitions, extent].
@@ -553,7 +545,7 @@ fn pad(c: &mut Checker<'_>, args: &Args) -> R<Value> {
             "value=0",
         );
     }
-    let v = c.to_dtype(&value, dtype)?;
+    let v = c.in_dtype(&value, dtype)?;
     let shape = c.shape(x.val.id);
     let padded = shape.iter().zip(&pairs).map(|(d, (l, h))| &(d + l) + h).collect();
     let low = pairs.iter().map(|(l, _)| l.clone()).collect();
