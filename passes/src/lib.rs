@@ -1,1 +1,15 @@
-//! The passes crate.
+//! What happens between the two IRs: verified tensor IR comes in, a plan of kernels and library calls goes out.
+//!
+//! [`pipeline`] rewrites a function into canonical form, [`lower`] turns it into a [`Plan`](plan::Plan). Nothing here
+//! knows how a kernel becomes machine code or where memory comes from.
+#![forbid(unsafe_code)]
+
+pub mod canon;
+pub mod layout;
+pub mod lower;
+pub mod pipeline;
+pub mod plan;
+
+pub use lower::{LayoutClass, LowerError, lower};
+pub use pipeline::{PIPELINE, Pass, run_pipeline};
+pub use plan::Plan;

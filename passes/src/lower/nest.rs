@@ -1,0 +1,171 @@
+//! From an iteration space over symbolic layouts to a kernel and its bindings.
+//!
+//! A [`Nest`] is written in terms of the op: an axis for each axis of the result, say. Before it becomes a kernel,
+//! axes of extent 1 disappear and neighbours along which every operand moves evenly become one, so that most programs
+//! end in kernels of one or two axes and share them.
+
+use super::{Lower, LowerError};
+use crate::layout::Layout;
+use crate::plan::{Binding, KernelStep, Place};
+use matex_ir::loops::{Access, AxisKind, KernelBuilder, Operand, OperandId, Role};
+use matex_ir::{DType, Dim, Span};
+
+/// An axis of the iteration space.
+#[derive(Clone, Debug)]
+pub(super) struct NestAxis {
+    pub(super) extent: Dim,
+    pub(super) kind: AxisKind,
+    /// The body counts along it, so it has to stay as it is.
+    pub(super) counted: bool,
+}
+
+impl NestAxis {
+    pub(super) fn new(extent: &Dim, kind: AxisKind) -> NestAxis {
+        NestAxis { extent: extent.clone(), kind, counted: false }
+    }
+}
+
+/// A tensor that the kernel reads or writes, with a stride for each axis of the nest.
+#[derive(Clone, Debug)]
+pub(super) struct NestOperand {
+    pub(super) layout: Layout,
+    pub(super) dtype: DType,
+    pub(super) role: Role,
+    /// Extent and stride of each gathered dimension.
+    pub(super) gathers: Vec<(Dim, Dim)>,
+}
+
+impl NestOperand {
+    pub(super) fn read(layout: &Layout, dtype: DType) -> NestOperand {
+        NestOperand { layout: layout.clone(), dtype, role: Role::In, gathers: Vec::new() }
+    }
+
+    pub(super) fn write(layout: &Layout, dtype: DType) -> NestOperand {
+        NestOperand { layout: layout.clone(), dtype, role: Role::Out, gathers: Vec::new() }
+    }
+}
+
+/// One loop nest before it is a kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Nest {
+    pub(super) name: String,
+    pub(super) axes: Vec<NestAxis>,
+    pub(super) operands: Vec<NestOperand>,
+    pub(super) origin: Span,
+}
+
+impl Nest {
+    /// A nest whose axes are all parallel.
+    pub(super) fn parallel(name: impl Into<String>, shape: &[Dim], origin: Span) -> Nest {
+        let axes = shape.iter().map(|d| NestAxis::new(d, AxisKind::Parallel)).collect();
+        Nest { name: name.into(), axes, operands: Vec::new(), origin }
+    }
+
+    fn remove_axis(&mut self, axis: usize) {
+        self.axes.remove(axis);
+        for operand in &mut self.operands {
+            operand.layout.strides.remove(axis);
+        }
+    }
+
+    /// Moves an axis to the innermost place.
+    pub(super) fn make_innermost(&mut self, axis: usize) {
+        self.axes[axis..].rotate_left(1);
+        for operand in &mut self.operands {
+            operand.layout.strides[axis..].rotate_left(1);
+        }
+    }
+
+    /// Drops and merges axes. Reduce and scan axes of extent 1 stay: the kernel is about them.
+    pub(super) fn simplify(&mut self) {
+        for axis in (0..self.axes.len()).rev() {
+            let a = &self.axes[axis];
+            if a.kind == AxisKind::Parallel && !a.counted && a.extent.is(1) {
+                self.remove_axis(axis);
+            }
+        }
+        for axis in (1..self.axes.len()).rev() {
+            if self.merges(axis) {
+                let inner = self.axes[axis].extent.clone();
+                self.axes[axis - 1].extent = &self.axes[axis - 1].extent * &inner;
+                for operand in &mut self.operands {
+                    operand.layout.strides[axis - 1] = operand.layout.strides[axis].clone();
+                }
+                self.remove_axis(axis);
+            }
+        }
+    }
+
+    /// Whether an axis and the one outside it are one even walk for every operand.
+    fn merges(&self, axis: usize) -> bool {
+        let (outer, inner) = (&self.axes[axis - 1], &self.axes[axis]);
+        outer.kind == inner.kind
+            && outer.kind != AxisKind::Scan
+            && !outer.counted
+            && !inner.counted
+            && self.operands.iter().all(|o| {
+                let strides = &o.layout.strides;
+                strides[axis - 1] == &strides[axis] * &inner.extent
+            })
+    }
+
+    /// The access class of an operand along an axis. Only the innermost axis needs an exact one; `strided` elsewhere
+    /// lets more programs share a kernel. A result does not move along the reduce axis.
+    fn access(&self, operand: &NestOperand, axis: usize) -> Access {
+        let stride = &operand.layout.strides[axis];
+        let exact = axis + 1 == self.axes.len()
+            || (operand.role == Role::Out && self.axes[axis].kind == AxisKind::Reduce);
+        if !exact {
+            Access::Strided
+        } else if stride.is(0) {
+            Access::Zero
+        } else if stride.is(1) {
+            Access::Unit
+        } else {
+            Access::Strided
+        }
+    }
+}
+
+impl Lower<'_> {
+    /// Makes the kernel of a nest whose body `body` writes, given the operands' ids, and binds it.
+    pub(super) fn bind(
+        &mut self,
+        nest: &Nest,
+        body: impl FnOnce(&mut KernelBuilder, &[OperandId]),
+    ) -> Result<KernelStep, LowerError> {
+        let kinds: Vec<AxisKind> = nest.axes.iter().map(|a| a.kind).collect();
+        let mut builder = KernelBuilder::new(nest.name.clone(), &kinds);
+        let mut ids = Vec::with_capacity(nest.operands.len());
+        let mut operands = Vec::with_capacity(nest.operands.len());
+        for o in &nest.operands {
+            let access = (0..nest.axes.len()).map(|axis| nest.access(o, axis)).collect();
+            let gathers = o.gathers.len() as u32;
+            ids.push(builder.operand(Operand { dtype: o.dtype, role: o.role, access, gathers }));
+            operands.push(self.binding(o));
+        }
+        body(&mut builder, &ids);
+        let kernel = builder.finish().map_err(|v| LowerError::Kernel {
+            name: nest.name.clone(),
+            why: v.to_string(),
+            origin: nest.origin,
+        })?;
+        let kernel = self.tables.kernel(kernel);
+        let extents = nest.axes.iter().map(|a| self.tables.slot(&a.extent)).collect();
+        Ok(KernelStep { kernel, operands, extents, gather_axis: None, origin: nest.origin })
+    }
+
+    fn binding(&mut self, o: &NestOperand) -> Binding {
+        let place = self.place(&o.layout);
+        let strides = self.tables.slots(&o.layout.strides);
+        let gathers = o.gathers.iter().map(|(e, s)| (self.tables.slot(e), self.tables.slot(s))).collect();
+        Binding { place, strides, gathers }
+    }
+
+    /// Where a layout begins.
+    pub(super) fn place(&mut self, layout: &Layout) -> Place {
+        let offset = self.tables.slot(&layout.offset);
+        let moves = layout.moves.iter().map(|(r, d)| (*r, self.tables.slot(d))).collect();
+        Place { buffer: layout.buffer, offset, moves }
+    }
+}
