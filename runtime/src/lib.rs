@@ -1,8 +1,20 @@
-//! The runtime crate.
+//! Tensors, and the execution of compiled programs on the CPU.
+//!
+//! [`Tensor`] and the views are how data comes in and goes out. An [`Executable`] is a function of the tensor IR with
+//! its plan and its kernels, ready to be called with any sizes.
 
+mod exec;
+mod lib_ops;
 mod tensor;
 
+pub use exec::{Engine, ExecError, Executable, PrepareOptions};
+pub use matex_passes::LayoutClass;
 pub use tensor::{
     ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, MAX_RANK, Strides, Tensor, TensorError,
     View, ViewMut,
 };
+
+/// The name of the linear algebra library in use.
+pub fn linalg_engine() -> &'static str {
+    lib_ops::LinalgEngine::current().name
+}

@@ -1,0 +1,322 @@
+//! Runs one kernel: binds its operands, checks that it stays inside their memory, and calls or interprets it.
+//!
+//! This is the place where a plan turns into memory accesses. Whatever the plan says, each operand is bounded against
+//! the memory it is bound to, so that a wrong plan is an error.
+
+use super::machine::{Machine, out_of_range};
+use super::memory::Memory;
+use super::{Code, ExecError, internal, run_error};
+use crate::{Dims, Strides, View};
+use matex_codegen_cpu::{Compiled, abi::Args};
+use matex_ir::loops::interp::{self, Base, KernelArgs};
+use matex_ir::loops::{Access, AxisKind, Kernel, Role, Status};
+use matex_ir::{DType, Scalar, Span};
+use matex_passes::plan::{Binding, KernelStep};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The argument block of a kernel, kept from run to run.
+#[derive(Default)]
+pub(super) struct Scratch {
+    data: Vec<*mut u8>,
+    /// Bytes from the start of each operand's memory to its origin.
+    offsets: Vec<i64>,
+    extents: Vec<i64>,
+    strides: Vec<i64>,
+}
+
+/// About how many points run between two looks at whether the call was cancelled.
+const CANCEL_POINTS: i64 = 1 << 22;
+
+/// Runs a kernel step.
+pub(super) fn run(machine: &mut Machine<'_>, step: &KernelStep) -> Result<(), ExecError> {
+    let exe = machine.exe;
+    let kernel = exe.plan.kernels.get(step.kernel).ok_or_else(|| internal("no such kernel"))?;
+    let mut scratch = std::mem::take(&mut machine.scratch);
+    let result = run_with(machine, step, kernel, &mut scratch);
+    machine.scratch = scratch;
+    result
+}
+
+fn run_with(
+    machine: &mut Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<(), ExecError> {
+    if step.operands.len() != kernel.operands.len() || step.extents.len() != kernel.axes.len() {
+        return Err(internal("a kernel step does not fit its kernel"));
+    }
+    scratch.extents.clear();
+    for slot in &step.extents {
+        scratch.extents.push(machine.extent(*slot, step.origin)?);
+    }
+    let parallel = |i: usize| kernel.axes[i].kind == AxisKind::Parallel;
+    if scratch.extents.iter().enumerate().any(|(i, e)| *e == 0 && parallel(i)) {
+        return Ok(());
+    }
+    words(machine, step, kernel, scratch)?;
+    bases(machine, step, kernel, scratch)?;
+    let status = match &machine.exe.code {
+        Code::Compiled(code) => {
+            let code = code.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
+            call(code, kernel, scratch, machine.cancel)
+        }
+        Code::Interpreted => interpret(machine, step, kernel, scratch)?,
+    };
+    machine.check_cancelled()?;
+    match status {
+        Status::Ok => Ok(()),
+        Status::IndexOutOfRange => Err(bad_index(machine, step, scratch)?),
+    }
+}
+
+/// The strides array, in bytes.
+fn words(
+    machine: &Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<(), ExecError> {
+    scratch.strides.clear();
+    for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
+        if binding.strides.len() != kernel.axes.len() || binding.gathers.len() != operand.gathers as usize {
+            return Err(internal("a binding does not fit its kernel"));
+        }
+        let size = operand.dtype.size() as i64;
+        for (axis, slot) in binding.strides.iter().enumerate() {
+            let stride = bytes(machine.value(*slot, step.origin)?, size)?;
+            let fits = match operand.access[axis] {
+                Access::Zero => stride == 0,
+                Access::Unit => stride == size,
+                Access::Strided => true,
+            };
+            if !fits {
+                return Err(internal("a stride is not of its access class"));
+            }
+            scratch.strides.push(stride);
+        }
+    }
+    for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
+        for (extent, stride) in &binding.gathers {
+            let extent = machine.extent(*extent, step.origin)?;
+            let stride = bytes(machine.value(*stride, step.origin)?, operand.dtype.size() as i64)?;
+            scratch.strides.extend([extent, stride]);
+        }
+    }
+    Ok(())
+}
+
+fn bytes(elements: i64, size: i64) -> Result<i64, ExecError> {
+    elements.checked_mul(size).ok_or_else(|| internal("a stride overflows"))
+}
+
+/// The base pointer of each operand, after all that it reaches was found to lie in its memory.
+fn bases(
+    machine: &mut Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<(), ExecError> {
+    scratch.data.clear();
+    scratch.offsets.clear();
+    let empty = scratch.extents.contains(&0);
+    let mut word = kernel.operands.len() * kernel.axes.len();
+    for (i, (binding, operand)) in step.operands.iter().zip(&kernel.operands).enumerate() {
+        let size = operand.dtype.size() as i64;
+        let offset = bytes(machine.offset(&binding.place, step.origin)?, size)?;
+        let gathers = binding.gathers.len();
+        let memory = &mut machine.memory[binding.place.buffer.0 as usize];
+        let start: *mut u8 = match operand.role {
+            Role::In => {
+                memory.reach().ok_or_else(|| internal("a kernel reads what is not there"))?.0.cast_mut()
+            }
+            Role::Out => {
+                let read = |b: &Binding| b.place.buffer == binding.place.buffer;
+                let shared = step.operands.iter().filter(|b| read(b)).count() > 1;
+                let buffer = memory.unique().filter(|_| !shared);
+                buffer.ok_or_else(|| internal("a kernel writes what is shared"))?.as_mut_ptr()
+            }
+        };
+        // Nothing is read when there are no elements; a reduction still writes its identity.
+        if !(empty && operand.role == Role::In) {
+            let strides = &scratch.strides[i * kernel.axes.len()..(i + 1) * kernel.axes.len()];
+            let walk = scratch.extents.iter().zip(strides).map(|(e, s)| (*e, *s));
+            let gathered = scratch.strides[word..word + 2 * gathers].chunks_exact(2).map(|w| (w[0], w[1]));
+            let (low, high) = reach(offset, walk.chain(gathered));
+            let (_, first, last) = memory.reach().unwrap_or((start, 0, 0));
+            if low < i128::from(first) || high + i128::from(size) > i128::from(last) {
+                // An axis to gather along that has no elements: every index is out of range and nothing is read.
+                let nothing = scratch.strides[word..word + 2 * gathers].chunks_exact(2).any(|w| w[0] == 0);
+                if !nothing {
+                    return Err(internal("a kernel reaches outside its memory"));
+                }
+            }
+        }
+        word += 2 * gathers;
+        scratch.data.push(start.wrapping_offset(offset as isize));
+        scratch.offsets.push(offset);
+    }
+    Ok(())
+}
+
+/// The lowest and the highest byte that a walk begins an element at.
+fn reach(offset: i64, axes: impl Iterator<Item = (i64, i64)>) -> (i128, i128) {
+    let start = i128::from(offset);
+    axes.fold((start, start), |(low, high), (extent, stride)| {
+        let last = (i128::from(extent) - 1).max(0) * i128::from(stride);
+        (low.saturating_add(last.min(0)), high.saturating_add(last.max(0)))
+    })
+}
+
+/// Calls compiled code, in pieces when someone may cancel.
+fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<&AtomicBool>) -> Status {
+    let args = Args {
+        data: scratch.data.as_ptr(),
+        extents: scratch.extents.as_ptr(),
+        strides: scratch.strides.as_ptr(),
+    };
+    let end = kernel.range_axis().map_or(1, |axis| scratch.extents[axis]);
+    let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
+    let piece = match cancel {
+        Some(_) if points > CANCEL_POINTS => (CANCEL_POINTS / (points / end.max(1)).max(1)).max(1),
+        Some(_) | None => end,
+    };
+    let mut begin = 0;
+    while begin < end {
+        let stop = begin.saturating_add(piece).min(end);
+        // SAFETY: `words` and `bases` filled as many words as the kernel asks for, found the strides to be of their
+        // access classes, and every element of the iteration space to lie in the memory of its operand. Memory that is
+        // written is the call's alone and no other operand's. The memory of arguments is borrowed during the call.
+        // Bools are 0 or 1 in arguments by the contract of views, and elsewhere because kernels write nothing else.
+        let status = unsafe { compiled.call(&args, begin, stop) };
+        if status != Status::Ok || cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            return status;
+        }
+        begin = stop;
+    }
+    Status::Ok
+}
+
+/// Runs the interpreter on copies of all memory, and copies back what was written.
+fn interpret(
+    machine: &mut Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &Scratch,
+) -> Result<Status, ExecError> {
+    let mut images: Vec<Vec<u8>> = Vec::with_capacity(step.operands.len());
+    let mut args = KernelArgs {
+        bases: Vec::new(),
+        extents: scratch.extents.clone(),
+        strides: scratch.strides.clone(),
+        range: None,
+    };
+    for (buffer, (binding, offset)) in step.operands.iter().zip(&scratch.offsets).enumerate() {
+        let (image, low) = image(&machine.memory[binding.place.buffer.0 as usize])?;
+        images.push(image);
+        let offset = usize::try_from(offset - low).unwrap_or(0);
+        args.bases.push(Base { buffer, offset });
+    }
+    let mut memory: Vec<&mut [u8]> = images.iter_mut().map(Vec::as_mut_slice).collect();
+    let status = interp::run(kernel, &args, &mut memory)
+        .map_err(|e| ExecError::Internal(format!("kernel {}: {e}", kernel.name)))?;
+    for ((binding, operand), image) in step.operands.iter().zip(&kernel.operands).zip(&images) {
+        if operand.role == Role::Out {
+            let target = machine.memory[binding.place.buffer.0 as usize].unique();
+            let target = target.ok_or_else(|| internal("a kernel writes what is shared"))?;
+            target.as_mut_bytes().copy_from_slice(image);
+        }
+    }
+    Ok(status)
+}
+
+/// A copy of all bytes of a memory, and the offset of the first of them.
+fn image(memory: &Memory) -> Result<(Vec<u8>, i64), ExecError> {
+    match memory {
+        Memory::Own(buffer) => Ok((buffer.as_bytes().to_vec(), 0)),
+        Memory::Caller(m) => {
+            let len = usize::try_from(m.high - m.low).unwrap_or(0);
+            let mut bytes = vec![0u8; len];
+            // SAFETY: where kernels are interpreted, arguments are images (`super::memory::image`): buffers that hold
+            // `low..high` without gaps, live as long as the call, and are not written to.
+            unsafe {
+                std::ptr::copy_nonoverlapping(
+                    m.start.wrapping_offset(m.low as isize),
+                    bytes.as_mut_ptr(),
+                    len,
+                );
+            }
+            Ok((bytes, m.low))
+        }
+        Memory::Empty => Err(internal("a kernel reads what is not there")),
+    }
+}
+
+/// Reads one element, at an offset in elements.
+pub(super) fn load(memory: &Memory, dtype: DType, offset: i64) -> Result<Scalar, ExecError> {
+    let view = packed_view(memory, dtype, Dims::new(), offset)?;
+    view.get(&[]).ok_or_else(|| internal("a scalar is not there"))
+}
+
+/// A contiguous view of memory from an offset in elements on.
+pub(super) fn packed_view<'m>(
+    memory: &'m Memory,
+    dtype: DType,
+    shape: Dims,
+    offset: i64,
+) -> Result<View<'m>, ExecError> {
+    let (start, low, high) = memory.reach().ok_or_else(|| internal("a value is not there"))?;
+    let offset = bytes(offset, dtype.size() as i64)?;
+    let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b));
+    let size = count.and_then(|c| c.checked_mul(dtype.size())).and_then(|b| i64::try_from(b).ok());
+    let end = size.and_then(|s| offset.checked_add(s));
+    let inside = offset >= low && end.is_some_and(|e| e <= high);
+    if !inside && size != Some(0) {
+        return Err(internal("a value reaches outside its memory"));
+    }
+    let mut strides = Strides::from_elem(0, shape.len());
+    let mut step = 1isize;
+    for (stride, extent) in strides.iter_mut().zip(&shape).rev() {
+        *stride = step;
+        step = step.saturating_mul((*extent).max(1) as isize);
+    }
+    let data = if inside { start.wrapping_offset(offset as isize) } else { start };
+    // SAFETY: all elements lie in the memory, as was just checked, which lives at least as long as the reference; it is
+    // aligned for the dtype, because buffers are aligned to 64 bytes, views to their element, and a bitcast keeps the
+    // size; bools are 0 or 1 as everywhere.
+    Ok(unsafe { View::from_raw_dtype(dtype, data, shape, strides) })
+}
+
+/// The error for the first index that is out of range, which is looked for once more.
+fn bad_index(machine: &Machine<'_>, step: &KernelStep, scratch: &Scratch) -> Result<ExecError, ExecError> {
+    let kernel = &machine.exe.plan.kernels[step.kernel];
+    let gathered = step.operands.iter().position(|o| !o.gathers.is_empty());
+    let (Some(binding), Some(gathered)) = (step.operands.first(), gathered) else {
+        return Err(internal("a kernel without indices says that one is out of range"));
+    };
+    let extent = machine.extent(step.operands[gathered].gathers[0].0, step.origin)?;
+    let memory = &machine.memory[binding.place.buffer.0 as usize];
+    let dtype = kernel.operands[0].dtype;
+    let mut point = vec![0i64; scratch.extents.len()];
+    loop {
+        let at: i64 =
+            point.iter().zip(&scratch.strides).map(|(p, s)| p * s).sum::<i64>() + scratch.offsets[0];
+        let index = load(memory, dtype, at / dtype.size() as i64)?.to_i128();
+        let extent_wide = i128::from(extent);
+        if !(-extent_wide..extent_wide).contains(&index) {
+            let axis = step.gather_axis.unwrap_or(0);
+            return Ok(run_error(out_of_range(axis, index, extent, step.origin)));
+        }
+        let moved = (0..point.len()).rev().find(|axis| {
+            point[*axis] += 1;
+            let inside = point[*axis] < scratch.extents[*axis];
+            if !inside {
+                point[*axis] = 0;
+            }
+            inside
+        });
+        if moved.is_none() {
+            return Ok(run_error(out_of_range(0, 0, extent, Span { ..step.origin })));
+        }
+    }
+}

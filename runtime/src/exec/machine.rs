@@ -1,0 +1,285 @@
+//! Carries out the steps of a plan.
+
+use super::memory::{Memory, Pool, cleared};
+use super::{ExecError, Executable, internal, kernel, read_scalar, run_error};
+use crate::lib_ops::{self, Operand};
+use crate::{Dims, View};
+use matex_ir::Span;
+use matex_ir::tensor::RunError;
+use matex_passes::plan::{
+    BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Routine, Slot, Step,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Stands in the table of dims for one that has no value; no dim has this one.
+pub(super) const NO_VALUE: i64 = i64::MIN;
+
+/// One call.
+pub(super) struct Machine<'e> {
+    pub(super) exe: &'e Executable,
+    /// The value of each dim of the plan.
+    pub(super) dims: Vec<i64>,
+    /// What each buffer holds.
+    pub(super) memory: Vec<Memory>,
+    registers: Vec<i64>,
+    pool: Pool,
+    steps: u64,
+    pub(super) cancel: Option<&'e AtomicBool>,
+    pub(super) scratch: kernel::Scratch,
+}
+
+impl<'e> Machine<'e> {
+    pub(super) fn new(exe: &'e Executable, cancel: Option<&'e AtomicBool>) -> Machine<'e> {
+        Machine {
+            exe,
+            dims: Vec::new(),
+            memory: vec![Memory::Empty; exe.plan.buffers.len()],
+            registers: vec![0; exe.plan.registers as usize],
+            pool: Pool::new(matches!(exe.code, super::Code::Interpreted)),
+            steps: 0,
+            cancel,
+            scratch: kernel::Scratch::default(),
+        }
+    }
+
+    fn plan(&self) -> &'e Plan {
+        &self.exe.plan
+    }
+
+    /// Runs a block. Blocks nest at most as deep as lowering allows.
+    pub(super) fn run(&mut self, block: BlockId) -> Result<(), ExecError> {
+        let plan = self.plan();
+        for item in &plan.block(block).items {
+            self.check_cancelled()?;
+            self.step(&item.step)?;
+            for buffer in &item.frees {
+                let memory = std::mem::take(&mut self.memory[buffer.0 as usize]);
+                self.pool.give(memory);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_cancelled(&self) -> Result<(), ExecError> {
+        let set = self.cancel.is_some_and(|c| c.load(Ordering::Relaxed));
+        if set { Err(run_error(RunError::Cancelled)) } else { Ok(()) }
+    }
+
+    fn step(&mut self, step: &'e Step) -> Result<(), ExecError> {
+        match step {
+            Step::Alloc(buffer) => self.allocate(*buffer),
+            Step::Kernel(step) => kernel::run(self, step),
+            Step::Routine { routine, inputs, output, origin } => {
+                self.routine(routine, inputs, output, *origin)
+            }
+            Step::Size { to, value } => {
+                let value = self.value(*value, Span::default())?;
+                self.write_i64(*to, value)
+            }
+            Step::Index { register, from, extent, axis, origin } => {
+                self.index(*register, from, *extent, *axis, *origin)
+            }
+            Step::Check { condition, code, message, origin } => {
+                if self.read::<bool>(condition)? {
+                    return Ok(());
+                }
+                let (code, message, origin) = (*code, message.clone(), *origin);
+                Err(run_error(RunError::Check { code, message, origin }))
+            }
+            Step::Move { from, to } => {
+                let held: Vec<Memory> = from.iter().map(|b| self.memory[b.0 as usize].clone()).collect();
+                for (buffer, memory) in to.iter().zip(held) {
+                    let before = std::mem::replace(&mut self.memory[buffer.0 as usize], memory);
+                    self.pool.give(before);
+                }
+                Ok(())
+            }
+            Step::Take { from, to, last, copy } => self.take(*from, *to, *last, copy),
+            Step::For { counter, start, end, body, .. } => self.count(*counter, start, end, *body),
+            Step::While { test, condition, body, .. } => loop {
+                self.run(*test)?;
+                if !self.read::<bool>(condition)? {
+                    return Ok(());
+                }
+                self.loop_step()?;
+                self.run(*body)?;
+            },
+            Step::If { condition, yes, no, .. } => {
+                let block = if self.read::<bool>(condition)? { *yes } else { *no };
+                self.run(block)
+            }
+        }
+    }
+
+    /// The value of a dim.
+    pub(super) fn value(&self, slot: Slot, origin: Span) -> Result<i64, ExecError> {
+        let value = self.dims[slot.0 as usize];
+        if value == NO_VALUE {
+            let dim = self.plan().dim(slot).to_string();
+            return Err(run_error(RunError::Size { dim, value: None, origin }));
+        }
+        Ok(value)
+    }
+
+    /// The value of an extent.
+    pub(super) fn extent(&self, slot: Slot, origin: Span) -> Result<i64, ExecError> {
+        let value = self.value(slot, origin)?;
+        if value < 0 {
+            let dim = self.plan().dim(slot).to_string();
+            return Err(run_error(RunError::Size { dim, value: Some(value), origin }));
+        }
+        Ok(value)
+    }
+
+    pub(super) fn extents(&self, slots: &[Slot], origin: Span) -> Result<Dims, ExecError> {
+        slots.iter().map(|s| self.extent(*s, origin).map(|v| v as usize)).collect()
+    }
+
+    /// The distance in elements of a place from the start of its buffer.
+    pub(super) fn offset(&self, place: &Place, origin: Span) -> Result<i64, ExecError> {
+        let mut offset = self.value(place.offset, origin)?;
+        for (register, stride) in &place.moves {
+            let stride = self.value(*stride, origin)?;
+            let moved = self.registers[register.0 as usize].checked_mul(stride);
+            offset =
+                moved.and_then(|m| offset.checked_add(m)).ok_or_else(|| internal("an offset overflows"))?;
+        }
+        Ok(offset)
+    }
+
+    fn allocate(&mut self, buffer: BufferId) -> Result<(), ExecError> {
+        let decl = self.plan().buffer(buffer);
+        let limits = &self.exe.limits;
+        let mut elements = 1u64;
+        for slot in &decl.shape {
+            elements = elements.saturating_mul(self.extent(*slot, decl.origin)? as u64);
+        }
+        if elements > limits.elements {
+            let limit = usize::try_from(limits.elements).unwrap_or(usize::MAX);
+            return Err(run_error(RunError::Elements { limit, origin: decl.origin }));
+        }
+        let bytes = self.extent(decl.bytes, decl.origin)? as u64;
+        if bytes > limits.bytes {
+            return Err(ExecError::Bytes { limit: limits.bytes, bytes, origin: decl.origin });
+        }
+        let before = std::mem::take(&mut self.memory[buffer.0 as usize]);
+        self.pool.give(before);
+        let memory = self.pool.allocate(bytes as usize, decl.origin)?;
+        self.memory[buffer.0 as usize] = Memory::Own(memory);
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        from: BufferId,
+        to: BufferId,
+        last: bool,
+        copy: &'e KernelStep,
+    ) -> Result<(), ExecError> {
+        let bytes = self.extent(self.plan().buffer(to).bytes, copy.origin)?;
+        let source = &mut self.memory[from.0 as usize];
+        let fits = last && source.unique().is_some_and(|b| b.len() as i64 == bytes);
+        if fits {
+            self.memory[to.0 as usize] = std::mem::take(&mut self.memory[from.0 as usize]);
+            return Ok(());
+        }
+        self.allocate(to)?;
+        kernel::run(self, copy)
+    }
+
+    fn write_i64(&mut self, to: BufferId, value: i64) -> Result<(), ExecError> {
+        if self.memory[to.0 as usize].unique().is_none() {
+            self.allocate(to)?;
+        }
+        let buffer = self.memory[to.0 as usize].unique();
+        let place = buffer.and_then(|b| cleared(b).get_mut(..8));
+        place.ok_or_else(|| internal("a scalar without memory"))?.copy_from_slice(&value.to_ne_bytes());
+        Ok(())
+    }
+
+    /// The element of a rank-0 view.
+    fn read<T: crate::Element>(&self, view: &PlanView) -> Result<T, ExecError> {
+        let offset = self.offset(&view.place, Span::default())?;
+        read_scalar(&self.memory[view.place.buffer.0 as usize], view.dtype, offset)
+    }
+
+    fn index(
+        &mut self,
+        register: Register,
+        from: &PlanView,
+        extent: Slot,
+        axis: usize,
+        origin: Span,
+    ) -> Result<(), ExecError> {
+        let extent = self.extent(extent, origin)?;
+        let place = self.offset(&from.place, origin)?;
+        let given = kernel::load(&self.memory[from.place.buffer.0 as usize], from.dtype, place)?.to_i128();
+        let found = if given < 0 { given + i128::from(extent) } else { given };
+        if !(0..i128::from(extent)).contains(&found) {
+            return Err(run_error(out_of_range(axis, given, extent, origin)));
+        }
+        self.registers[register.0 as usize] = found as i64;
+        Ok(())
+    }
+
+    fn loop_step(&mut self) -> Result<(), ExecError> {
+        self.check_cancelled()?;
+        self.steps += 1;
+        let limit = self.exe.limits.loop_steps;
+        if self.steps > limit { Err(run_error(RunError::Steps { limit })) } else { Ok(()) }
+    }
+
+    fn count(
+        &mut self,
+        counter: BufferId,
+        start: &PlanView,
+        end: &PlanView,
+        body: BlockId,
+    ) -> Result<(), ExecError> {
+        let (start, end) = (self.read::<i64>(start)?, self.read::<i64>(end)?);
+        for i in start..end {
+            self.loop_step()?;
+            self.write_i64(counter, i)?;
+            self.run(body)?;
+        }
+        Ok(())
+    }
+
+    fn routine(
+        &mut self,
+        routine: &Routine,
+        inputs: &[PlanView],
+        output: &PlanView,
+        origin: Span,
+    ) -> Result<(), ExecError> {
+        // Held by a count of their own, so that the output can be seen to be none of them.
+        let held: Vec<Memory> =
+            inputs.iter().map(|v| self.memory[v.place.buffer.0 as usize].clone()).collect();
+        let mut views: Vec<View<'_>> = Vec::with_capacity(inputs.len());
+        for (view, memory) in inputs.iter().zip(&held) {
+            let (offset, shape) = (self.offset(&view.place, origin)?, self.extents(&view.shape, origin)?);
+            views.push(kernel::packed_view(memory, view.dtype, shape, offset)?);
+        }
+        let shape = self.extents(&output.shape, origin)?;
+        let offset = self.offset(&output.place, origin)?;
+        let memory = &mut self.memory[output.place.buffer.0 as usize];
+        let buffer = memory.unique().ok_or_else(|| internal("a routine's output is shared"))?;
+        // A scatter writes into what is there; all others get memory that may be uninitialized.
+        let bytes = match routine {
+            Routine::Scatter { .. } => buffer.as_mut_bytes(),
+            Routine::Lib(_) => cleared(buffer),
+        };
+        let size = shape.iter().product::<usize>() * output.dtype.size();
+        let start = usize::try_from(offset).ok().and_then(|o| o.checked_mul(output.dtype.size()));
+        let bytes = start.and_then(|s| bytes.get_mut(s..s.checked_add(size)?));
+        let bytes = bytes.ok_or_else(|| internal("a routine's output is out of bounds"))?;
+        let output = Operand { dtype: output.dtype, shape: &shape, bytes };
+        lib_ops::run(routine, &views, output, origin).map_err(run_error)
+    }
+}
+
+/// The error of an index, as it was given.
+pub(super) fn out_of_range(axis: usize, index: i128, extent: i64, origin: Span) -> RunError {
+    let index = i64::try_from(index).unwrap_or(i64::MAX);
+    RunError::IndexOutOfRange { axis, index, extent: extent as usize, origin }
+}

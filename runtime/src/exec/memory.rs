@@ -1,0 +1,138 @@
+//! The memory of one call: what each buffer of the plan holds, and the memory that waits to be used again.
+
+use super::ExecError;
+use crate::{Buffer, View};
+use matex_ir::Span;
+use std::sync::Arc;
+
+/// What a buffer of the plan holds.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Memory {
+    /// Nothing yet, or nothing any more.
+    #[default]
+    Empty,
+    /// An argument: the caller's memory, which is only read.
+    Caller(CallerMemory),
+    /// Memory of the call, or of a constant; written to only while nothing else holds it.
+    Own(Arc<Buffer>),
+}
+
+/// The bytes that an argument reaches, as distances from its first element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallerMemory {
+    pub(super) start: *const u8,
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+impl CallerMemory {
+    /// The reach of a view. Its constructors' contract keeps every stride and product within the address space.
+    pub(super) fn of(view: &View<'_>) -> CallerMemory {
+        let (mut low, mut high) = (0i64, 0i64);
+        if !view.is_empty() {
+            let size = view.dtype().size() as i64;
+            for (extent, stride) in view.shape().iter().zip(view.strides()) {
+                let last = (*extent as i64 - 1).saturating_mul(*stride as i64).saturating_mul(size);
+                low = low.saturating_add(last.min(0));
+                high = high.saturating_add(last.max(0));
+            }
+            high = high.saturating_add(size);
+        }
+        CallerMemory { start: view.data_ptr(), low, high }
+    }
+}
+
+impl Memory {
+    /// Where the first byte of offset 0 is, and the offsets that may be touched.
+    pub(super) fn reach(&self) -> Option<(*const u8, i64, i64)> {
+        match self {
+            Memory::Empty => None,
+            Memory::Caller(m) => Some((m.start, m.low, m.high)),
+            Memory::Own(buffer) => Some((buffer.as_ptr(), 0, buffer.len() as i64)),
+        }
+    }
+
+    /// The memory to write to: only when it is the call's own and nothing else holds it.
+    pub(super) fn unique(&mut self) -> Option<&mut Buffer> {
+        match self {
+            Memory::Own(buffer) => Arc::get_mut(buffer),
+            Memory::Empty | Memory::Caller(_) => None,
+        }
+    }
+}
+
+/// Freed memory of a call, to be used again for a buffer of the same size.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    free: Vec<Arc<Buffer>>,
+    zeroed: bool,
+}
+
+/// How much freed memory is kept at most, in pieces.
+const POOLED: usize = 32;
+
+impl Pool {
+    /// A pool whose memory is always initialized, when that is asked for.
+    pub(super) fn new(zeroed: bool) -> Pool {
+        Pool { free: Vec::new(), zeroed }
+    }
+
+    /// Memory of that size with unspecified contents.
+    pub(super) fn allocate(&mut self, bytes: usize, origin: Span) -> Result<Arc<Buffer>, ExecError> {
+        if let Some(i) = self.free.iter().rposition(|b| b.len() == bytes) {
+            return Ok(self.free.swap_remove(i));
+        }
+        let fresh = if self.zeroed {
+            Buffer::zeroed(bytes)
+        } else {
+            // SAFETY: lowering fills every buffer that it allocates, by kernels and routines that cover its whole
+            // shape, before any other step reads it; results are complete because a failed step ends the call and drops
+            // its memory. Tests hold the plans to that: the loop interpreter runs them on memory whose contents differ.
+            unsafe { Buffer::uninit(bytes) }
+        };
+        fresh.map(Arc::new).map_err(|_| ExecError::OutOfMemory { bytes: bytes as u64, origin })
+    }
+
+    /// Takes back what a buffer held, when nothing else does.
+    pub(super) fn give(&mut self, memory: Memory) {
+        if let Memory::Own(mut buffer) = memory
+            && self.free.len() < POOLED
+            && Arc::get_mut(&mut buffer).is_some()
+        {
+            self.free.push(buffer);
+        }
+    }
+}
+
+/// The bytes of a buffer, all of them set to 0 first: memory of the pool may be uninitialized.
+pub(super) fn cleared(buffer: &mut Buffer) -> &mut [u8] {
+    // SAFETY: the buffer is uniquely borrowed and has `len` bytes.
+    unsafe { std::ptr::write_bytes(buffer.as_mut_ptr(), 0, buffer.len()) };
+    buffer.as_mut_bytes()
+}
+
+/// A copy of the elements of an argument, with the same layout over memory of its own, for an engine that looks at
+/// bytes rather than elements: those between the elements are not the caller's to lend.
+pub(super) fn image(view: &View<'_>) -> Result<Buffer, ExecError> {
+    let reach = CallerMemory::of(view);
+    let bytes = usize::try_from(reach.high - reach.low).unwrap_or(usize::MAX);
+    let refused = |_| ExecError::OutOfMemory { bytes: bytes as u64, origin: Span::default() };
+    let mut copy = Buffer::zeroed(bytes).map_err(refused)?;
+    let size = view.dtype().size();
+    let mut index = vec![0usize; view.rank()];
+    for value in view.scalars() {
+        let at: i64 = index.iter().zip(view.strides()).map(|(i, s)| *i as i64 * *s as i64).sum();
+        let at = usize::try_from(at * size as i64 - reach.low).unwrap_or(usize::MAX);
+        if let Some(place) = copy.as_mut_bytes().get_mut(at..at.saturating_add(size)) {
+            place.copy_from_slice(&value.bits().to_le_bytes()[..size]);
+        }
+        for (i, extent) in index.iter_mut().zip(view.shape()).rev() {
+            *i += 1;
+            if *i < *extent {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    Ok(copy)
+}

@@ -1,0 +1,206 @@
+//! Operations that no kernel carries out: sorting, searching, scattering, and solving.
+//!
+//! Inputs are contiguous views and the output is contiguous memory. The routines are generic over the element type and
+//! chosen by dtype once a call; bools are handled as the bytes that they are.
+
+mod engine;
+mod linalg;
+mod scatter;
+mod search;
+mod sort;
+
+use crate::View;
+use half::{bf16, f16};
+use matex_ir::tensor::{LibOp, RunError};
+use matex_ir::{DType, Span};
+use matex_passes::plan::Routine;
+use std::cmp::Ordering;
+
+pub(crate) use engine::LinalgEngine;
+
+/// The memory that a routine fills.
+pub(crate) struct Operand<'a> {
+    pub(crate) dtype: DType,
+    pub(crate) shape: &'a [usize],
+    pub(crate) bytes: &'a mut [u8],
+}
+
+/// Runs a routine.
+pub(crate) fn run(
+    routine: &Routine,
+    inputs: &[View<'_>],
+    output: Operand<'_>,
+    origin: Span,
+) -> Result<(), RunError> {
+    match (routine, inputs) {
+        (Routine::Lib(LibOp::Sort { axis, descending }), [x]) => sort::sort(x, *axis, *descending, output),
+        (Routine::Lib(LibOp::Argsort { axis, descending }), [x]) => {
+            sort::argsort(x, *axis, *descending, output)
+        }
+        (Routine::Lib(LibOp::SearchSorted { right }), [sorted, values]) => {
+            search::search_sorted(sorted, values, *right, output)
+        }
+        (Routine::Lib(LibOp::Solve), [a, b]) => linalg::solve(a, b, output, origin),
+        (Routine::Lib(LibOp::Lstsq), [a, b, cut]) => linalg::lstsq(a, b, cut, output, origin),
+        (Routine::Scatter { axis, add }, [index, src]) => {
+            scatter::scatter(index, src, *axis, *add, output, origin)
+        }
+        (Routine::Lib(_) | Routine::Scatter { .. }, _) => Err(malformed("a routine with other operands")),
+    }
+}
+
+fn malformed(why: &str) -> RunError {
+    RunError::Malformed(why.to_owned())
+}
+
+fn ensure(holds: bool, why: &str) -> Result<(), RunError> {
+    if holds { Ok(()) } else { Err(malformed(why)) }
+}
+
+/// A number type of Rust that routines work on. `u8` stands for `bool` too.
+pub(crate) trait Number: Copy + 'static {
+    /// The order of sorting: NaN last, and both zeros are equal.
+    fn order(self, other: Self) -> Ordering;
+    /// Whether it is NaN.
+    fn is_nan(self) -> bool;
+    /// The sum, as the op table has it.
+    fn add(self, other: Self) -> Self;
+}
+
+macro_rules! ints {
+    ($($t:ty)*) => {$(
+        impl Number for $t {
+            fn order(self, other: Self) -> Ordering {
+                self.cmp(&other)
+            }
+            fn is_nan(self) -> bool {
+                false
+            }
+            fn add(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+        }
+    )*};
+}
+ints! { i8 i16 i32 i64 u8 u16 u32 u64 }
+
+macro_rules! floats {
+    ($($t:ty, |$a:ident, $b:ident| $sum:expr;)*) => {$(
+        impl Number for $t {
+            fn order(self, other: Self) -> Ordering {
+                let ordered = self.partial_cmp(&other);
+                ordered.unwrap_or_else(|| self.is_nan().cmp(&other.is_nan()))
+            }
+            fn is_nan(self) -> bool {
+                <$t>::is_nan(self)
+            }
+            fn add(self, other: Self) -> Self {
+                let ($a, $b) = (self, other);
+                $sum
+            }
+        }
+    )*};
+}
+floats! {
+    f16, |a, b| f16::from_f32(a.to_f32() + b.to_f32());
+    bf16, |a, b| bf16::from_f32(a.to_f32() + b.to_f32());
+    f32, |a, b| a + b;
+    f64, |a, b| a + b;
+}
+
+/// Evaluates an expression with `$T` as the Rust type of a dtype.
+macro_rules! with_number {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            matex_ir::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            matex_ir::DType::BF16 => {
+                type $T = half::bf16;
+                $body
+            }
+            matex_ir::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            matex_ir::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            matex_ir::DType::I8 => {
+                type $T = i8;
+                $body
+            }
+            matex_ir::DType::I16 => {
+                type $T = i16;
+                $body
+            }
+            matex_ir::DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            matex_ir::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            matex_ir::DType::U8 | matex_ir::DType::Bool => {
+                type $T = u8;
+                $body
+            }
+            matex_ir::DType::U16 => {
+                type $T = u16;
+                $body
+            }
+            matex_ir::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            matex_ir::DType::U64 => {
+                type $T = u64;
+                $body
+            }
+        }
+    };
+}
+use with_number;
+
+/// The elements of a contiguous view, as numbers of the same size.
+fn elements<'v, T: Number>(view: &'v View<'_>) -> Result<&'v [T], RunError> {
+    ensure(view.is_contiguous() && view.dtype().size() == size_of::<T>(), "an operand that does not fit")?;
+    if view.is_empty() {
+        return Ok(&[]);
+    }
+    // SAFETY: a view's elements are valid and aligned as long as it is borrowed, and these are contiguous; every bit
+    // pattern of that size is one of `T`, which is a number type.
+    Ok(unsafe { std::slice::from_raw_parts(view.data_ptr().cast::<T>(), view.len()) })
+}
+
+/// The memory of an output, as numbers.
+fn elements_mut<T: Number>(bytes: &mut [u8]) -> Result<&mut [T], RunError> {
+    // SAFETY: every bit pattern is a number, and every number written is bytes.
+    let (before, elements, after) = unsafe { bytes.align_to_mut::<T>() };
+    ensure(before.is_empty() && after.is_empty(), "an output that is not aligned")?;
+    Ok(elements)
+}
+
+/// A tensor as lines along one axis: how many stand before, how long they are, and the step within one.
+#[derive(Clone, Copy)]
+struct Lines {
+    outer: usize,
+    extent: usize,
+    inner: usize,
+}
+
+impl Lines {
+    fn new(shape: &[usize], axis: usize) -> Result<Lines, RunError> {
+        let extent = *shape.get(axis).ok_or_else(|| malformed("no such axis"))?;
+        let (outer, inner) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
+        Ok(Lines { outer, extent, inner })
+    }
+
+    /// The place of the first element of each line.
+    fn starts(self) -> impl Iterator<Item = usize> {
+        (0..self.outer).flat_map(move |o| (0..self.inner).map(move |i| o * self.extent * self.inner + i))
+    }
+}
