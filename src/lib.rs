@@ -1,1 +1,89 @@
-//! The facade.
+//! A JIT tensor compiler: hand it a small program as text and get back a function.
+//!
+//! matex is to tensors what `regex` is to text. A program is NumPy's meaning in Rust's punctuation; it is checked
+//! when it is compiled, with every error at its place, and runs on arrays of any size.
+//!
+//! ```
+//! let ols = matex::compile("fn ols(X: f64[n, k], y: f64[n]) -> f64[k] { solve(X.T @ X, X.T @ y) }")?;
+//!
+//! let x = [[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]];
+//! let beta = ols.call(&[&x, &[1.0, 3.0, 5.0]])?.into_single()?;
+//! assert_eq!(format!("{beta:.6}"), "[1.0, 2.0]");
+//! # Ok::<(), matex::Error>(())
+//! ```
+//!
+//! # Three forms of a program
+//! - an expression, whose free names are its parameters: `a*x + b`;
+//! - a block, with `$0`, `$1`, … by place: `{ m = $0 + $1; return m / (m[0] + m[1]) }`;
+//! - a module of functions, which starts with `main`, or the last one.
+//!
+//! # Values
+//! Whatever is a tensor goes in without a copy: [`Tensor`], slices, `Vec`, nested arrays, numbers, and the arrays of
+//! ndarray, nalgebra and faer. Results are [`Tensor`]s, or any of those types through [`Function::typed`]:
+//!
+//! ```
+//! use ndarray::{Array1, Array2, array};
+//!
+//! let f = matex::compile("fn mul(A: f64[n, k], x: f64[k]) -> f64[n] { A @ x }")?;
+//! let mul = f.typed::<fn(&Array2<f64>, &Array1<f64>) -> Array1<f64>>()?;
+//! assert_eq!(mul(&array![[1.0, 2.0], [3.0, 4.0]], &array![1.0, 1.0])?, array![3.0, 7.0]);
+//! # Ok::<(), matex::Error>(())
+//! ```
+//!
+//! # Errors
+//! An [`Error`] draws itself with the lines of the program that it speaks of:
+//!
+//! ```
+//! let error = matex::compile("fn f(y: f64[n], X: f64[n, k]) { y - X }").unwrap_err();
+//! let drawing = error.to_string();
+//! assert!(drawing.starts_with("error[E0203]: shapes do not broadcast\n  ┌─ <program>:1:"), "{drawing}");
+//! ```
+//!
+//! # Programs of strangers
+//! A program can compute and nothing else. [`Limits`] bound what it may cost, [`CallOptions`] what a call may, and
+//! nothing that a program or a value may hold makes the library panic.
+//!
+//! # Looking inside
+//! [`Function::dump`] shows each [`Stage`], and [`Function::explain`] what a call does.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod cache;
+mod debug;
+mod engine;
+mod error;
+mod failure;
+mod function;
+mod options;
+mod outputs;
+mod stage;
+mod typed;
+
+pub use arguments::Arg;
+pub use error::{Error, ErrorKind};
+pub use function::{CallOptions, Function};
+pub use matex_ir::{DType, Scalar};
+pub use matex_lang::unit::{DTypeClass, DimSig, ParamSig, ParamType, Signature};
+pub use matex_lang::{Code, Diagnostic, Label, Limits, Span};
+pub use matex_runtime::{
+    AsView, AsViewMut, Element, FromTensor, FromTensors, Tensor, TensorError, TypeKind, TypedView, View,
+    ViewMut,
+};
+pub use options::{Compiler, Device, Engine, Numerics, Simd, UnknownChoice};
+pub use outputs::Outputs;
+pub use stage::{Cost, Stage};
+pub use typed::{Typed, TypedFn};
+
+/// Compiles a program with the default options.
+///
+/// # Errors
+/// Everything that is wrong with it, as far as it can be told without arguments.
+///
+/// ```
+/// let f = matex::compile("{ m = $0 + $1; return m / (m[0] + m[1]) }")?;
+/// assert_eq!(f.call(&[&[1.0, 2.0], &[0.0, 1.0]])?[0].to_string(), "[0.25, 0.75]");
+/// # Ok::<(), matex::Error>(())
+/// ```
+pub fn compile(source: &str) -> Result<Function, Error> {
+    Compiler::new().compile(source)
+}

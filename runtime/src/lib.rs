@@ -10,8 +10,8 @@ mod tensor;
 pub use exec::{Engine, ExecError, Executable, PrepareOptions};
 pub use matex_passes::LayoutClass;
 pub use tensor::{
-    ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, MAX_RANK, Strides, Tensor, TensorError,
-    View, ViewMut,
+    ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,
+    TensorError, TypeKind, TypedView, View, ViewMut,
 };
 
 /// The name of the linear algebra library in use.

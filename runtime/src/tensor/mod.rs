@@ -15,12 +15,14 @@ mod nalgebra;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod plain;
+mod typed;
 mod view;
 
 pub use buffer::{ALIGNMENT, Buffer};
 pub use element::Element;
 pub use error::TensorError;
 pub use layout::{Dims, MAX_RANK, Strides};
+pub use typed::{FromTensors, TypeKind, TypedView};
 pub use view::{AsView, AsViewMut, FromTensor, View, ViewMut};
 
 use matex_ir::{DType, Scalar};

@@ -1,0 +1,108 @@
+//! What each command does.
+
+use crate::cli::{Cli, Command, Source, To, Values};
+use crate::data::{self, DataError};
+use crate::failure::Failure;
+use crate::{bench, doctor, inputs, interrupt, output, session};
+use matex::{CallOptions, Function, Outputs, Stage};
+use matex_lang::{Code, codes};
+use serde_json::json;
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        None => session::run(),
+        Some(Command::Eval { text, values, to }) => {
+            let function = inputs::compiler()?.file_name("<eval>").compile(&text)?;
+            call(&function, &values, &to)
+        }
+        Some(Command::Run { program, values, to }) => call(&compile(&program)?, &values, &to),
+        Some(Command::Dump { program, values, stage }) => dump(&compile(&program)?, &values, stage),
+        Some(Command::Explain { what, entry, values }) => match code(&what) {
+            Some(code) => explain_code(code),
+            None => explain(&inputs::compile_file(&what, entry.as_deref())?, &values),
+        },
+        Some(Command::Doctor) => print(&doctor::report(&inputs::compiler()?)),
+        Some(Command::Bench { program, values, json }) => bench::run(&program, &values, json),
+    }
+}
+
+/// Writes to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let refused = |e: std::io::Error| {
+        DataError::new(codes::FILE_NOT_WRITTEN, "standard output", format!("cannot write: {e}")).into()
+    };
+    output::write(text).map_err(refused)
+}
+
+fn compile(program: &Source) -> Result<Function, Failure> {
+    inputs::compile_file(&program.file, program.entry.as_deref())
+}
+
+fn call(function: &Function, values: &Values, to: &To) -> Result<(), Failure> {
+    let values = inputs::load(&values.values)?;
+    let mut options = CallOptions::new().cancel(interrupt::flag());
+    if let Some(steps) = to.max_steps {
+        options = options.max_steps(steps);
+    }
+    let outputs = interrupt::during(|| function.call_with(&options, &inputs::arguments(&values)));
+    let outputs = outputs?;
+    if interrupt::take() {
+        return Err(Failure::Interrupted);
+    }
+    deliver(&outputs, to)
+}
+
+/// Writes results to where they are wanted.
+fn deliver(outputs: &Outputs, to: &To) -> Result<(), Failure> {
+    let named: Vec<(&str, &matex::Tensor)> =
+        outputs.names().iter().map(String::as_str).zip(outputs.iter()).collect();
+    let Some(path) = &to.output else {
+        return if to.json {
+            print(&format!("{}\n", data::to_json(&named)))
+        } else {
+            print(&output::show(outputs))
+        };
+    };
+    interrupt::during(|| data::save(path, &named))?;
+    if to.json {
+        let kinds = named
+            .iter()
+            .map(|(name, t)| json!({ "name": name, "dtype": t.dtype().name(), "shape": t.shape() }));
+        let kinds: Vec<serde_json::Value> = kinds.collect();
+        print(&format!("{}\n", json!({ "outputs": kinds, "file": path })))?;
+    }
+    Ok(())
+}
+
+fn dump(function: &Function, values: &Values, stage: Stage) -> Result<(), Failure> {
+    if values.values.is_empty() {
+        return print(&function.dump(stage)?);
+    }
+    let values = inputs::load(&values.values)?;
+    print(&function.dump_for(stage, &inputs::arguments(&values))?)
+}
+
+fn explain(function: &Function, values: &Values) -> Result<(), Failure> {
+    let values = inputs::load(&values.values)?;
+    print(&function.explain_with(&inputs::arguments(&values))?)
+}
+
+/// A word that is an error code and not a file.
+fn code(word: &str) -> Option<Code> {
+    word.to_ascii_uppercase().parse().ok()
+}
+
+fn explain_code(code: Code) -> Result<(), Failure> {
+    match codes::explain(code) {
+        Some(row) => print(&format!("{}: {}\n\n{}\n", row.code, row.title, row.explanation)),
+        None => {
+            let error = DataError::new(
+                codes::UNKNOWN_OPTION,
+                &code.to_string(),
+                format!("no error has the code {code}"),
+            );
+            Err(error.help("codes stand in the first line of an error, as in error[E0203]").into())
+        }
+    }
+}

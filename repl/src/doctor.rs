@@ -1,0 +1,70 @@
+//! `matex doctor`: what this build has and what it found on this machine.
+
+use matex::Compiler;
+use std::fmt::Write;
+
+/// The report. The compiler was made from the environment, so that what is shown of it is right.
+pub(crate) fn report(_compiler: &Compiler) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: &str| {
+        // A String takes any text, so that writing to it cannot fail.
+        let _ = writeln!(out, "{name:<16}{value}");
+    };
+    row("matex", env!("CARGO_PKG_VERSION"));
+    row("target", &format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS));
+    let features = features();
+    row(
+        "CPU features",
+        &if features.is_empty() { "none that matter".to_owned() } else { features.join(" ") },
+    );
+    row("SIMD width", &format!("{} bits ({})", widest(&features), set("MATEX_SIMD")));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    row("threads", &format!("{threads} ({})", set("MATEX_NUM_THREADS")));
+    row("linear algebra", "faer, built in; no BLAS or LAPACK is linked");
+    row("GPU", "not in this build");
+    row("device", &format!("cpu ({})", set("MATEX_DEVICE")));
+    row("debug", &set("MATEX_DEBUG"));
+    out
+}
+
+/// What a variable of the environment is set to.
+fn set(variable: &str) -> String {
+    match std::env::var_os(variable).filter(|v| !v.is_empty()) {
+        Some(value) => format!("{variable}={}", value.to_string_lossy()),
+        None => format!("{variable} is not set"),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<&'static str> {
+    let all = [
+        ("sse4.2", std::arch::is_x86_feature_detected!("sse4.2")),
+        ("avx", std::arch::is_x86_feature_detected!("avx")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+        ("f16c", std::arch::is_x86_feature_detected!("f16c")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ("avx512dq", std::arch::is_x86_feature_detected!("avx512dq")),
+        ("avx512vl", std::arch::is_x86_feature_detected!("avx512vl")),
+        ("avx512bw", std::arch::is_x86_feature_detected!("avx512bw")),
+    ];
+    all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<&'static str> {
+    vec!["neon"]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn features() -> Vec<&'static str> {
+    Vec::new()
+}
+
+fn widest(features: &[&str]) -> u32 {
+    match features {
+        f if f.contains(&"avx512f") => 512,
+        f if f.contains(&"avx2") => 256,
+        _ => 128,
+    }
+}

@@ -1,0 +1,77 @@
+//! The checked and compiled forms of one program, one for each set of dtypes and ranks that it was called with.
+
+use crate::arguments::{Slot, fits};
+use crate::engine::Engine;
+use matex_ir::tensor::Func;
+use matex_lang::unit::{ArgSpec, Signature};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A program for one set of arguments.
+#[derive(Debug)]
+pub(crate) struct Special {
+    /// What it was checked for.
+    pub(crate) args: Vec<Option<ArgSpec>>,
+    pub(crate) func: Func,
+    pub(crate) engine: Engine,
+    pub(crate) names: Arc<[String]>,
+}
+
+/// The most forms that are kept of one program. A program is called with few kinds of arguments; a caller that tries
+/// them all must not fill the memory.
+const KEPT: usize = 64;
+
+/// A bounded map that is looked through in order: comparing a few dtypes costs less than hashing them.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    entries: RwLock<Vec<Entry>>,
+    clock: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    special: Arc<Special>,
+    used: AtomicU64,
+}
+
+impl Cache {
+    /// The form for these values, if it is there.
+    pub(crate) fn find(&self, signature: &Signature, slots: &[Option<Slot<'_>>]) -> Option<Arc<Special>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let same = |e: &&Entry| {
+            e.special.args.iter().zip(&signature.params).zip(slots).all(|((spec, p), slot)| {
+                match (spec, slot) {
+                    (Some(spec), Some(slot)) => fits(spec, p, &slot.view, slot.weak),
+                    (None, None) => true,
+                    (Some(_), None) | (None, Some(_)) => false,
+                }
+            })
+        };
+        let entry = entries.iter().find(same)?;
+        // The clock runs only where there is something to choose from: most programs have one form.
+        if entries.len() > 1 {
+            entry.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Some(entry.special.clone())
+    }
+
+    /// Keeps a form, in the place of the one that was used longest ago when there is no room.
+    pub(crate) fn keep(&self, special: &Arc<Special>) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.iter().any(|e| e.special.args == special.args) {
+            return;
+        }
+        let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
+        let entry = Entry { special: special.clone(), used };
+        if entries.len() < KEPT {
+            entries.push(entry);
+        } else if let Some(oldest) = entries.iter_mut().min_by_key(|e| e.used.load(Ordering::Relaxed)) {
+            *oldest = entry;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}

@@ -1,0 +1,134 @@
+//! A failed call in the words of the program: which parameter, which shapes, where.
+//!
+//! The IR's names of parameters are not always those of the program (`$0` is a name of no one's there), so that
+//! parameters are told by their places: the function has one for each value that is given.
+
+use crate::arguments::{Slot, declaration, describe, display_name};
+use crate::error::internal;
+use matex_ir::Span;
+use matex_ir::tensor::{Func, RunError};
+use matex_lang::unit::ParamSig;
+use matex_lang::{Diagnostic, codes};
+
+/// The values of a call, next to their parameters.
+pub(crate) type Given<'a> = [(&'a ParamSig, &'a Slot<'a>)];
+
+/// The diagnostic of a failed call.
+pub(crate) fn diagnose(error: RunError, func: &Func, given: &Given<'_>) -> Diagnostic {
+    match error {
+        RunError::ArgumentCount { expected, got } => Diagnostic::new(
+            codes::CALL_COUNT,
+            format!("{got} values are given, and the program takes {expected}"),
+        ),
+        RunError::ArgumentDType { param, expected, got } => {
+            let (name, span) = parameter(func, given, &param);
+            Diagnostic::new(codes::CALL_DTYPE, format!("`{name}` is {expected} and is given {got}"))
+                .primary(span, "")
+        }
+        RunError::ArgumentRank { param, expected, got } => {
+            let (name, span) = parameter(func, given, &param);
+            let message = format!("`{name}` has rank {expected} and is given rank {got}");
+            Diagnostic::new(codes::CALL_RANK, message).primary(span, "")
+        }
+        RunError::ArgumentSize { param, axis, expected, got, dim } => {
+            size(func, given, &param, axis, (expected, got), &dim)
+        }
+        RunError::Guard { code, message, left, right, origin } => {
+            let d = with_shapes(Diagnostic::new(code, message).primary(origin, "here"), given);
+            match (left, right) {
+                (Some(l), Some(r)) => d.note(format!("the sizes are {l} and {r}")),
+                (None, _) | (_, None) => d.note("a size that it depends on has no value"),
+            }
+        }
+        RunError::Size { dim, value, origin } => {
+            let what = value.map_or("has no value".to_owned(), |v| format!("is {v}"));
+            let d = Diagnostic::new(codes::CALL_SIZE_NEGATIVE, format!("the size {} {what}", readable(&dim)));
+            with_shapes(d.primary(origin, "a size has to be 0 or more"), given)
+        }
+        RunError::IndexOutOfRange { axis, index, extent, origin } => {
+            let message = format!("index {index} is out of range for axis {axis} of size {extent}");
+            let d = Diagnostic::new(codes::RUNTIME_INDEX, message).primary(origin, "");
+            if extent == 0 {
+                d.help("an empty axis has no index")
+            } else {
+                d.help(format!("the indices are 0 to {}, or -{extent} to -1 from the end", extent - 1))
+            }
+        }
+        RunError::Check { code, message, origin } | RunError::Library { code, message, origin } => {
+            Diagnostic::new(code, message).primary(origin, "")
+        }
+        RunError::Steps { limit } => {
+            let message = format!("the loops took more than {limit} steps");
+            Diagnostic::new(codes::LOOP_STEPS_EXHAUSTED, message)
+                .note("the limit is called loop_steps")
+                .help("allow more with `Limits::loop_steps`, or `--max-steps` on the command line")
+        }
+        RunError::Elements { limit, origin } => {
+            Diagnostic::new(codes::LIMIT_ELEMENTS, format!("a value has more than {limit} elements"))
+                .primary(origin, "this value")
+                .note("the limit is called elements")
+        }
+        RunError::Cancelled => Diagnostic::new(codes::CANCELLED, "the call was cancelled"),
+        RunError::Malformed(why) => internal(&format!("malformed function: {why}")),
+    }
+}
+
+/// The place of a parameter of the function.
+fn place(func: &Func, param: &str) -> Option<usize> {
+    func.params.iter().position(|p| p.name == param)
+}
+
+/// The name and the span of a parameter in the program.
+fn parameter(func: &Func, given: &Given<'_>, param: &str) -> (String, Span) {
+    let found = place(func, param).and_then(|i| given.get(i));
+    found.map_or((display_name(param), Span::default()), |(p, _)| (display_name(&p.name), p.span))
+}
+
+/// A dim as programs write it: integer parameters have no `!` there, and sizes without a name are shapes.
+fn readable(dim: &str) -> String {
+    dim.replace('!', "")
+}
+
+/// A value of the wrong size, and the value that gave the size first.
+fn size(
+    func: &Func,
+    given: &Given<'_>,
+    param: &str,
+    axis: usize,
+    (expected, got): (Option<i64>, usize),
+    dim: &str,
+) -> Diagnostic {
+    let dim = readable(dim);
+    let wants = match expected {
+        Some(v) if v.to_string() == dim => dim.clone(),
+        Some(v) => format!("{dim} = {v}"),
+        None => dim.clone(),
+    };
+    let (name, span) = parameter(func, given, param);
+    let message = format!("axis {axis} of `{name}` has size {got}, and {wants} is expected");
+    let shown =
+        |(p, slot): &(&ParamSig, &Slot<'_>)| format!("{} is given {}", declaration(p), describe(&slot.view));
+    let here = place(func, param);
+    let mut d = Diagnostic::new(codes::CALL_SIZE, message);
+    if let Some(wrong) = here.and_then(|i| given.get(i)) {
+        d = d.primary(span, shown(wrong));
+    }
+    let names_it = |p: &matex_ir::tensor::Param| p.ty.shape.iter().any(|d| readable(&d.to_string()) == dim);
+    let first = func.params.iter().position(names_it).filter(|i| Some(*i) != here);
+    if let Some(first) = first.and_then(|i| given.get(i)) {
+        d = d.secondary(first.0.span, shown(first));
+    }
+    d
+}
+
+/// Adds the shapes of the values: a guard that failed is about them.
+fn with_shapes(mut d: Diagnostic, given: &Given<'_>) -> Diagnostic {
+    const SHOWN: usize = 6;
+    for (p, slot) in given.iter().take(SHOWN) {
+        d = d.note(format!("{} is {}", display_name(&p.name), describe(&slot.view)));
+    }
+    if given.len() > SHOWN {
+        d = d.note(format!("and there are {} more", given.len() - SHOWN));
+    }
+    d
+}

@@ -1,0 +1,354 @@
+//! A compiled program and the ways to call it.
+
+use crate::arguments::{self, Arg, Slot, Slots};
+use crate::cache::{Cache, Special};
+use crate::engine::{Budget, Engine};
+use crate::error::{Error, guarded, internal};
+use crate::failure::diagnose;
+use crate::options::Options;
+use crate::outputs::{self, Outputs};
+use crate::typed::{Typed, TypedFn};
+use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
+use matex_lang::{Diagnostic, codes};
+use matex_runtime::{AsView, AsViewMut, Tensor, View};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A compiled program. It is immutable, cheap to clone, and may be called from many threads at once.
+///
+/// A program is checked when it is compiled, and made ready once for each set of dtypes and ranks that it is called
+/// with; sizes may differ from call to call at no cost.
+///
+/// ```
+/// let f = matex::compile("fn scale(x: f64[n], by: f64 = 2.0) -> f64[n] { x * by }")?;
+/// assert_eq!(f.call(&[&[1.0, 2.0]])?[0].to_string(), "[2.0, 4.0]");
+/// assert_eq!(f.call(&[&[1.0, 2.0, 3.0], &3.0])?[0].to_string(), "[3.0, 6.0, 9.0]");
+/// # Ok::<(), matex::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Function(Arc<Shared>);
+
+struct Shared {
+    unit: Unit,
+    options: Options,
+    file: Arc<str>,
+    source: Arc<str>,
+    cache: Cache,
+}
+
+/// What one call may do.
+///
+/// ```
+/// use matex::{Arg, CallOptions};
+///
+/// let f = matex::compile("{ s = 0; while s >= 0 { s = s + x; } s }")?;
+/// let error = f.call_with(&CallOptions::new().max_steps(100), &[Arg::new(&1_i64)]).unwrap_err();
+/// assert_eq!(error.kind(), matex::ErrorKind::Limit);
+/// # Ok::<(), matex::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    max_steps: Option<u64>,
+    cancel: Option<Arc<AtomicBool>>,
+}
+
+impl CallOptions {
+    /// What a plain call may do.
+    ///
+    /// ```
+    /// use matex::{Arg, CallOptions};
+    /// let out = matex::compile("x + 1")?.call_with(&CallOptions::new(), &[Arg::new(&1)])?;
+    /// assert_eq!(out[0].to_string(), "2");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn new() -> CallOptions {
+        CallOptions::default()
+    }
+
+    /// The most steps that all loops of the call take together, in place of [`Limits::loop_steps`](crate::Limits).
+    ///
+    /// ```
+    /// use matex::{Arg, CallOptions};
+    /// let f = matex::compile("{ for i in 0..n { x = x + 1; } x }")?;
+    /// let args = [Arg::new(&5_i64), Arg::new(&0_i64)];
+    /// assert!(f.call_with(&CallOptions::new().max_steps(4), &args).is_err());
+    /// assert!(f.call_with(&CallOptions::new().max_steps(5), &args).is_ok());
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_steps(mut self, steps: u64) -> CallOptions {
+        self.max_steps = Some(steps);
+        self
+    }
+
+    /// A flag that another thread sets to stop the call, which then fails with E0603.
+    ///
+    /// ```
+    /// use matex::{Arg, CallOptions};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::AtomicBool;
+    /// let stop = Arc::new(AtomicBool::new(true));
+    /// let options = CallOptions::new().cancel(stop);
+    /// let error = matex::compile("x + 1")?.call_with(&options, &[Arg::new(&1)]).unwrap_err();
+    /// assert_eq!(error.code().to_string(), "E0603");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> CallOptions {
+        self.cancel = Some(flag);
+        self
+    }
+}
+
+impl Function {
+    pub(crate) fn compile(
+        source: &str,
+        entry: Option<&str>,
+        file: &str,
+        options: &Options,
+    ) -> Result<Function, Error> {
+        let (source, file): (Arc<str>, Arc<str>) = (source.into(), file.into());
+        let unit = Unit::new(&source, entry, &options.limits);
+        let unit = unit.map_err(|ds| Error::new(ds, &file, &source))?;
+        let shared = Shared { unit, options: options.clone(), file, source, cache: Cache::default() };
+        Ok(Function(Arc::new(shared)))
+    }
+
+    /// The name, the parameters and the declared results.
+    ///
+    /// ```
+    /// let f = matex::compile("fn f(x: f64[n], k: i64 = 3) -> f64[n] { x * k }")?;
+    /// let k = &f.signature().params[1];
+    /// assert_eq!((&*k.name, k.ty.as_ref().map(|t| &*t.text), k.optional), ("k", Some("i64"), true));
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn signature(&self) -> &Signature {
+        self.0.unit.signature()
+    }
+
+    /// The text that it was compiled from.
+    ///
+    /// ```
+    /// assert_eq!(matex::compile("x + 1")?.source(), "x + 1");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// Calls it with values by place: tensors, views, slices, numbers, arrays of ndarray, nalgebra and faer.
+    ///
+    /// # Errors
+    /// Values that do not fit (E05xx), and what may happen at run time (E06xx, E07xx).
+    ///
+    /// ```
+    /// let f = matex::compile("sqrt(mean((a - b)**2))")?;
+    /// assert_eq!(f.call(&[&[1.0, 2.0], &[4.0, 5.0]])?[0].to_string(), "3.0");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn call(&self, args: &[&dyn AsView]) -> Result<Outputs, Error> {
+        let args: Vec<Arg<'_>> = args.iter().map(|a| Arg::new(*a)).collect();
+        self.call_with(&CallOptions::default(), &args)
+    }
+
+    /// Calls it with values by name; `0` is the name of `$0`. Parameters with defaults may be left out.
+    ///
+    /// # Errors
+    /// As for [`call`](Function::call).
+    ///
+    /// ```
+    /// let f = matex::compile("a - b")?;
+    /// assert_eq!(f.call_named(&[("b", &1), ("a", &3)])?[0].to_string(), "2");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn call_named(&self, args: &[(&str, &dyn AsView)]) -> Result<Outputs, Error> {
+        let args: Vec<Arg<'_>> = args.iter().map(|(name, a)| Arg::named(name, *a)).collect();
+        self.call_with(&CallOptions::default(), &args)
+    }
+
+    /// Calls it with options, and with values by place, by name, or as literals.
+    ///
+    /// # Errors
+    /// As for [`call`](Function::call).
+    ///
+    /// ```
+    /// use matex::{Arg, CallOptions};
+    /// let f = matex::compile("fn f(x: f32[n], k: i64 = 2) { x * k }")?;
+    /// let out = f.call_with(&CallOptions::new(), &[Arg::new(&[1.5f32]), Arg::named("k", &4_i64)])?;
+    /// assert_eq!(out[0].to_string(), "[6.0]");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn call_with(&self, options: &CallOptions, args: &[Arg<'_>]) -> Result<Outputs, Error> {
+        guarded(|| self.with_ready(args, |ready| ready.run(self, options)))
+    }
+
+    /// Calls it and writes the results into memory of the caller's, which must be of the right dtypes and shapes.
+    ///
+    /// # Errors
+    /// As for [`call`](Function::call), and E0509 for a place that a result does not fit; what the places hold is then
+    /// not specified.
+    ///
+    /// ```
+    /// let mut out = [0.0; 2];
+    /// matex::compile("x * 2")?.call_into(&[&[1.5, 2.0]], &mut [&mut out])?;
+    /// assert_eq!(out, [3.0, 4.0]);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn call_into(&self, args: &[&dyn AsView], outputs: &mut [&mut dyn AsViewMut]) -> Result<(), Error> {
+        let results = self.call(args)?;
+        if results.len() != outputs.len() {
+            let message = format!("{} places are given for {} results", outputs.len(), results.len());
+            return Err(self.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)]));
+        }
+        for (i, (result, output)) in results.iter().zip(outputs).enumerate() {
+            let written = output.as_view_mut().and_then(|mut view| view.copy_from(&result.as_view()));
+            written.map_err(|e| {
+                let message = format!("the place for result {i} does not fit: {e}");
+                let d = Diagnostic::new(codes::CALL_OUTPUT, message);
+                self.error(vec![d.note(format!("the result is {}", result.describe()))])
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The same function as a Rust function of references, its types checked once.
+    ///
+    /// # Errors
+    /// E0501, E0502, E0503 and E0509 when the type does not fit the program.
+    ///
+    /// ```
+    /// let f = matex::compile("fn stats(x: f64[n]) -> (f64, f64[n]) { m = mean(x); return m, x - m }")?;
+    /// let stats = f.typed::<fn(&[f64; 3]) -> (f64, Vec<f64>)>()?;
+    /// assert_eq!(stats(&[1.0, 2.0, 6.0])?, (3.0, vec![-2.0, -1.0, 3.0]));
+    /// assert!(f.typed::<fn(&[f32; 3]) -> (f64, Vec<f64>)>().is_err());
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn typed<F: TypedFn>(&self) -> Result<Typed<F>, Error> {
+        guarded(|| Typed::new(self))
+    }
+
+    pub(crate) fn error(&self, diagnostics: Vec<Diagnostic>) -> Error {
+        Error::new(diagnostics, &self.0.file, &self.0.source)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The form for arguments that are told by their kinds only, as far as the signature tells the rest; it is not
+    /// kept where a call would not find it.
+    pub(crate) fn assumed(&self) -> Result<Arc<Special>, Error> {
+        let args = self.0.unit.assumed_args().map_err(|ds| self.error(ds))?;
+        self.specialize(args)
+    }
+
+    /// Checks the program for these arguments and makes it ready to run.
+    pub(crate) fn specialize(&self, args: Vec<Option<ArgSpec>>) -> Result<Arc<Special>, Error> {
+        let func = self.0.unit.specialize(&args).map_err(|ds| self.error(ds))?;
+        let engine = Engine::new(&func, &self.0.options);
+        let names = outputs::names(&func.result_names, func.results().len());
+        let special = Arc::new(Special { args, func, engine, names });
+        self.0.cache.keep(&special);
+        crate::debug::report(self, &special);
+        Ok(special)
+    }
+
+    /// Finds or makes the form for these values, and passes it on together with them.
+    pub(crate) fn with_ready<T>(
+        &self,
+        args: &[Arg<'_>],
+        then: impl FnOnce(&Ready<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let signature = self.signature();
+        let mut slots = arguments::place(signature, args).map_err(|ds| self.error(ds))?;
+        let converted = arguments::settle(signature, &slots).map_err(|ds| self.error(ds))?;
+        for (slot, tensor) in slots.iter_mut().zip(&converted) {
+            if let (Some(slot), Some(tensor)) = (slot, tensor) {
+                slot.view = tensor.as_view();
+            }
+        }
+        // A literal whose dtype is declared is settled; others stay weak, and the program decides.
+        for (slot, p) in slots.iter_mut().zip(&signature.params) {
+            if let Some(slot) = slot {
+                slot.weak &= p.ty.is_none();
+            }
+        }
+        let special = match self.0.cache.find(signature, &slots) {
+            Some(special) => special,
+            None => self.specialize(specs(signature, &slots))?,
+        };
+        then(&Ready { special: &special, signature, slots: &slots })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn forms(&self) -> usize {
+        self.0.cache.len()
+    }
+}
+
+fn specs(signature: &Signature, slots: &Slots<'_>) -> Vec<Option<ArgSpec>> {
+    let spec = |(p, slot): (&ParamSig, &Option<Slot<'_>>)| {
+        slot.as_ref().map(|slot| arguments::spec(p, &slot.view, slot.weak))
+    };
+    signature.params.iter().zip(slots).map(spec).collect()
+}
+
+/// A form of a program together with the values of a call.
+pub(crate) struct Ready<'a> {
+    pub(crate) special: &'a Special,
+    pub(crate) signature: &'a Signature,
+    pub(crate) slots: &'a Slots<'a>,
+}
+
+impl Ready<'_> {
+    /// The values that are given, with their parameters.
+    pub(crate) fn given(&self) -> Vec<(&ParamSig, &Slot<'_>)> {
+        let pairs = self.signature.params.iter().zip(self.slots);
+        pairs.filter_map(|(p, slot)| slot.as_ref().map(|s| (p, s))).collect()
+    }
+
+    fn run(&self, function: &Function, options: &CallOptions) -> Result<Outputs, Error> {
+        let Special { func, engine, names, .. } = self.special;
+        let given = self.given();
+        // A weak value may come in wider than the program takes it.
+        let converted: Vec<Option<Tensor>> = given
+            .iter()
+            .zip(&func.params)
+            .map(|((_, slot), p)| {
+                let differs = slot.weak && slot.view.dtype() != p.ty.dtype;
+                if differs {
+                    slot.view.to_tensor().and_then(|t| t.cast(p.ty.dtype)).map(Some)
+                } else {
+                    Ok(None)
+                }
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|e| function.error(vec![Diagnostic::new(codes::OUT_OF_MEMORY, e.to_string())]))?;
+        if given.len() != func.params.len() {
+            return Err(
+                function.error(vec![internal("a function with another number of parameters than values")])
+            );
+        }
+        let mut views: Vec<View<'_>> = Vec::with_capacity(given.len());
+        for ((_, slot), tensor) in given.iter().zip(&converted) {
+            views.push(tensor.as_ref().map_or_else(|| slot.view.clone(), AsView::as_view));
+        }
+        let limits = &function.options().limits;
+        let budget = Budget {
+            max_steps: options.max_steps.unwrap_or(limits.loop_steps),
+            max_elements: engine.max_elements(function.options()),
+            cancel: options.cancel.as_deref(),
+        };
+        let results = engine.run(func, &views, budget);
+        let results = results.map_err(|e| function.error(vec![diagnose(e, func, &given)]))?;
+        Outputs::new(results, names)
+    }
+}
+
+/// The head of the function, as it was declared.
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Function({})", crate::stage::head(self.signature()))
+    }
+}

@@ -1,0 +1,407 @@
+//! How to compile: [`Compiler`] and what can be chosen with it.
+
+use crate::error::{Error, guarded};
+use crate::function::Function;
+use crate::typed::{Typed, TypedFn};
+use matex_lang::{Diagnostic, Limits, codes};
+use std::fmt;
+use std::str::FromStr;
+
+/// Declares a choice that has a name in the environment and on the command line.
+macro_rules! choices {
+    ($(#[$doc:meta])* $Name:ident { $($(#[$vdoc:meta])* $Variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $Name { $($(#[$vdoc])* $Variant,)+ }
+
+        impl $Name {
+            /// Every choice.
+            pub const ALL: &'static [$Name] = &[$($Name::$Variant),+];
+
+            /// The name of the choice.
+            pub fn name(self) -> &'static str {
+                match self { $($Name::$Variant => $text,)+ }
+            }
+        }
+
+        impl FromStr for $Name {
+            type Err = UnknownChoice;
+
+            fn from_str(text: &str) -> Result<$Name, UnknownChoice> {
+                match text {
+                    $($text => Ok($Name::$Variant),)+
+                    _ => Err(UnknownChoice(&[$($text),+])),
+                }
+            }
+        }
+
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+pub(crate) use choices;
+
+/// A word that is none of those that can be chosen; it displays these.
+///
+/// ```
+/// let error = "77".parse::<matex::Simd>().unwrap_err();
+/// assert_eq!(error.to_string(), "the choices are auto, 128, 256, 512");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownChoice(pub(crate) &'static [&'static str]);
+
+impl fmt::Display for UnknownChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the choices are {}", self.0.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownChoice {}
+
+choices! {
+    /// The width of vectors on the CPU, in bits.
+    ///
+    /// ```
+    /// assert_eq!("256".parse(), Ok(matex::Simd::W256));
+    /// ```
+    Simd {
+        /// The widest that the CPU has.
+        #[default]
+        Auto = "auto",
+        /// 128 bits, which every CPU has.
+        W128 = "128",
+        /// 256 bits (AVX2).
+        W256 = "256",
+        /// 512 bits (AVX-512).
+        W512 = "512",
+    }
+}
+
+choices! {
+    /// Where a program runs.
+    ///
+    /// ```
+    /// assert_eq!(matex::Device::default(), matex::Device::Auto);
+    /// ```
+    Device {
+        /// Wherever it is fastest among what this build has.
+        #[default]
+        Auto = "auto",
+        /// On the CPU.
+        Cpu = "cpu",
+        /// On the GPU; an error where there is none.
+        Gpu = "gpu",
+    }
+}
+
+choices! {
+    /// Which rewritings of floating-point arithmetic are allowed.
+    ///
+    /// ```
+    /// assert_eq!("fast".parse(), Ok(matex::Numerics::Fast));
+    /// ```
+    Numerics {
+        /// Only those that keep every bit.
+        Exact = "exact",
+        /// Also those that change bits without losing accuracy, such as a fused multiply-add.
+        #[default]
+        Default = "default",
+        /// Also those that may lose accuracy, such as reordered sums.
+        Fast = "fast",
+    }
+}
+
+choices! {
+    /// What runs a compiled program.
+    ///
+    /// ```
+    /// assert_eq!(matex::Engine::Interpreter.name(), "interpreter");
+    /// ```
+    Engine {
+        /// The fastest one that can run it.
+        #[default]
+        Auto = "auto",
+        /// The reference interpreter: slow, obvious, and what the others are tested against.
+        Interpreter = "interpreter",
+    }
+}
+
+/// All that was chosen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) limits: Limits,
+    pub(crate) simd: Simd,
+    pub(crate) device: Device,
+    /// 0 for as many as there are CPUs.
+    pub(crate) threads: usize,
+    pub(crate) numerics: Numerics,
+    pub(crate) engine: Engine,
+    /// 0 for silence, up to 5 for everything.
+    pub(crate) debug: u8,
+}
+
+/// Compiles programs with options of one's own.
+///
+/// ```
+/// use matex::{Compiler, Limits};
+///
+/// let limits = Limits { loop_steps: 1000, ..Limits::default() };
+/// let f = Compiler::new().limits(limits).compile("{ for i in 0..n { x = x * 2; } x }")?;
+/// assert_eq!(f.call(&[&10_i64, &1_i64])?.into_single()?.to_string(), "1024");
+/// assert!(f.call(&[&1001_i64, &1_i64]).is_err());
+/// # Ok::<(), matex::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Compiler {
+    options: Options,
+    entry: Option<String>,
+    file_name: Option<String>,
+}
+
+impl Compiler {
+    /// A compiler with the defaults, which the environment has no part in.
+    ///
+    /// ```
+    /// assert!(matex::Compiler::new().compile("1 + 2").is_ok());
+    /// ```
+    pub fn new() -> Compiler {
+        Compiler::default()
+    }
+
+    /// A compiler with the options of the environment: `MATEX_SIMD`, `MATEX_DEVICE`, `MATEX_NUM_THREADS` (0 for all
+    /// CPUs) and `MATEX_DEBUG` (0 to 5; what is written goes to standard error). Those that are not set, or empty,
+    /// have their defaults.
+    ///
+    /// # Errors
+    /// E0114 for a value that is none of those that can be chosen.
+    ///
+    /// ```
+    /// let f = matex::Compiler::from_env()?.compile("x + 1")?;
+    /// assert_eq!(f.call(&[&1.5])?[0].to_string(), "2.5");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn from_env() -> Result<Compiler, Error> {
+        Compiler::from_variables(|name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))
+    }
+
+    fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Compiler, Error> {
+        let mut options = Options::default();
+        let set = |name: &str| get(name).filter(|v| !v.is_empty()).map(|v| (name.to_owned(), v));
+        if let Some(v) = set("MATEX_SIMD") {
+            options.simd = choice(&v)?;
+        }
+        if let Some(v) = set("MATEX_DEVICE") {
+            options.device = choice(&v)?;
+        }
+        if let Some(v) = set("MATEX_NUM_THREADS") {
+            options.threads = number(&v, usize::from(u16::MAX))?;
+        }
+        if let Some(v) = set("MATEX_DEBUG") {
+            options.debug = number(&v, 5)? as u8;
+        }
+        Ok(Compiler { options, ..Compiler::default() })
+    }
+
+    /// The function to start with; else it is `main`, or the last one.
+    ///
+    /// ```
+    /// let source = "fn one() { 1 } fn two() { 2 }";
+    /// let f = matex::Compiler::new().entry("one").compile(source)?;
+    /// assert_eq!(f.call(&[])?[0].to_string(), "1");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn entry(mut self, name: impl Into<String>) -> Compiler {
+        self.entry = Some(name.into());
+        self
+    }
+
+    /// What the program is called where errors name a place in it.
+    ///
+    /// ```
+    /// let error = matex::Compiler::new().file_name("ols.mx").compile("1 +").unwrap_err();
+    /// assert!(error.to_string().contains("ols.mx:1:4"), "{error}");
+    /// ```
+    #[must_use]
+    pub fn file_name(mut self, name: impl Into<String>) -> Compiler {
+        self.file_name = Some(name.into());
+        self
+    }
+
+    /// What a program may cost.
+    ///
+    /// ```
+    /// use matex::{Compiler, Limits};
+    /// let limits = Limits { source_bytes: 10, ..Limits::default() };
+    /// let error = Compiler::new().limits(limits).compile("1 + 2 + 3 + 4").unwrap_err();
+    /// assert_eq!(error.kind(), matex::ErrorKind::Limit);
+    /// ```
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Compiler {
+        self.options.limits = limits;
+        self
+    }
+
+    /// The width of vectors. A width that the CPU does not have counts as the widest that it has.
+    ///
+    /// ```
+    /// use matex::{Compiler, Simd};
+    /// let f = Compiler::new().simd(Simd::W128).compile("x + 1")?;
+    /// assert_eq!(f.call(&[&1.0])?[0].to_string(), "2.0");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn simd(mut self, simd: Simd) -> Compiler {
+        self.options.simd = simd;
+        self
+    }
+
+    /// Where the program runs.
+    ///
+    /// ```
+    /// use matex::{Compiler, Device};
+    /// let f = Compiler::new().device(Device::Cpu).compile("x + 1")?;
+    /// assert_eq!(f.call(&[&1.0])?[0].to_string(), "2.0");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Compiler {
+        self.options.device = device;
+        self
+    }
+
+    /// The most threads that a call uses; 0 for as many as there are CPUs.
+    ///
+    /// ```
+    /// let f = matex::Compiler::new().threads(1).compile("x + 1")?;
+    /// assert_eq!(f.call(&[&1.0])?[0].to_string(), "2.0");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Compiler {
+        self.options.threads = threads;
+        self
+    }
+
+    /// Which rewritings of floating-point arithmetic are allowed.
+    ///
+    /// ```
+    /// use matex::{Compiler, Numerics};
+    /// let f = Compiler::new().numerics(Numerics::Exact).compile("x * 3")?;
+    /// assert_eq!(f.call(&[&1.5])?[0].to_string(), "4.5");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn numerics(mut self, numerics: Numerics) -> Compiler {
+        self.options.numerics = numerics;
+        self
+    }
+
+    /// What runs the program.
+    ///
+    /// ```
+    /// use matex::{Compiler, Engine};
+    /// let f = Compiler::new().engine(Engine::Interpreter).compile("sum(x)")?;
+    /// assert_eq!(f.call(&[&[1.0, 2.0, 3.5]])?[0].to_string(), "6.5");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn engine(mut self, engine: Engine) -> Compiler {
+        self.options.engine = engine;
+        self
+    }
+
+    /// Compiles a program: an expression, a block or a module.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as far as it can be told without arguments.
+    ///
+    /// ```
+    /// let f = matex::Compiler::new().compile("a * x + b")?;
+    /// let names: Vec<&str> = f.signature().params.iter().map(|p| &*p.name).collect();
+    /// assert_eq!(names, ["a", "x", "b"]);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn compile(&self, source: &str) -> Result<Function, Error> {
+        guarded(|| {
+            if self.options.device == Device::Gpu {
+                let d = Diagnostic::new(codes::NOT_YET_DEVICE, "this build of matex has no GPU engine");
+                return Err(Error::plain(d.help("choose the device `auto` or `cpu`")));
+            }
+            let file = self.file_name.as_deref().unwrap_or("<program>");
+            Function::compile(source, self.entry.as_deref(), file, &self.options)
+        })
+    }
+
+    /// Compiles a program and takes it as a Rust function type, like [`Function::typed`].
+    ///
+    /// # Errors
+    /// Those of [`compile`](Compiler::compile), and a type that does not fit the program.
+    ///
+    /// ```
+    /// let add = matex::Compiler::new().compile_typed::<fn(&f64, &f64) -> f64>("a + b")?;
+    /// assert_eq!(add(&1.5, &2.0)?, 3.5);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn compile_typed<F: TypedFn>(&self, source: &str) -> Result<Typed<F>, Error> {
+        self.compile(source)?.typed()
+    }
+}
+
+fn refused((name, value): &(String, String), choices: &str) -> Error {
+    let d =
+        Diagnostic::new(codes::UNKNOWN_OPTION, format!("{name} is set to `{value}`, which cannot be chosen"));
+    Error::plain(d.help(choices))
+}
+
+fn choice<T: FromStr<Err = UnknownChoice>>(variable: &(String, String)) -> Result<T, Error> {
+    variable.1.parse().map_err(|e: UnknownChoice| refused(variable, &e.to_string()))
+}
+
+fn number(variable: &(String, String), most: usize) -> Result<usize, Error> {
+    let parsed = variable.1.parse().ok().filter(|n| *n <= most);
+    parsed.ok_or_else(|| refused(variable, &format!("the choices are the whole numbers from 0 to {most}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Result<Compiler, Error> {
+        Compiler::from_variables(|n| (n == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn the_environment_is_read() {
+        assert_eq!(with("MATEX_SIMD", "512").unwrap().options.simd, Simd::W512);
+        assert_eq!(with("MATEX_DEVICE", "cpu").unwrap().options.device, Device::Cpu);
+        assert_eq!(with("MATEX_NUM_THREADS", "3").unwrap().options.threads, 3);
+        assert_eq!(with("MATEX_DEBUG", "5").unwrap().options.debug, 5);
+        assert_eq!(with("MATEX_SIMD", "").unwrap().options.simd, Simd::Auto);
+    }
+
+    #[test]
+    fn wrong_values_are_errors_that_name_the_right_ones() {
+        for (name, value, right) in [
+            ("MATEX_SIMD", "77", "auto, 128, 256, 512"),
+            ("MATEX_DEVICE", "toaster", "auto, cpu, gpu"),
+            ("MATEX_NUM_THREADS", "-1", "0 to 65535"),
+            ("MATEX_DEBUG", "6", "0 to 5"),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert_eq!(error.code(), codes::UNKNOWN_OPTION);
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(value) && text.contains(right), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_an_error() {
+        let error = Compiler::new().device(Device::Gpu).compile("1").unwrap_err();
+        assert_eq!(error.code(), codes::NOT_YET_DEVICE);
+    }
+}

@@ -1,0 +1,141 @@
+//! The results of a call.
+
+use crate::error::{Error, internal};
+use matex_lang::{Diagnostic, codes};
+use matex_runtime::Tensor;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The results of a call, in the order in which the program returns them; a slice of [`Tensor`]s with names.
+///
+/// ```
+/// let f = matex::compile("{ m = mean(x); s = sum(x); return m, s }")?;
+/// let out = f.call(&[&[1.0, 2.0, 6.0]])?;
+/// assert_eq!(out.len(), 2);
+/// assert_eq!(out[0].to_string(), "3.0");
+/// assert_eq!(out.names(), ["m", "s"]);
+/// # Ok::<(), matex::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    tensors: Vec<Tensor>,
+    names: Arc<[String]>,
+}
+
+impl Outputs {
+    pub(crate) fn new(tensors: Vec<Tensor>, names: &Arc<[String]>) -> Result<Outputs, Error> {
+        if tensors.len() != names.len() {
+            return Err(Error::plain(internal("a call has another number of results than its program")));
+        }
+        Ok(Outputs { tensors, names: names.clone() })
+    }
+
+    /// The names of the results: those of the variables returned, else `out0`, `out1`, …; no two are the same.
+    ///
+    /// ```
+    /// let out = matex::compile("(x + 1, x + 2)")?.call(&[&1])?;
+    /// assert_eq!(out.names(), ["out0", "out1"]);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The result of that name.
+    ///
+    /// ```
+    /// let out = matex::compile("{ s = sum(x); return s }")?.call(&[&[1, 2, 3]])?;
+    /// assert_eq!(out.get("s").unwrap().to_string(), "6");
+    /// assert!(out.get("t").is_none());
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.names.iter().position(|n| n == name).and_then(|i| self.tensors.get(i))
+    }
+
+    /// The result of a program that has one.
+    ///
+    /// # Errors
+    /// E0509 when there are several.
+    ///
+    /// ```
+    /// let tensor = matex::compile("x * 2")?.call(&[&[1.5, 2.0]])?.into_single()?;
+    /// assert_eq!(tensor.as_slice::<f64>(), Some(&[3.0, 4.0][..]));
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn into_single(mut self) -> Result<Tensor, Error> {
+        match self.tensors.pop() {
+            Some(tensor) if self.tensors.is_empty() => Ok(tensor),
+            Some(_) | None => {
+                let message = format!("one result was expected, and there are {}", self.names.len());
+                Err(Error::plain(
+                    Diagnostic::new(codes::CALL_OUTPUT, message).help("take them by place or by name"),
+                ))
+            }
+        }
+    }
+
+    /// The tensors, without their names.
+    ///
+    /// ```
+    /// let tensors = matex::compile("(x, x + 1)")?.call(&[&1])?.into_tensors();
+    /// assert_eq!(tensors[1].to_string(), "2");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn into_tensors(self) -> Vec<Tensor> {
+        self.tensors
+    }
+}
+
+impl Deref for Outputs {
+    type Target = [Tensor];
+
+    fn deref(&self) -> &[Tensor] {
+        &self.tensors
+    }
+}
+
+impl IntoIterator for Outputs {
+    type Item = Tensor;
+    type IntoIter = std::vec::IntoIter<Tensor>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tensors.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Outputs {
+    type Item = &'a Tensor;
+    type IntoIter = std::slice::Iter<'a, Tensor>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tensors.iter()
+    }
+}
+
+/// The names of results: where the source gives none, or one twice, the place tells it.
+pub(crate) fn names(given: &[Option<String>], count: usize) -> Arc<[String]> {
+    let mut names: Vec<String> = Vec::with_capacity(count);
+    for i in 0..count {
+        let name = given.get(i).and_then(Option::as_ref).filter(|n| !names.contains(n)).cloned();
+        let mut name = name.unwrap_or_else(|| format!("out{i}"));
+        // A variable may be called `out1` and returned first.
+        while names.contains(&name) {
+            name.push('_');
+        }
+        names.push(name);
+    }
+    names.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn names_are_unique() {
+        let given = [Some("a"), None, Some("a"), Some("out4"), None].map(|n| n.map(String::from));
+        assert_eq!(names(&given, 5)[..], ["a", "out1", "out2", "out4", "out4_"]);
+        assert_eq!(names(&[], 1)[..], ["out0"]);
+    }
+}

@@ -1,0 +1,211 @@
+//! Compiled programs as Rust functions: the types are checked once, and then it is a plain call.
+
+use crate::arguments::{Arg, declaration, display_name};
+use crate::error::Error;
+use crate::function::{CallOptions, Function};
+use matex_ir::DType;
+use matex_lang::unit::{ArgSpec, DTypeClass, DimSig, ParamSig};
+use matex_lang::{Diagnostic, codes};
+use matex_runtime::{FromTensors, TypeKind, TypedView};
+use std::fmt;
+use std::ops::Deref;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A function type that a program can be taken as: `fn(&A, &B) -> C` with up to twelve arguments, each a
+/// [`TypedView`] behind a reference, and one result or a tuple of them.
+///
+/// ```
+/// fn sum_of<F: matex::TypedFn>(source: &str) -> bool {
+///     matex::compile(source).is_ok_and(|f| f.typed::<F>().is_ok())
+/// }
+/// assert!(sum_of::<fn(&f64, &f64) -> f64>("a + b"));
+/// assert!(!sum_of::<fn(&f64) -> f64>("a + b"));
+/// ```
+pub trait TypedFn: sealed::Sealed {
+    /// What is called: a function with the same arguments, and with a [`Result`] of the result.
+    type Call: ?Sized + Send + Sync;
+
+    #[doc(hidden)]
+    const ARGUMENTS: &'static [TypeKind];
+
+    #[doc(hidden)]
+    const RESULTS: &'static [TypeKind];
+
+    #[doc(hidden)]
+    fn wrap(function: Function) -> Box<Self::Call>;
+}
+
+/// A program as a Rust function. It is called like one, and gives a [`Result`].
+///
+/// ```
+/// let f = matex::compile("sum(x) * k")?;
+/// let g = f.typed::<fn(&Vec<f64>, &f64) -> f64>()?;
+/// assert_eq!(g(&vec![1.0, 2.0], &10.0)?, 30.0);
+/// # Ok::<(), matex::Error>(())
+/// ```
+pub struct Typed<F: TypedFn> {
+    call: Box<F::Call>,
+    function: Function,
+}
+
+impl<F: TypedFn> Typed<F> {
+    pub(crate) fn new(function: &Function) -> Result<Typed<F>, Error> {
+        check(function, F::ARGUMENTS, F::RESULTS)?;
+        Ok(Typed { call: F::wrap(function.clone()), function: function.clone() })
+    }
+
+    /// The function without its types.
+    ///
+    /// ```
+    /// let g = matex::Compiler::new().compile_typed::<fn(&f64) -> f64>("x + 1")?;
+    /// assert_eq!(g.function().source(), "x + 1");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn function(&self) -> &Function {
+        &self.function
+    }
+}
+
+impl<F: TypedFn> Deref for Typed<F> {
+    type Target = F::Call;
+
+    fn deref(&self) -> &F::Call {
+        &self.call
+    }
+}
+
+impl<F: TypedFn> Clone for Typed<F> {
+    fn clone(&self) -> Typed<F> {
+        Typed { call: F::wrap(self.function.clone()), function: self.function.clone() }
+    }
+}
+
+impl<F: TypedFn> fmt::Debug for Typed<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Typed({:?})", self.function)
+    }
+}
+
+fn call<R: FromTensors>(function: &Function, args: &[Arg<'_>]) -> Result<R, Error> {
+    let tensors = function.call_with(&CallOptions::default(), args)?.into_tensors();
+    R::from_tensors(tensors).map_err(|(place, e)| {
+        let message = format!("result {place} does not fit its type: {e}");
+        function.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)])
+    })
+}
+
+macro_rules! arities {
+    ($(($($A:ident $a:ident)*))+) => {$(
+        impl<$($A: TypedView + ?Sized + 'static,)* R: FromTensors + 'static> sealed::Sealed for fn($(&$A),*) -> R {}
+
+        impl<$($A: TypedView + ?Sized + 'static,)* R: FromTensors + 'static> TypedFn for fn($(&$A),*) -> R {
+            type Call = dyn Fn($(&$A),*) -> Result<R, Error> + Send + Sync;
+            const ARGUMENTS: &'static [TypeKind] = &[$($A::KIND),*];
+            const RESULTS: &'static [TypeKind] = R::KINDS;
+
+            fn wrap(function: Function) -> Box<Self::Call> {
+                Box::new(move |$($a: &$A),*| call(&function, &[$(Arg::new(&$a)),*]))
+            }
+        }
+    )+};
+}
+
+arities! {
+    ()
+    (A a)
+    (A a B b)
+    (A a B b C c)
+    (A a B b C c D d)
+    (A a B b C c D d E e)
+    (A a B b C c D d E e F f)
+    (A a B b C c D d E e F f G g)
+    (A a B b C c D d E e F f G g H h)
+    (A a B b C c D d E e F f G g H h I i)
+    (A a B b C c D d E e F f G g H h I i J j)
+    (A a B b C c D d E e F f G g H h I i J j K k)
+    (A a B b C c D d E e F f G g H h I i J j K k L l)
+}
+
+/// Compares a function type with a program. What the types leave open (a `Tensor` is of any kind) is left to the call.
+fn check(function: &Function, arguments: &[TypeKind], results: &[TypeKind]) -> Result<(), Error> {
+    let params = &function.signature().params;
+    let required = params.iter().take_while(|p| !p.optional).count();
+    if arguments.len() > params.len() || arguments.len() < required {
+        let names: Vec<String> = params.iter().map(declaration).collect();
+        let message =
+            format!("the type has {} arguments, and the program takes {}", arguments.len(), params.len());
+        let d = Diagnostic::new(codes::CALL_COUNT, message)
+            .help(format!("its parameters are {}", names.join(", ")));
+        return Err(function.error(vec![d]));
+    }
+    let mismatches: Vec<Diagnostic> =
+        params.iter().zip(arguments).filter_map(|(p, k)| mismatch(p, *k)).collect();
+    if !mismatches.is_empty() {
+        return Err(function.error(mismatches));
+    }
+    let kinds = arguments.iter().map(Some).chain(std::iter::repeat(None));
+    let specs: Option<Vec<Option<ArgSpec>>> = params
+        .iter()
+        .zip(kinds)
+        .map(|(p, kind)| match kind {
+            Some(kind) => assumed(p, *kind).map(Some),
+            None => Some(None),
+        })
+        .collect();
+    let Some(specs) = specs else { return Ok(()) };
+    let special = function.specialize(specs)?;
+    let func = &special.func;
+    if func.results().len() != results.len() {
+        let message =
+            format!("the type has {} results, and the program has {}", results.len(), func.results().len());
+        return Err(function.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)]));
+    }
+    for (i, (v, kind)) in func.results().iter().zip(results).enumerate() {
+        let ty = func.ty(*v);
+        if kind.dtype.is_some_and(|d| d != ty.dtype) || kind.rank.is_some_and(|r| r != ty.rank()) {
+            let message = format!("result {i} is {ty}, and the type takes {}", describe(*kind));
+            let d = Diagnostic::new(codes::CALL_OUTPUT, message).primary(func.node(*v).origin, "");
+            return Err(function.error(vec![d]));
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(p: &ParamSig, kind: TypeKind) -> Option<Diagnostic> {
+    let ty = p.ty.as_ref()?;
+    let rest = ty.dims.contains(&DimSig::Rest);
+    let wrong_dtype = kind.dtype.is_some_and(|d| !ty.dtypes.contains(d));
+    let wrong_rank = kind.rank.is_some_and(|r| if rest { r + 1 < ty.dims.len() } else { r != ty.dims.len() });
+    if !wrong_dtype && !wrong_rank {
+        return None;
+    }
+    let code = if wrong_dtype { codes::CALL_DTYPE } else { codes::CALL_RANK };
+    let message =
+        format!("`{}` is {}, and the type gives {}", display_name(&p.name), ty.text, describe(kind));
+    Some(Diagnostic::new(code, message).primary(p.span, format!("{} is expected", ty.text)))
+}
+
+/// What a parameter is checked for, when its declaration and the Rust type together tell it.
+fn assumed(p: &ParamSig, kind: TypeKind) -> Option<ArgSpec> {
+    let declared_dtype = p.ty.as_ref().and_then(|ty| match ty.dtypes {
+        DTypeClass::Concrete(d) => Some(d),
+        DTypeClass::Float | DTypeClass::Int | DTypeClass::Num => None,
+    });
+    let dims = p.ty.as_ref().map(|ty| &ty.dims).filter(|dims| !dims.contains(&DimSig::Rest));
+    let dtype: DType = kind.dtype.or(declared_dtype)?;
+    let rank = kind.rank.or(dims.map(Vec::len))?;
+    let fixed_one = |axis: usize| dims.and_then(|d| d.get(axis)) == Some(&DimSig::Fixed(1));
+    Some(ArgSpec { dtype, ones: (0..rank).map(fixed_one).collect(), weak: false })
+}
+
+fn describe(kind: TypeKind) -> String {
+    let dtype = kind.dtype.map_or("any dtype".to_owned(), |d| d.to_string());
+    match kind.rank {
+        Some(0) => dtype,
+        Some(rank) => format!("{dtype}[{}]", vec!["_"; rank].join(", ")),
+        None => format!("{dtype}[...]"),
+    }
+}
