@@ -8,6 +8,9 @@
 mod fold;
 mod sweep;
 
+#[cfg(test)]
+mod tests;
+
 use matex_ir::tensor::{Func, Kind, Node, RegionId, Type, ValueId};
 use std::collections::HashMap;
 

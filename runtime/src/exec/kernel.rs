@@ -50,8 +50,9 @@ fn run_with(
     for slot in &step.extents {
         scratch.extents.push(machine.extent(*slot, step.origin)?);
     }
-    let parallel = |i: usize| kernel.axes[i].kind == AxisKind::Parallel;
-    if scratch.extents.iter().enumerate().any(|(i, e)| *e == 0 && parallel(i)) {
+    // Only a reduction has something to write when an axis is empty.
+    let reduces = |i: usize| kernel.axes[i].kind == AxisKind::Reduce;
+    if scratch.extents.iter().enumerate().any(|(i, e)| *e == 0 && !reduces(i)) {
         return Ok(());
     }
     words(machine, step, kernel, scratch)?;

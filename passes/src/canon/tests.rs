@@ -1,0 +1,69 @@
+use super::canonicalize;
+use matex_ir::tensor::verify::verify;
+use matex_ir::tensor::{Builder, Func, Kind, Param, TensorType, ValueId, parse};
+use matex_ir::{DType, Dim, Op};
+
+fn canonical(text: &str) -> String {
+    let func = parse(text).unwrap();
+    let out = canonicalize(&func);
+    assert_eq!(verify(&out), []);
+    assert_eq!(canonicalize(&out).to_string(), out.to_string());
+    out.to_string()
+}
+
+#[test]
+fn equal_values_are_shared_and_constants_folded() {
+    let text = "func @f(%x: f64[n], %y: f64[n]) -> f64[n] {
+  %2: f64[n] = add %x, %y
+  %3: f64[n] = add %y, %x
+  %4: f64[n] = mul %2, %3
+  %5: f64[n] = sub %4, %4
+  %6: f64 = const 2.0
+  %7: f64 = const 3.0
+  %8: f64 = mul %6, %7
+  %9: f64[n] = broadcast %8, []
+  %10: f64[n] = mul %9, %4
+  return %10
+}
+";
+    insta::assert_snapshot!(canonical(text));
+}
+
+#[test]
+fn values_are_shared_with_regions_inside_but_not_out_of_them() {
+    let scalar = TensorType::scalar(DType::F64);
+    let params = ["x", "c"].map(|n| Param { name: n.into(), ty: scalar.clone() });
+    let mut b = Builder::new("f", params.to_vec());
+    let (x, limit) = (ValueId(0), ValueId(1));
+    let outer = b.map(Op::Neg, &[x]);
+    let c = b.map(Op::Lt, &[x, limit]);
+    let mut regions = Vec::new();
+    for _ in 0..2 {
+        let (region, _) = b.begin_region(&[]);
+        let again = b.map(Op::Neg, &[x]);
+        let inner = b.map(Op::Exp, &[again]);
+        b.end_region(vec![inner]);
+        regions.push(region);
+    }
+    let out = b.control(Kind::If(regions[0], regions[1]), vec![c]);
+    let out = b.proj(out, 0);
+    let after = b.map(Op::Exp, &[outer]);
+    let sum = b.map(Op::Add, &[out, after]);
+    let func = canonicalize(&b.finish(vec![sum], vec![None]));
+    assert_eq!(verify(&func), []);
+    let count = |op: Op| func.nodes.iter().filter(|n| n.kind == Kind::Map(op)).count();
+    assert_eq!((count(Op::Neg), count(Op::Exp)), (1, 3));
+}
+
+#[test]
+fn long_functions_take_no_stack_and_no_quadratic_time() {
+    let ty = TensorType::new(DType::F64, vec![Dim::size("n")]);
+    let mut b = Builder::new("f", vec![Param { name: "x".into(), ty }]);
+    let mut x = ValueId(0);
+    for _ in 0..100_000 {
+        x = b.map(Op::Exp, &[x]);
+        b.map(Op::Neg, &[x]);
+    }
+    let func: Func = canonicalize(&b.finish(vec![x], vec![None]));
+    assert_eq!(func.nodes.len(), 100_001);
+}
