@@ -69,9 +69,38 @@ impl Cache {
             *oldest = entry;
         }
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matex_ir::DType;
+
+    fn special(rank: usize) -> Arc<Special> {
+        let func = Func::default();
+        let engine = Engine::new(&func, &crate::options::Options::default());
+        let args = vec![Some(ArgSpec { dtype: DType::F64, ones: vec![false; rank], weak: false })];
+        Arc::new(Special { args, func, engine, names: Vec::new().into() })
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_makes_room() {
+        let cache = Cache::default();
+        for rank in 0..KEPT {
+            cache.keep(&special(rank));
+            cache.keep(&special(rank));
+        }
+        let ranks = |cache: &Cache| -> Vec<usize> {
+            let entries = cache.entries.read().unwrap();
+            entries.iter().flat_map(|e| e.special.args.iter().flatten().map(|a| a.ones.len())).collect()
+        };
+        assert_eq!(ranks(&cache).len(), KEPT);
+        let signature = matex_lang::Unit::new("x + 1", None, &matex_lang::Limits::default()).unwrap();
+        let slot = Slot { view: matex_runtime::AsView::as_view(&1.5), weak: false };
+        assert!(cache.find(signature.signature(), &[Some(slot)]).is_some());
+        cache.keep(&special(KEPT));
+        let kept = ranks(&cache);
+        assert_eq!(kept.len(), KEPT);
+        assert!(kept.contains(&0) && !kept.contains(&1) && kept.contains(&KEPT));
     }
 }

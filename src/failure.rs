@@ -99,26 +99,37 @@ fn size(
     dim: &str,
 ) -> Diagnostic {
     let dim = readable(dim);
-    let wants = match expected {
-        Some(v) if v.to_string() == dim => dim.clone(),
-        Some(v) => format!("{dim} = {v}"),
-        None => dim.clone(),
-    };
     let (name, span) = parameter(func, given, param);
-    let message = format!("axis {axis} of `{name}` has size {got}, and {wants} is expected");
+    let here = place(func, param);
     let shown =
         |(p, slot): &(&ParamSig, &Slot<'_>)| format!("{} is given {}", declaration(p), describe(&slot.view));
-    let here = place(func, param);
-    let mut d = Diagnostic::new(codes::CALL_SIZE, message);
-    if let Some(wrong) = here.and_then(|i| given.get(i)) {
+    let wrong = here.and_then(|i| given.get(i));
+    // The first value whose type names the size: it fixed it.
+    let axis_of =
+        |p: &matex_ir::tensor::Param| p.ty.shape.iter().position(|d| readable(&d.to_string()) == dim);
+    let first = func.params.iter().position(|p| axis_of(p).is_some()).filter(|i| Some(*i) != here);
+    let first = first.and_then(|i| given.get(i).zip(axis_of(&func.params[i])));
+    let wants = match (expected, first) {
+        (Some(v), _) if v.to_string() == dim => dim.clone(),
+        // A size without a name of its own is called after an axis.
+        (Some(v), Some(((p, _), axis))) if dim.contains('.') => {
+            format!("{v}, as on axis {axis} of `{}`,", display_name(&p.name))
+        }
+        (Some(v), _) => format!("{dim} = {v}"),
+        (None, _) => dim.clone(),
+    };
+    // Without a declared size it is the program that wants two sizes to be one.
+    let declared = wrong.is_some_and(|(p, _)| p.ty.is_some());
+    let code = if declared { codes::CALL_SIZE } else { codes::CALL_SHAPES_DISAGREE };
+    let mut d =
+        Diagnostic::new(code, format!("axis {axis} of `{name}` has size {got}, and {wants} is expected"));
+    if let Some(wrong) = wrong {
         d = d.primary(span, shown(wrong));
     }
-    let names_it = |p: &matex_ir::tensor::Param| p.ty.shape.iter().any(|d| readable(&d.to_string()) == dim);
-    let first = func.params.iter().position(names_it).filter(|i| Some(*i) != here);
-    if let Some(first) = first.and_then(|i| given.get(i)) {
-        d = d.secondary(first.0.span, shown(first));
+    match first {
+        Some((first, _)) => d.secondary(first.0.span, shown(first)),
+        None => with_shapes(d, given),
     }
-    d
 }
 
 /// Adds the shapes of the values: a guard that failed is about them.

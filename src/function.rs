@@ -280,11 +280,6 @@ impl Function {
         };
         then(&Ready { special: &special, signature, slots: &slots })
     }
-
-    #[cfg(test)]
-    pub(crate) fn forms(&self) -> usize {
-        self.0.cache.len()
-    }
 }
 
 fn specs(signature: &Signature, slots: &Slots<'_>) -> Vec<Option<ArgSpec>> {

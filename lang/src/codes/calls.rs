@@ -3,8 +3,8 @@
 super::codes! {
 CALL_COUNT = 501, "the wrong number of values",
 "The call gives more or fewer values than the program has parameters without defaults.
-wrong:  matex run 'a + b' a=1
-right:  matex run 'a + b' a=1 b=2";
+wrong:  matex eval 'a + b' a=1
+right:  matex eval 'a + b' a=1 b=2";
 
 CALL_DTYPE = 502, "a value of the wrong dtype",
 "The parameter is declared with another dtype. Nothing is converted silently: convert the value, or
@@ -17,29 +17,29 @@ ones.";
 CALL_SIZE = 504, "a value of the wrong size",
 "A dim of the value is not the one that the parameter's type fixes, or differs from the size that the
 same name already has in another value of the call.
-wrong:  matex run 'fn f(x: f64[n], y: f64[n]) { x + y }' x=[1,2,3] y=[1,2]
-right:  matex run 'fn f(x: f64[n], y: f64[n]) { x + y }' x=[1,2,3] y=[1,2,3]";
+wrong:  matex eval 'fn f(x: f64[n], y: f64[n]) { x + y }' x=[1,2,3] y=[1,2]
+right:  matex eval 'fn f(x: f64[n], y: f64[n]) { x + y }' x=[1,2,3] y=[1,2,3]";
 
 CALL_MISSING = 505, "a value is missing",
 "A parameter without a default was given no value.
-wrong:  matex run 'a * x' a=2
-right:  matex run 'a * x' a=2 x=3";
+wrong:  matex eval 'a * x' a=2
+right:  matex eval 'a * x' a=2 x=3";
 
 CALL_SUPERFLUOUS = 506, "a value that nothing takes",
 "The program has no parameter of that name, or fewer parameters than values.
-wrong:  matex run 'a * 2' a=2 b=3
-right:  matex run 'a * b' a=2 b=3";
+wrong:  matex eval 'a * 2' a=2 b=3
+right:  matex eval 'a * b' a=2 b=3";
 
 CALL_GIVEN_TWICE = 507, "a value is given twice",
 "A parameter takes one value, by name or by position.
-wrong:  matex run 'a * 2' a=2 a=3
-right:  matex run 'a * 2' a=3";
+wrong:  matex eval 'a * 2' a=2 a=3
+right:  matex eval 'a * 2' a=3";
 
 CALL_SHAPES_DISAGREE = 508, "shapes that do not fit together",
 "The sizes of this call were not known when the program was compiled, and they do not broadcast,
 multiply or join as the program wants. The note names the operation and the sizes.
-wrong:  matex run 'a + b' a=[1,2,3] b=[1,2]
-right:  matex run 'a + b' a=[1,2,3] b=[1,2,3]";
+wrong:  matex eval 'a + b' a=[1,2,3] b=[1,2]
+right:  matex eval 'a + b' a=[1,2,3] b=[1,2,3]";
 
 CALL_OUTPUT = 509, "an output place that does not fit",
 "The memory given for a result has another dtype or shape than the result, or overlaps with an input.";
@@ -49,8 +49,8 @@ CALL_DEVICE = 510, "a value is on another device",
 
 CALL_SIZE_NEGATIVE = 511, "a size worked out from the arguments is negative",
 "A dim such as `n - 2` has to be 0 or more for every call.
-wrong:  matex run 'fn f(x: f64[n]) { zeros(n - 2) }' x=[1]
-right:  matex run 'fn f(x: f64[n]) { zeros(n - 2) }' x=[1,2,3]";
+wrong:  matex eval 'fn f(x: f64[n]) { zeros(n - 2) }' x=[1]
+right:  matex eval 'fn f(x: f64[n]) { zeros(n - 2) }' x=[1,2,3]";
 
 RUNTIME_INDEX = 601, "an index is out of range at run time",
 "An index that was computed from data is not within the axis. Bounds are checked and never clamped.

@@ -3,8 +3,8 @@
 super::codes! {
 NOT_SQUARE = 701, "a matrix is not square",
 "The matrix of this call is not square. `lstsq` solves rectangular systems.
-wrong:  matex run 'inv(A)' 'A=[[1,2,3],[4,5,6]]'
-right:  matex run 'pinv(A)' 'A=[[1,2,3],[4,5,6]]'";
+wrong:  matex eval 'inv(A)' 'A=[[1,2,3],[4,5,6]]'
+right:  matex eval 'pinv(A)' 'A=[[1,2,3],[4,5,6]]'";
 
 SINGULAR = 702, "a matrix is singular",
 "A pivot of the elimination is exactly zero; the note tells which one. There is no inverse and no
@@ -35,26 +35,26 @@ right:  solve_triangular([[2.0, 1.0], [0.0, 1.0]], b)";
 FILE_MISSING = 801, "a file cannot be read",
 "The file is not there, or may not be read. Paths are relative to the directory where the program was
 started.
-wrong:  matex run 'sum(a)' a=dta.npy
-right:  matex run 'sum(a)' a=data.npy";
+wrong:  matex eval 'sum(a)' a=dta.npy
+right:  matex eval 'sum(a)' a=data.npy";
 
 FILE_MALFORMED = 802, "a file is malformed",
 "Its contents are not what its name or its header says. The note tells where.";
 
 FILE_UNKNOWN_FORMAT = 803, "an unknown kind of file",
 "The formats are known by the end of the name: .npy, .npz, .csv.
-wrong:  matex run 'sum(a)' a=data.xlsx
-right:  matex run 'sum(a)' a=data.csv";
+wrong:  matex eval 'sum(a)' a=data.xlsx
+right:  matex eval 'sum(a)' a=data.csv";
 
 COLUMN_NOT_THERE = 804, "no such column",
 "The table has no column of that name; the note lists those it has.
-wrong:  matex run 'mean(x)' x=data.csv:hieght
-right:  matex run 'mean(x)' x=data.csv:height";
+wrong:  matex eval 'mean(x)' x=data.csv:hieght
+right:  matex eval 'mean(x)' x=data.csv:height";
 
 NUMBER_DOES_NOT_PARSE = 805, "a number does not parse",
 "A cell or an argument is not a number. The note tells the line and the column.
-wrong:  matex run 'x * 2' x=1,5
-right:  matex run 'x * 2' x=1.5";
+wrong:  matex eval 'x * 2' x=1,5
+right:  matex eval 'x * 2' x=1.5";
 
 FILE_DTYPE = 806, "a file has elements of an unsupported type",
 "Supported are floats of 16, 32 and 64 bits, integers of 8 to 64 bits, and bool. Objects, strings and
@@ -65,8 +65,8 @@ FILE_NOT_WRITTEN = 807, "a file cannot be written",
 
 ARRAY_NOT_IN_FILE = 808, "no such array in the file",
 "The .npz has no array of that name; the note lists those it has.
-wrong:  matex run 'sum(a)' a=model.npz:wieghts
-right:  matex run 'sum(a)' a=model.npz:weights";
+wrong:  matex eval 'sum(a)' a=model.npz:wieghts
+right:  matex eval 'sum(a)' a=model.npz:weights";
 
 FILE_TOO_LARGE = 809, "a file is too large",
 "Its header promises more elements or bytes than `Limits::elements` or `Limits::bytes` allow, or than

@@ -1,0 +1,201 @@
+//! The public interface as a caller meets it.
+
+#![allow(clippy::unwrap_used, reason = "in a test it is the check")]
+
+use matex::{Arg, CallOptions, Compiler, Error, ErrorKind, Function, Limits, Stage, Tensor, TensorError};
+use ndarray::{Array1, Array2, array};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn compile(source: &str) -> Function {
+    matex::compile(source).unwrap()
+}
+
+fn code(result: Result<impl Sized, Error>) -> String {
+    result.err().map_or("no error".to_owned(), |e| e.code().to_string())
+}
+
+#[test]
+fn functions_are_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone + 'static>(t: T) -> T {
+        t
+    }
+    let f = shared(compile("sum(x * k)"));
+    let threads: Vec<_> = (0..8)
+        .map(|i| {
+            let f = f.clone();
+            std::thread::spawn(move || {
+                let x: Vec<f64> = (0..=i).map(f64::from).collect();
+                f.call(&[&x, &2.0]).unwrap()[0].get(&[]).unwrap().to_f64()
+            })
+        })
+        .collect();
+    let sums: Vec<f64> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    assert_eq!(sums, [0.0, 2.0, 6.0, 12.0, 20.0, 30.0, 42.0, 56.0]);
+    assert!(matches!(shared(compile("x").typed::<fn(&f64) -> f64>().unwrap())(&1.5), Ok(1.5)));
+}
+
+#[test]
+fn one_program_takes_many_kinds_of_values() {
+    let f = compile("x + y");
+    let show = |args: &[&dyn matex::AsView]| f.call(args).unwrap()[0].clone();
+    assert_eq!(show(&[&1i64, &2i64]).describe(), "i64");
+    assert_eq!(show(&[&1.5f32, &array![1.0f32, 2.0]]).to_string(), "[2.5, 3.5]");
+    assert_eq!(show(&[&[[1.0, 2.0]], &[[1.0], [2.0]]]).describe(), "f64[2, 2]");
+    let columns = array![[1.0, 2.0], [3.0, 4.0]];
+    assert_eq!(show(&[&columns.t(), &0.0]).to_vec::<f64>(), Ok(vec![1.0, 3.0, 2.0, 4.0]));
+    // An axis of 1 that is not declared broadcasts, and later calls of other sizes are checked on their own.
+    assert_eq!(show(&[&[1.0], &[1.0, 2.0, 3.0]]).describe(), "f64[3]");
+    let error = f.call(&[&[1.0, 2.0], &[1.0, 2.0, 3.0]]).unwrap_err();
+    assert_eq!((error.kind(), error.code().to_string().as_str()), (ErrorKind::Shape, "E0508"));
+    let text = error.to_string();
+    assert!(text.contains("x is given f64[2]") && text.contains("y is given f64[3]"), "{text}");
+    assert!(text.contains("axis 0 of `y` has size 3, and 2, as on axis 0 of `x`, is expected"), "{text}");
+}
+
+#[test]
+fn wrong_calls_name_the_parameter_and_both_shapes() {
+    let f = Compiler::new()
+        .file_name("f.mx")
+        .compile("fn f(x: f64[n], y: f64[n], k: i64 = 2) { (x + y) * k }")
+        .unwrap();
+    assert_eq!(code(f.call(&[&[1.0]])), "E0505");
+    assert_eq!(code(f.call(&[&[1.0], &[1.0f32]])), "E0502");
+    assert_eq!(code(f.call(&[&[1.0], &1.0])), "E0503");
+    assert_eq!(code(f.call(&[&[1.0], &[1.0], &1i64, &1i64])), "E0506");
+    assert_eq!(code(f.call_named(&[("x", &[1.0]), ("x", &[1.0]), ("y", &[1.0])])), "E0507");
+    let error = f.call(&[&[1.0, 2.0, 3.0], &[1.0, 2.0]]).unwrap_err();
+    assert_eq!((error.kind(), code(Err::<(), _>(error.clone())).as_str()), (ErrorKind::Call, "E0504"));
+    let text = error.to_string();
+    for part in ["axis 0 of `y` has size 2, and n = 3", "f.mx:1:17", "x: f64[n] is given f64[3]", "f64[2]"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn positional_parameters_keep_their_names() {
+    let f = compile("{ $0[0:3] + $1 }");
+    let text = f.call(&[&[1.0, 2.0, 3.0], &[1.0, 2.0]]).unwrap_err().to_string();
+    assert!(text.contains("$0 is f64[3]") && text.contains("$1 is given f64[2]"), "{text}");
+    assert_eq!(
+        f.call_named(&[("1", &1.0), ("0", &[1.0, 2.0, 3.0])]).unwrap()[0].to_string(),
+        "[2.0, 3.0, 4.0]"
+    );
+}
+
+#[test]
+fn run_time_failures_have_places() {
+    let f = compile("fn f(x: f64[n], i: i64[m]) { x[i] }");
+    let error = f.call(&[&[1.0, 2.0], &[0i64, 2]]).unwrap_err();
+    assert_eq!((error.kind(), code(Err::<(), _>(error.clone())).as_str()), (ErrorKind::Index, "E0601"));
+    assert_eq!(
+        &f.source()[error.diagnostics()[0].span().map(|s| s.start as usize..s.end as usize).unwrap()],
+        "x[i]"
+    );
+    let singular = compile("solve(A, b)").call(&[&[[1.0, 2.0], [2.0, 4.0]], &[1.0, 2.0]]).unwrap_err();
+    assert_eq!(singular.kind(), ErrorKind::Linalg, "{singular}");
+}
+
+#[test]
+fn results_go_into_given_memory() {
+    let f = compile("fn f(x: f64[n]) -> (f64[n], f64) { return x * 2, sum(x) }");
+    let (mut doubled, mut sum) = (Array1::<f64>::zeros(2), 0.0);
+    f.call_into(&[&[1.0, 2.0]], &mut [&mut doubled, &mut sum]).unwrap();
+    assert_eq!((doubled.to_vec(), sum), (vec![2.0, 4.0], 3.0));
+    let (mut long, mut narrow) = ([0.0; 3], 0.0f32);
+    assert_eq!(code(f.call_into(&[&[1.0, 2.0]], &mut [&mut long, &mut sum])), "E0509");
+    assert_eq!(code(f.call_into(&[&[1.0, 2.0]], &mut [&mut doubled, &mut narrow])), "E0509");
+    assert_eq!(code(f.call_into(&[&[1.0, 2.0]], &mut [&mut doubled])), "E0509");
+}
+
+#[test]
+fn typed_functions_are_checked_once() {
+    let f = compile("fn f(X: f64[n, k], y: f64[n]) -> f64[k] { y @ X }");
+    let g = f.typed::<fn(&Array2<f64>, &Array1<f64>) -> Array1<f64>>().unwrap();
+    assert_eq!(g(&array![[1.0, 2.0], [3.0, 4.0]], &array![1.0, 10.0]).unwrap(), array![31.0, 42.0]);
+    assert_eq!(code(g(&array![[1.0, 2.0]], &array![1.0, 10.0])), "E0504");
+    assert_eq!(code(f.typed::<fn(&Array2<f32>, &Array1<f64>) -> Array1<f64>>()), "E0502");
+    assert_eq!(code(f.typed::<fn(&Array1<f64>, &Array1<f64>) -> Array1<f64>>()), "E0503");
+    assert_eq!(code(f.typed::<fn(&Array2<f64>) -> Array1<f64>>()), "E0501");
+    assert_eq!(code(f.typed::<fn(&Array2<f64>, &Array1<f64>) -> Array2<f64>>()), "E0509");
+    assert_eq!(code(f.typed::<fn(&Array2<f64>, &Array1<f64>) -> (Array1<f64>, f64)>()), "E0509");
+    // Tensors are of any kind, which the call finds out; slices and defaults work too.
+    let any = f.typed::<fn(&Tensor, &[f64]) -> Tensor>().unwrap();
+    let x = Tensor::from_slice(&[1, 2], &[1.0f32, 2.0]).unwrap();
+    assert_eq!(code(any(&x, &[1.0])), "E0502");
+    let defaulted = compile("fn f(x: f64, k: f64 = 2.0) { x * k }");
+    assert!(matches!(defaulted.typed::<fn(&f64) -> f64>().unwrap()(&1.5), Ok(3.0)));
+    type Twelve = fn(&f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64) -> f64;
+    let sum = compile("a+b+c+d+e+f+g+h+i+j+k+l").typed::<Twelve>().unwrap();
+    assert!(matches!(sum(&1., &1., &1., &1., &1., &1., &1., &1., &1., &1., &1., &1.), Ok(12.0)));
+}
+
+#[test]
+fn literals_are_weak_where_asked() {
+    let f = compile("x * y");
+    let call =
+        |y: Arg<'_>| f.call_with(&CallOptions::new(), &[Arg::new(&[1.5f32]), y]).unwrap()[0].describe();
+    assert_eq!(call(Arg::new(&2.0f32)), "f32[1]");
+    assert_eq!(call(Arg::new(&2i64).weak()), "f32[1]");
+    assert_eq!(call(Arg::new(&2.5).weak()), "f32[1]");
+    assert_eq!(call(Arg::new(&2.5)), "f64[1]");
+}
+
+#[test]
+fn calls_stop_when_told() {
+    let f = compile("{ s = 0; while s >= 0 { s = s + x * 0; } s }");
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = CallOptions::new().max_steps(u64::MAX).cancel(stop.clone());
+    let stopper = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        stop.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(code(f.call_with(&options, &[Arg::new(&1i64)])), "E0603");
+    stopper.join().unwrap();
+    let limits = Limits { loop_steps: 10, ..Limits::default() };
+    let error = Compiler::new().limits(limits).compile(f.source()).unwrap().call(&[&1i64]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+}
+
+#[test]
+fn every_stage_has_something_to_say() {
+    let f = compile("fn f(x: f32[n], y: f32[n]) -> f32[n] { sqrt(x * x + y * y) }");
+    for stage in Stage::ALL {
+        let text = f.dump(*stage).unwrap();
+        assert!(text.len() > 20, "{stage}: {text:?}");
+        assert_eq!(text, compile(f.source()).dump(*stage).unwrap(), "{stage}");
+    }
+    assert_eq!(code(compile("x + 1").dump(Stage::Tensor)), "E0505");
+    assert!(compile("x + 1").dump_for(Stage::Tensor, &[Arg::new(&1.0)]).is_ok());
+    let cost = compile("solve(A, b)").cost(&[Arg::new(&[[1.0]]), Arg::new(&[1.0])]).unwrap();
+    assert_eq!((cost.bytes, cost.library_calls), (24, 1));
+}
+
+#[test]
+fn huge_results_are_refused_and_not_tried() {
+    let f = compile("fn f(k: i64) { zeros([k, k, k]) }");
+    for k in [1i64 << 20, i64::MAX] {
+        let error = f.call(&[&k]).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Limit | ErrorKind::Call), "{error}");
+    }
+    assert_eq!(code(f.call(&[&-1i64])), "E0511");
+}
+
+#[test]
+fn deep_programs_are_errors_or_work() {
+    for depth in [100, 255, 10_000] {
+        let source = format!("{}x{}", "(".repeat(depth), ")".repeat(depth));
+        match matex::compile(&source) {
+            Ok(f) => assert_eq!(f.call(&[&1.5]).unwrap()[0].to_string(), "1.5"),
+            Err(e) => assert_eq!(e.kind(), ErrorKind::Limit, "{e}"),
+        }
+    }
+    let long = format!("x{}", " + x".repeat(5_000));
+    assert_eq!(compile(&long).call(&[&1i64]).unwrap()[0].to_string(), "5001");
+}
+
+#[test]
+fn tensor_errors_are_public() {
+    let e = Tensor::from_slice(&[3], &[1.0]).unwrap_err();
+    assert_eq!(e, TensorError::Length { shape: vec![3], found: 1 });
+}
