@@ -7,7 +7,7 @@ mod exec;
 mod lib_ops;
 mod tensor;
 
-pub use exec::{Engine, ExecError, Executable, PrepareOptions};
+pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions};
 pub use matex_passes::LayoutClass;
 pub use tensor::{
     ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,

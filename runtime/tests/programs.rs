@@ -12,7 +12,9 @@ use matex_ir::tensor::{
 use matex_ir::tensor::{TensorType, UpdateAxis, ValueId};
 use matex_ir::{Code, DType, Dim, Op, Scalar, Span};
 use matex_lang::{Limits, codes};
-use matex_runtime::{AsView, AsViewMut, Engine, ExecError, Executable, LayoutClass, PrepareOptions, Tensor};
+use matex_runtime::{
+    AsView, AsViewMut, CallOptions, Engine, ExecError, Executable, LayoutClass, PrepareOptions, Tensor,
+};
 use std::sync::atomic::AtomicBool;
 
 fn f64s(shape: &[usize], v: &[f64]) -> Array {
@@ -111,7 +113,9 @@ fn loops_stop_when_steps_run_out_or_someone_cancels() {
         (e.clone(), e.code()),
         (ExecError::Run(RunError::Steps { limit: 100 }), codes::LOOP_STEPS_EXHAUSTED)
     );
-    let e = exe.call_with(&views, Some(&AtomicBool::new(true))).unwrap_err();
+    let e = exe
+        .call_with(&views, &CallOptions { cancel: Some(&AtomicBool::new(true)), ..Default::default() })
+        .unwrap_err();
     assert_eq!(e.code(), codes::CANCELLED);
 }
 

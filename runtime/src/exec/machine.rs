@@ -1,11 +1,12 @@
 //! Carries out the steps of a plan.
 
 use super::memory::{Memory, Pool, cleared};
-use super::{ExecError, Executable, internal, kernel, read_scalar, run_error};
+use super::{CallOptions, ExecError, Executable, internal, kernel, read_scalar, run_error};
 use crate::lib_ops::{self, Operand};
 use crate::{Dims, View};
 use matex_ir::Span;
 use matex_ir::tensor::RunError;
+use matex_lang::Limits;
 use matex_passes::plan::{
     BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Routine, Slot, Step,
 };
@@ -24,12 +25,13 @@ pub(super) struct Machine<'e> {
     registers: Vec<i64>,
     pool: Pool,
     steps: u64,
+    limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
     pub(super) scratch: kernel::Scratch,
 }
 
 impl<'e> Machine<'e> {
-    pub(super) fn new(exe: &'e Executable, cancel: Option<&'e AtomicBool>) -> Machine<'e> {
+    pub(super) fn new(exe: &'e Executable, options: &CallOptions<'e>) -> Machine<'e> {
         Machine {
             exe,
             dims: Vec::new(),
@@ -37,7 +39,8 @@ impl<'e> Machine<'e> {
             registers: vec![0; exe.plan.registers as usize],
             pool: Pool::new(matches!(exe.code, super::Code::Interpreted)),
             steps: 0,
-            cancel,
+            cancel: options.cancel,
+            limits: options.limits.unwrap_or(&exe.limits),
             scratch: kernel::Scratch::default(),
         }
     }
@@ -149,7 +152,7 @@ impl<'e> Machine<'e> {
 
     fn allocate(&mut self, buffer: BufferId) -> Result<(), ExecError> {
         let decl = self.plan().buffer(buffer);
-        let limits = &self.exe.limits;
+        let limits = self.limits;
         let mut elements = 1u64;
         for slot in &decl.shape {
             elements = elements.saturating_mul(self.extent(*slot, decl.origin)? as u64);
@@ -225,7 +228,7 @@ impl<'e> Machine<'e> {
     fn loop_step(&mut self) -> Result<(), ExecError> {
         self.check_cancelled()?;
         self.steps += 1;
-        let limit = self.exe.limits.loop_steps;
+        let limit = self.limits.loop_steps;
         if self.steps > limit { Err(run_error(RunError::Steps { limit })) } else { Ok(()) }
     }
 

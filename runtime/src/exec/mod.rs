@@ -9,6 +9,8 @@ mod kernel;
 mod machine;
 mod memory;
 mod results;
+#[cfg(test)]
+mod tests;
 
 pub use error::ExecError;
 
@@ -40,8 +42,17 @@ pub enum Engine {
 pub struct PrepareOptions {
     /// What carries out the kernels.
     pub engine: Engine,
-    /// What preparation and calls may use up.
+    /// What preparation may use up, and calls that are not given limits of their own.
     pub limits: Limits,
+}
+
+/// What one call may use up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallOptions<'a> {
+    /// Limits on elements, bytes and loop steps; those of the preparation when there are none.
+    pub limits: Option<&'a Limits>,
+    /// Set by another thread to stop the call; it is looked at between steps and inside of long ones.
+    pub cancel: Option<&'a AtomicBool>,
 }
 
 /// A function that is ready to be called.
@@ -127,22 +138,18 @@ impl Executable {
     /// # Errors
     /// Arguments that do not fit, guards and checks that fail, indices out of range, singular matrices, limits, memory.
     pub fn call(&self, args: &[View<'_>]) -> Result<Vec<Tensor>, ExecError> {
-        self.call_with(args, None)
+        self.call_with(args, &CallOptions::default())
     }
 
-    /// Calls the function; `cancel` is looked at between steps and stops the call when it is set.
+    /// Calls the function with limits of this call, or so that it can be stopped.
     ///
     /// # Errors
     /// As for [`call`](Executable::call), and when it was cancelled.
-    pub fn call_with(
-        &self,
-        args: &[View<'_>],
-        cancel: Option<&AtomicBool>,
-    ) -> Result<Vec<Tensor>, ExecError> {
+    pub fn call_with(&self, args: &[View<'_>], options: &CallOptions<'_>) -> Result<Vec<Tensor>, ExecError> {
         let bindings = self.bind(args)?;
         let copies = self.contiguous_copies(args)?;
         let images = self.images(args)?;
-        let mut machine = Machine::new(self, cancel);
+        let mut machine = Machine::new(self, options);
         self.evaluate_dims(&mut machine, args, &copies, bindings);
         for (i, decl) in self.plan.buffers.iter().enumerate() {
             machine.memory[i] = match &decl.source {
@@ -162,11 +169,24 @@ impl Executable {
     /// # Errors
     /// As for [`call`](Executable::call), and when a place does not fit its result. Nothing is written then.
     pub fn call_into(&self, args: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
+        self.call_into_with(args, outputs, &CallOptions::default())
+    }
+
+    /// [`call_into`](Executable::call_into) with limits of this call, or so that it can be stopped.
+    ///
+    /// # Errors
+    /// As for [`call_into`](Executable::call_into), and when it was cancelled.
+    pub fn call_into_with(
+        &self,
+        args: &[View<'_>],
+        outputs: &mut [ViewMut<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<(), ExecError> {
         if outputs.len() != self.plan.results.len() {
             let (expected, found) = (self.plan.results.len(), outputs.len());
             return Err(ExecError::OutputCount { expected, found });
         }
-        let results = self.call(args)?;
+        let results = self.call_with(args, options)?;
         results::write_out(&results, outputs)
     }
 
