@@ -12,6 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) struct Special {
     /// What it was checked for.
     pub(crate) args: Vec<Option<ArgSpec>>,
+    /// For each parameter whether its value is not contiguous, where the engine is prepared for that.
+    pub(crate) strided: Vec<bool>,
     pub(crate) func: Func,
     pub(crate) engine: Engine,
     pub(crate) names: Arc<[String]>,
@@ -20,6 +22,11 @@ pub(crate) struct Special {
 /// The most forms that are kept of one program. A program is called with few kinds of arguments; a caller that tries
 /// them all must not fill the memory.
 const KEPT: usize = 64;
+
+/// Whether a value is not contiguous, where that matters.
+pub(crate) fn is_strided(slot: &Slot<'_>, layouts: bool) -> bool {
+    layouts && !slot.view.is_contiguous()
+}
 
 /// A bounded map that is looked through in order: comparing a few dtypes costs less than hashing them.
 #[derive(Debug, Default)]
@@ -36,15 +43,21 @@ struct Entry {
 
 impl Cache {
     /// The form for these values, if it is there.
-    pub(crate) fn find(&self, signature: &Signature, slots: &[Option<Slot<'_>>]) -> Option<Arc<Special>> {
+    pub(crate) fn find(
+        &self,
+        signature: &Signature,
+        slots: &[Option<Slot<'_>>],
+        layouts: bool,
+    ) -> Option<Arc<Special>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let same = |e: &&Entry| {
-            e.special.args.iter().zip(&signature.params).zip(slots).all(|((spec, p), slot)| {
-                match (spec, slot) {
-                    (Some(spec), Some(slot)) => fits(spec, p, &slot.view, slot.weak),
-                    (None, None) => true,
-                    (Some(_), None) | (None, Some(_)) => false,
+            let mut each = e.special.args.iter().zip(&e.special.strided).zip(&signature.params).zip(slots);
+            each.all(|(((spec, strided), p), slot)| match (spec, slot) {
+                (Some(spec), Some(slot)) => {
+                    *strided == is_strided(slot, layouts) && fits(spec, p, &slot.view, slot.weak)
                 }
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
             })
         };
         let entry = entries.iter().find(same)?;
@@ -58,7 +71,7 @@ impl Cache {
     /// Keeps a form, in the place of the one that was used longest ago when there is no room.
     pub(crate) fn keep(&self, special: &Arc<Special>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.iter().any(|e| e.special.args == special.args) {
+        if entries.iter().any(|e| e.special.args == special.args && e.special.strided == special.strided) {
             return;
         }
         let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
@@ -78,9 +91,9 @@ mod tests {
 
     fn special(rank: usize) -> Arc<Special> {
         let func = Func::default();
-        let engine = Engine::new(&func, &crate::options::Options::default());
+        let engine = Engine::Interpreter;
         let args = vec![Some(ArgSpec { dtype: DType::F64, ones: vec![false; rank], weak: false })];
-        Arc::new(Special { args, func, engine, names: Vec::new().into() })
+        Arc::new(Special { args, strided: vec![false], func, engine, names: Vec::new().into() })
     }
 
     #[test]
@@ -97,7 +110,7 @@ mod tests {
         assert_eq!(ranks(&cache).len(), KEPT);
         let signature = matex_lang::Unit::new("x + 1", None, &matex_lang::Limits::default()).unwrap();
         let slot = Slot { view: matex_runtime::AsView::as_view(&1.5), weak: false };
-        assert!(cache.find(signature.signature(), &[Some(slot)]).is_some());
+        assert!(cache.find(signature.signature(), &[Some(slot)], false).is_some());
         cache.keep(&special(KEPT));
         let kept = ranks(&cache);
         assert_eq!(kept.len(), KEPT);

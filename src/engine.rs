@@ -1,14 +1,20 @@
 //! What runs a program that was checked for one set of dtypes and ranks.
 
-use crate::options::Options;
+use crate::options::{Engine as Choice, Options};
 use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError};
-use matex_runtime::{Tensor, View};
+use matex_lang::Limits;
+use matex_runtime::{
+    CallOptions, CompileError, Engine as Kernels, ExecError, Executable, LayoutClass, PrepareOptions, Tensor,
+    View,
+};
 use std::sync::atomic::AtomicBool;
 
 /// A program that is ready to run.
 #[derive(Debug)]
 pub(crate) enum Engine {
+    /// A plan of kernels and library calls. Boxed: it is large, and there is one a program.
+    Plan(Box<Executable>),
     /// The oracle, which runs the tensor IR as it stands.
     Interpreter,
 }
@@ -16,8 +22,7 @@ pub(crate) enum Engine {
 /// What one call may use up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget<'a> {
-    pub(crate) max_steps: u64,
-    pub(crate) max_elements: usize,
+    pub(crate) limits: &'a Limits,
     pub(crate) cancel: Option<&'a AtomicBool>,
 }
 
@@ -25,25 +30,38 @@ pub(crate) struct Budget<'a> {
 const INTERPRETER_ELEMENTS: u64 = 1 << 28;
 
 impl Engine {
-    /// The engine for a function.
-    pub(crate) fn new(_func: &Func, _options: &Options) -> Engine {
-        Engine::Interpreter
+    /// The engine for a function, whose arguments lie in memory as `classes` say.
+    pub(crate) fn new(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Engine, ExecError> {
+        let prepare = |engine| {
+            let options = PrepareOptions { engine, limits: options.limits.clone() };
+            Executable::prepare(func, classes, &options).map(|e| Engine::Plan(Box::new(e)))
+        };
+        match options.engine {
+            Choice::Interpreter => Ok(Engine::Interpreter),
+            Choice::LoopInterpreter => prepare(Kernels::LoopInterp),
+            Choice::Cranelift => prepare(Kernels::Cranelift),
+            // A machine without machine code of ours runs every program all the same.
+            Choice::Auto => match prepare(Kernels::Cranelift) {
+                Err(ExecError::Compile { why: CompileError::Host(_), .. }) => Ok(Engine::Interpreter),
+                result => result,
+            },
+        }
+    }
+
+    /// Whether programs are prepared for how arguments lie in memory.
+    pub(crate) fn has_layouts(options: &Options) -> bool {
+        options.engine != Choice::Interpreter
     }
 
     /// What it is called where people read it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Engine::Plan(exe) if exe.compiled().len() == exe.plan().kernels.len() => {
+                "machine code by Cranelift"
+            }
+            Engine::Plan(_) => "interpreter of kernels",
             Engine::Interpreter => "interpreter",
         }
-    }
-
-    /// The most elements that a value may have.
-    pub(crate) fn max_elements(&self, options: &Options) -> usize {
-        let limit = options.limits.elements.min(options.limits.bytes);
-        let limit = match self {
-            Engine::Interpreter => limit.min(INTERPRETER_ELEMENTS),
-        };
-        usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
     /// Runs the function on one value for each of its parameters.
@@ -52,9 +70,12 @@ impl Engine {
         func: &Func,
         args: &[View<'_>],
         budget: Budget<'_>,
-    ) -> Result<Vec<Tensor>, RunError> {
+    ) -> Result<Vec<Tensor>, ExecError> {
         match self {
-            Engine::Interpreter => interpret(func, args, budget),
+            Engine::Plan(exe) => {
+                exe.call_with(args, &CallOptions { limits: Some(budget.limits), cancel: budget.cancel })
+            }
+            Engine::Interpreter => interpret(func, args, budget).map_err(ExecError::Run),
         }
     }
 }
@@ -67,8 +88,9 @@ fn interpret(func: &Func, args: &[View<'_>], budget: Budget<'_>) -> Result<Vec<T
         made.ok_or_else(|| malformed("a view with another number of elements than its shape has".into()))
     };
     let arrays = args.iter().map(array).collect::<Result<Vec<Array>, RunError>>()?;
-    let limits =
-        RunLimits { max_elements: budget.max_elements, max_steps: budget.max_steps, cancel: budget.cancel };
+    let elements = budget.limits.elements.min(budget.limits.bytes).min(INTERPRETER_ELEMENTS);
+    let max_elements = usize::try_from(elements).unwrap_or(usize::MAX);
+    let limits = RunLimits { max_elements, max_steps: budget.limits.loop_steps, cancel: budget.cancel };
     let tensor = |a: Array| Tensor::from_scalars(a.dtype(), a.shape(), a.data().iter().copied());
     let results = run(func, &arrays, &limits)?.into_iter().map(tensor);
     results.collect::<Result<_, _>>().map_err(|e| malformed(e.to_string()))

@@ -9,12 +9,36 @@ use matex_ir::Span;
 use matex_ir::tensor::{Func, RunError};
 use matex_lang::unit::ParamSig;
 use matex_lang::{Diagnostic, codes};
+use matex_runtime::ExecError;
 
 /// The values of a call, next to their parameters.
 pub(crate) type Given<'a> = [(&'a ParamSig, &'a Slot<'a>)];
 
-/// The diagnostic of a failed call.
-pub(crate) fn diagnose(error: RunError, func: &Func, given: &Given<'_>) -> Diagnostic {
+/// The diagnostic of a failed call, or of a program that could not be made ready for it.
+pub(crate) fn diagnose(error: ExecError, func: &Func, given: &Given<'_>) -> Diagnostic {
+    let (code, text, origin) = (error.code(), error.to_string(), error.origin());
+    if let ExecError::Run(error) = error {
+        return failed(error, func, given);
+    }
+    if code == codes::INTERNAL {
+        return internal(&text);
+    }
+    let d = Diagnostic::new(code, text);
+    let d = match origin {
+        Some(span) => d.primary(span, "this value"),
+        None => d,
+    };
+    if matches!(error, ExecError::Bytes { .. }) {
+        d.note("the limit is called bytes")
+    } else if matches!(error, ExecError::CodeBytes { .. }) {
+        d.note("the limit is called code_bytes")
+    } else {
+        d
+    }
+}
+
+/// The diagnostic of what every engine refuses.
+pub(crate) fn failed(error: RunError, func: &Func, given: &Given<'_>) -> Diagnostic {
     match error {
         RunError::ArgumentCount { expected, got } => Diagnostic::new(
             codes::CALL_COUNT,

@@ -1,7 +1,7 @@
 //! A compiled program and the ways to call it.
 
 use crate::arguments::{self, Arg, Slot, Slots};
-use crate::cache::{Cache, Special};
+use crate::cache::{Cache, Special, is_strided};
 use crate::engine::{Budget, Engine};
 use crate::error::{Error, guarded, internal};
 use crate::failure::diagnose;
@@ -9,8 +9,8 @@ use crate::options::Options;
 use crate::outputs::{self, Outputs};
 use crate::typed::{Typed, TypedFn};
 use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
-use matex_lang::{Diagnostic, codes};
-use matex_runtime::{AsView, AsViewMut, Tensor, View};
+use matex_lang::{Diagnostic, Limits, codes};
+use matex_runtime::{AsView, AsViewMut, LayoutClass, Tensor, TensorError, View, ViewMut};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -186,8 +186,7 @@ impl Function {
     /// Calls it and writes the results into memory of the caller's, which must be of the right dtypes and shapes.
     ///
     /// # Errors
-    /// As for [`call`](Function::call), and E0509 for a place that a result does not fit; what the places hold is then
-    /// not specified.
+    /// As for [`call`](Function::call), and E0509 for a place that a result does not fit; nothing is written then.
     ///
     /// ```
     /// let mut out = [0.0; 2];
@@ -201,13 +200,19 @@ impl Function {
             let message = format!("{} places are given for {} results", outputs.len(), results.len());
             return Err(self.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)]));
         }
-        for (i, (result, output)) in results.iter().zip(outputs).enumerate() {
-            let written = output.as_view_mut().and_then(|mut view| view.copy_from(&result.as_view()));
-            written.map_err(|e| {
-                let message = format!("the place for result {i} does not fit: {e}");
-                let d = Diagnostic::new(codes::CALL_OUTPUT, message);
-                self.error(vec![d.note(format!("the result is {}", result.describe()))])
-            })?;
+        let refused = |i: usize, e: TensorError| {
+            let message = format!("the place for result {i} does not fit: {e}");
+            let d = Diagnostic::new(codes::CALL_OUTPUT, message);
+            self.error(vec![d.note(format!("the result is {}", results[i].describe()))])
+        };
+        let mut places: Vec<ViewMut<'_>> = Vec::with_capacity(outputs.len());
+        for (i, output) in outputs.iter_mut().enumerate() {
+            let place = output.as_view_mut().map_err(|e| refused(i, e))?;
+            fits_place(&results[i], &place).map_err(|e| refused(i, e))?;
+            places.push(place);
+        }
+        for (i, place) in places.iter_mut().enumerate() {
+            place.copy_from(&results[i].as_view()).map_err(|e| refused(i, e))?;
         }
         Ok(())
     }
@@ -240,15 +245,29 @@ impl Function {
     /// kept where a call would not find it.
     pub(crate) fn assumed(&self) -> Result<Arc<Special>, Error> {
         let args = self.0.unit.assumed_args().map_err(|ds| self.error(ds))?;
-        self.specialize(args)
+        self.specialize(args, None)
     }
 
-    /// Checks the program for these arguments and makes it ready to run.
-    pub(crate) fn specialize(&self, args: Vec<Option<ArgSpec>>) -> Result<Arc<Special>, Error> {
+    /// Checks the program for these arguments and makes it ready to run. Values that are not there yet count as
+    /// contiguous.
+    pub(crate) fn specialize(
+        &self,
+        args: Vec<Option<ArgSpec>>,
+        slots: Option<&Slots<'_>>,
+    ) -> Result<Arc<Special>, Error> {
         let func = self.0.unit.specialize(&args).map_err(|ds| self.error(ds))?;
-        let engine = Engine::new(&func, &self.0.options);
+        let layouts = Engine::has_layouts(&self.0.options);
+        let strided =
+            |i: usize| slots.and_then(|s| s[i].as_ref()).is_some_and(|slot| is_strided(slot, layouts));
+        let strided: Vec<bool> = (0..args.len()).map(strided).collect();
+        let class = |(spec, strided): (&Option<ArgSpec>, &bool)| {
+            spec.as_ref().map(|_| if *strided { LayoutClass::Strided } else { LayoutClass::Contiguous })
+        };
+        let classes: Vec<LayoutClass> = args.iter().zip(&strided).filter_map(class).collect();
+        let engine = Engine::new(&func, &classes, &self.0.options);
+        let engine = engine.map_err(|e| self.error(vec![diagnose(e, &func, &[])]))?;
         let names = outputs::names(&func.result_names, func.results().len());
-        let special = Arc::new(Special { args, func, engine, names });
+        let special = Arc::new(Special { args, strided, func, engine, names });
         self.0.cache.keep(&special);
         crate::debug::report(self, &special);
         Ok(special)
@@ -274,12 +293,24 @@ impl Function {
                 slot.weak &= p.ty.is_none();
             }
         }
-        let special = match self.0.cache.find(signature, &slots) {
+        let layouts = Engine::has_layouts(&self.0.options);
+        let special = match self.0.cache.find(signature, &slots, layouts) {
             Some(special) => special,
-            None => self.specialize(specs(signature, &slots))?,
+            None => self.specialize(specs(signature, &slots), Some(&slots))?,
         };
         then(&Ready { special: &special, signature, slots: &slots })
     }
+}
+
+/// Whether a place takes a result.
+fn fits_place(result: &Tensor, place: &ViewMut<'_>) -> Result<(), TensorError> {
+    if place.dtype() != result.dtype() {
+        return Err(TensorError::DType { expected: place.dtype(), found: result.dtype() });
+    }
+    if place.shape() != result.shape() {
+        return Err(TensorError::Shape { expected: place.shape().to_vec(), found: result.shape().to_vec() });
+    }
+    Ok(())
 }
 
 fn specs(signature: &Signature, slots: &Slots<'_>) -> Vec<Option<ArgSpec>> {
@@ -330,11 +361,8 @@ impl Ready<'_> {
             views.push(tensor.as_ref().map_or_else(|| slot.view.clone(), AsView::as_view));
         }
         let limits = &function.options().limits;
-        let budget = Budget {
-            max_steps: options.max_steps.unwrap_or(limits.loop_steps),
-            max_elements: engine.max_elements(function.options()),
-            cancel: options.cancel.as_deref(),
-        };
+        let fewer = options.max_steps.map(|loop_steps| Limits { loop_steps, ..limits.clone() });
+        let budget = Budget { limits: fewer.as_ref().unwrap_or(limits), cancel: options.cancel.as_deref() };
         let results = engine.run(func, &views, budget);
         let results = results.map_err(|e| function.error(vec![diagnose(e, func, &given)]))?;
         Outputs::new(results, names)

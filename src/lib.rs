@@ -52,6 +52,7 @@ mod cache;
 mod debug;
 mod engine;
 mod error;
+mod explain;
 mod failure;
 mod function;
 mod options;
@@ -61,6 +62,7 @@ mod typed;
 
 pub use arguments::Arg;
 pub use error::{Error, ErrorKind};
+pub use explain::Cost;
 pub use function::{CallOptions, Function};
 pub use matex_ir::{DType, Scalar};
 pub use matex_lang::unit::{DTypeClass, DimSig, ParamSig, ParamType, Signature};
@@ -71,7 +73,7 @@ pub use matex_runtime::{
 };
 pub use options::{Compiler, Device, Engine, Numerics, Simd, UnknownChoice};
 pub use outputs::Outputs;
-pub use stage::{Cost, Stage};
+pub use stage::Stage;
 pub use typed::{Typed, TypedFn};
 
 /// Compiles a program with the default options.

@@ -125,6 +125,10 @@ choices! {
         /// The fastest one that can run it.
         #[default]
         Auto = "auto",
+        /// Machine code by Cranelift; an error on a machine that it has none for.
+        Cranelift = "cranelift",
+        /// The interpreter of kernels: slow, with the same bits as machine code.
+        LoopInterpreter = "loop-interpreter",
         /// The reference interpreter: slow, obvious, and what the others are tested against.
         Interpreter = "interpreter",
     }

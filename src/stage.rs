@@ -1,19 +1,18 @@
-//! What a program becomes on its way to the machine, as text, and what a call of it costs.
+//! What a program becomes on its way to the machine, as text.
 
-use crate::arguments::{Arg, declaration, describe};
+use crate::arguments::{Arg, declaration};
 use crate::cache::Special;
 use crate::engine::Engine;
 use crate::error::{Error, guarded};
-use crate::failure::diagnose;
-use crate::function::{Function, Ready};
+use crate::function::Function;
 use crate::options::{UnknownChoice, choices};
-use matex_ir::tensor::bind::{Argument, bind_sizes};
-use matex_ir::tensor::{Func, Kind, LibOp};
+use matex_ir::tensor::Func;
 use matex_lang::unit::Signature;
-use matex_runtime::AsView;
+use matex_passes::run_pipeline;
+use matex_runtime::{CompileError, Compiled, Executable};
 use std::fmt;
-use std::fmt::Write;
 use std::str::FromStr;
+use std::sync::Arc;
 
 choices! {
     /// A step of a program on its way to the machine.
@@ -40,24 +39,6 @@ choices! {
         /// The GPU's kernels.
         Wgsl = "wgsl",
     }
-}
-
-/// What a call costs.
-///
-/// ```
-/// let cost = matex::compile("x + 1")?.cost(&[matex::Arg::new(&[1.0, 2.0])])?;
-/// assert_eq!(cost.bytes, 32);
-/// # Ok::<(), matex::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Cost {
-    /// Kernels that run, each counted once.
-    pub kernels: usize,
-    /// Library calls, such as a factorization, each counted once.
-    pub library_calls: usize,
-    /// Bytes of the arguments and of the results together.
-    pub bytes: u64,
 }
 
 impl Function {
@@ -91,64 +72,51 @@ impl Function {
     pub fn dump_for(&self, stage: Stage, args: &[Arg<'_>]) -> Result<String, Error> {
         guarded(|| self.with_ready(args, |ready| Ok(show(stage, ready.special))))
     }
-
-    /// How a call with these arguments is done and what it costs: kernels, library calls and bytes, a line each.
-    ///
-    /// # Errors
-    /// As for [`call`](Function::call), before it runs.
-    ///
-    /// ```
-    /// let text = matex::compile("sum(x * 2)")?.explain(&[&[1.0, 2.0]])?;
-    /// assert!(text.contains("bytes: 16 in, 8 out"), "{text}");
-    /// # Ok::<(), matex::Error>(())
-    /// ```
-    pub fn explain(&self, args: &[&dyn AsView]) -> Result<String, Error> {
-        let args: Vec<Arg<'_>> = args.iter().map(|a| Arg::new(*a)).collect();
-        self.explain_with(&args)
-    }
-
-    /// [`explain`](Function::explain) for values by place, by name, or as literals.
-    ///
-    /// # Errors
-    /// As for [`explain`](Function::explain).
-    ///
-    /// ```
-    /// let text = matex::compile("x * 2")?.explain_with(&[matex::Arg::named("x", &1.5)])?;
-    /// assert!(text.contains("kernels"), "{text}");
-    /// # Ok::<(), matex::Error>(())
-    /// ```
-    pub fn explain_with(&self, args: &[Arg<'_>]) -> Result<String, Error> {
-        guarded(|| self.with_ready(args, |ready| explain(self, ready)))
-    }
-
-    /// What a call with these arguments costs.
-    ///
-    /// # Errors
-    /// As for [`call`](Function::call), before it runs.
-    ///
-    /// ```
-    /// let f = matex::compile("solve(A, b)")?;
-    /// let cost = f.cost(&[matex::Arg::new(&[[2.0, 0.0], [0.0, 1.0]]), matex::Arg::new(&[1.0, 2.0])])?;
-    /// assert_eq!(cost.library_calls, 1);
-    /// # Ok::<(), matex::Error>(())
-    /// ```
-    pub fn cost(&self, args: &[Arg<'_>]) -> Result<Cost, Error> {
-        guarded(|| self.with_ready(args, |ready| Ok(cost(self, ready)?.0)))
-    }
 }
 
 /// The program at a stage.
 pub(crate) fn show(stage: Stage, special: &Special) -> String {
-    let Special { func, engine: Engine::Interpreter, .. } = special;
-    let runs = "the interpreter runs the tensor IR as it stands";
+    let Special { func, engine, .. } = special;
+    match (stage, engine) {
+        (Stage::Tensor, _) => func.to_string(),
+        (Stage::Wgsl, _) => "// this program has no GPU kernels in this build of matex\n".to_owned(),
+        (_, Engine::Plan(exe)) => show_plan(stage, func, exe),
+        (_, Engine::Interpreter) => {
+            let runs = "the interpreter runs the tensor IR as it stands";
+            match stage {
+                Stage::Optimized => format!("// nothing is rewritten: {runs}\n{func}"),
+                Stage::Plan => format!("// one step: {runs}\ninterpret @{}\n", func.name),
+                Stage::Tensor | Stage::Kernels | Stage::Clif | Stage::Asm | Stage::Wgsl => {
+                    format!("// no kernels are compiled: {runs}\n")
+                }
+            }
+        }
+    }
+}
+
+/// A stage of a program that has a plan.
+fn show_plan(stage: Stage, func: &Func, exe: &Executable) -> String {
+    let plan = exe.plan();
+    let code = |show: fn(&Compiled) -> Result<String, CompileError>| {
+        let one = |c: &Arc<Compiled>| {
+            let text = show(c).unwrap_or_else(|e| format!("cannot be shown: {e}"));
+            format!("// kernel {}\n{}\n", c.kernel().name, text.trim_end())
+        };
+        if exe.compiled().is_empty() {
+            None
+        } else {
+            Some(exe.compiled().iter().map(one).collect::<String>())
+        }
+    };
+    let none = |what: &str| format!("// there is no {what}: this program has no compiled kernels\n");
     match stage {
-        Stage::Tensor => func.to_string(),
-        Stage::Optimized => format!("// nothing is rewritten: {runs}\n{func}"),
-        Stage::Kernels => format!("// no kernels are compiled: {runs}\n"),
-        Stage::Plan => format!("// one step: {runs}\ninterpret @{}\n", func.name),
-        Stage::Clif => format!("// no kernels are compiled, so that there is no Cranelift IR: {runs}\n"),
-        Stage::Asm => format!("// no kernels are compiled, so that there is no machine code: {runs}\n"),
-        Stage::Wgsl => "// this program has no GPU kernels in this build of matex\n".to_owned(),
+        Stage::Optimized => run_pipeline(func, |_, _| {}).to_string(),
+        Stage::Kernels if plan.kernels.is_empty() => none("loop IR"),
+        Stage::Kernels => plan.kernels_text(),
+        Stage::Plan => plan.to_string(),
+        Stage::Clif => code(|c| c.clif()).unwrap_or_else(|| none("Cranelift IR")),
+        Stage::Asm => code(|c| c.disassembly()).unwrap_or_else(|| none("machine code")),
+        Stage::Tensor | Stage::Wgsl => String::new(),
     }
 }
 
@@ -161,83 +129,4 @@ pub(crate) fn head(signature: &Signature) -> String {
         Some(several) => format!(" -> ({})", several.join(", ")),
     };
     format!("{}({}){results}", signature.name, params.join(", "))
-}
-
-/// What a call costs: the counts, the bytes of the arguments, and the kinds of the results.
-fn cost(function: &Function, ready: &Ready<'_>) -> Result<(Cost, u64, Vec<String>), Error> {
-    let (func, given) = (&ready.special.func, ready.given());
-    let fail = |e| function.error(vec![diagnose(e, func, &given)]);
-    let described: Vec<Argument<'_>> = given
-        .iter()
-        .zip(&func.params)
-        .map(|((_, slot), p)| {
-            let scalar = slot.view.get(&[]).filter(|s| s.dtype().is_int());
-            let int = scalar.and_then(|s| i64::try_from(s.to_i128()).ok());
-            let dtype = if slot.weak { p.ty.dtype } else { slot.view.dtype() };
-            Argument { dtype, shape: slot.view.shape(), int }
-        })
-        .collect();
-    let bindings = bind_sizes(&func.params, &described).map_err(fail)?;
-    let size = |count: usize, dtype: matex_ir::DType| (count as u64).saturating_mul(dtype.size() as u64);
-    let bytes_in =
-        given.iter().fold(0u64, |sum, (_, s)| sum.saturating_add(size(s.view.len(), s.view.dtype())));
-    let (mut bytes_out, mut results) = (0u64, Vec::new());
-    for v in func.results() {
-        let (ty, origin) = (func.ty(*v), func.node(*v).origin);
-        let shape = bindings.extents(&ty.shape, origin).map_err(fail)?;
-        let count = shape.iter().fold(1usize, |a, b| a.saturating_mul(*b));
-        bytes_out = bytes_out.saturating_add(size(count, ty.dtype));
-        let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
-        results.push(if shape.is_empty() {
-            ty.dtype.to_string()
-        } else {
-            format!("{}[{}]", ty.dtype, extents.join(", "))
-        });
-    }
-    let library_calls = calls(func).count();
-    let bytes = bytes_in.saturating_add(bytes_out);
-    Ok((Cost { kernels: 0, library_calls, bytes }, bytes_in, results))
-}
-
-/// The library calls of a function, by name and with what they give.
-fn calls(func: &Func) -> impl Iterator<Item = String> + '_ {
-    func.nodes.iter().filter_map(|n| {
-        if let Kind::Lib(op) = &n.kind {
-            Some(format!("call {} -> {}", library_name(op), n.ty))
-        } else {
-            None
-        }
-    })
-}
-
-fn library_name(op: &LibOp) -> &'static str {
-    match op {
-        LibOp::Sort { .. } => "sort",
-        LibOp::Argsort { .. } => "argsort",
-        LibOp::SearchSorted { .. } => "searchsorted",
-        LibOp::Solve => "solve",
-        LibOp::Lstsq => "lstsq",
-    }
-}
-
-fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
-    let (cost, bytes_in, results) = cost(function, ready)?;
-    let special = ready.special;
-    let args: Vec<String> =
-        ready.given().iter().map(|(p, s)| format!("{}: {}", p.name, describe(&s.view))).collect();
-    let mut out = format!("{}({}) -> ({})\n", special.func.name, args.join(", "), results.join(", "));
-    let operations = special.func.nodes.len() - special.func.params.len().min(special.func.nodes.len());
-    // A String takes any text, so that writing to it cannot fail.
-    let _ = writeln!(out, "engine: {}, {operations} operations", special.engine.name());
-    let _ = writeln!(out, "kernels: {}", cost.kernels);
-    let _ = writeln!(out, "library calls: {}", cost.library_calls);
-    for call in calls(&special.func) {
-        let _ = writeln!(out, "  {call}");
-    }
-    let _ = writeln!(out, "bytes: {bytes_in} in, {} out", cost.bytes - bytes_in);
-    let _ = writeln!(out, "guards: {}", special.func.guards.len());
-    for guard in &special.func.guards {
-        let _ = writeln!(out, "  {}: {}", guard.code, guard.message);
-    }
-    Ok(out)
 }

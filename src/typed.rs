@@ -156,7 +156,7 @@ fn check(function: &Function, arguments: &[TypeKind], results: &[TypeKind]) -> R
         })
         .collect();
     let Some(specs) = specs else { return Ok(()) };
-    let special = function.specialize(specs)?;
+    let special = function.specialize(specs, None)?;
     let func = &special.func;
     if func.results().len() != results.len() {
         let message =

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test it is the check")]
 
-use matex::{Arg, CallOptions, Compiler, Error, ErrorKind, Function, Limits, Stage, Tensor, TensorError};
+use matex::{
+    Arg, CallOptions, Compiler, Engine, Error, ErrorKind, Function, Limits, Stage, Tensor, TensorError,
+};
 use ndarray::{Array1, Array2, array};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -192,6 +194,51 @@ fn deep_programs_are_errors_or_work() {
     }
     let long = format!("x{}", " + x".repeat(5_000));
     assert_eq!(compile(&long).call(&[&1i64]).unwrap()[0].to_string(), "5001");
+}
+
+#[test]
+fn engines_agree() {
+    let x = Array2::from_shape_fn((3, 4), |(i, j)| (i * 4 + j) as f64 * 0.5 - 2.0);
+    for source in [
+        "x * 2 + 1",
+        "sum(x, axis=0)",
+        "x.T @ x",
+        "{ s = 0.0; for i in 0..3 { s = s + x[i, i]; } s }",
+        "sort(x, axis=1, descending=true)",
+        "where(x > 0, sqrt(abs(x)), -1.0)",
+        "exp(x - max(x, axis=1, keepdims=true))",
+        "solve(x @ x.T + eye(size(x, axis=0)), x)",
+        "{ x[1] = 7.0; x[:, ::2] }",
+    ] {
+        // Whole, transposed and reversed: contiguous and not.
+        for view in
+            [x.view(), x.slice(ndarray::s![.., ..;-1]), x.slice(ndarray::s![..;1, ..3]).reversed_axes()]
+        {
+            let on = |engine| {
+                let out = Compiler::new().engine(engine).compile(source).unwrap().call(&[&view]);
+                out.map(|out| out.into_single().unwrap()).map_err(|e| e.to_string())
+            };
+            let wanted = on(Engine::Interpreter);
+            for engine in [Engine::Auto, Engine::Cranelift, Engine::LoopInterpreter] {
+                let (wanted, found) = match (&wanted, on(engine)) {
+                    (Ok(wanted), Ok(found)) => (wanted, found),
+                    (wanted, found) => {
+                        assert_eq!(wanted, &found, "{source} on {engine}");
+                        continue;
+                    }
+                };
+                assert_eq!(
+                    (wanted.dtype(), wanted.shape()),
+                    (found.dtype(), found.shape()),
+                    "{source} on {engine}"
+                );
+                for (a, b) in wanted.scalars().zip(found.scalars()) {
+                    let (a, b) = (a.to_f64(), b.to_f64());
+                    assert!((a - b).abs() <= 1e-12 * a.abs().max(1.0), "{source} on {engine}: {a} and {b}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -17,10 +17,14 @@ pub(crate) fn report(_compiler: &Compiler) -> String {
         "CPU features",
         &if features.is_empty() { "none that matter".to_owned() } else { features.join(" ") },
     );
-    row("SIMD width", &format!("{} bits ({})", widest(&features), set("MATEX_SIMD")));
+    // What is used is not all that the CPU has, and a report that hid it would mislead.
+    let widest = widest(&features);
+    row("SIMD", &format!("vectors of 128 bits, of {widest} that the CPU has ({})", set("MATEX_SIMD")));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    row("threads", &format!("{threads} ({})", set("MATEX_NUM_THREADS")));
-    row("linear algebra", "faer, built in; no BLAS or LAPACK is linked");
+    row("threads", &format!("1, of {threads} that the CPU has ({})", set("MATEX_NUM_THREADS")));
+    row("engine", "machine code by Cranelift");
+    let linalg = matex_runtime::linalg_engine();
+    row("linear algebra", &format!("{linalg}, built in; no BLAS or LAPACK is linked"));
     row("GPU", "not in this build");
     row("device", &format!("cpu ({})", set("MATEX_DEVICE")));
     row("debug", &set("MATEX_DEBUG"));

@@ -1,0 +1,199 @@
+//! What a call of a program does and what it costs.
+
+use crate::arguments::{Arg, describe};
+use crate::cache::Special;
+use crate::engine::Engine;
+use crate::error::{Error, guarded};
+use crate::failure::failed;
+use crate::function::{Function, Ready};
+use matex_ir::Span;
+use matex_ir::tensor::bind::{Argument, bind_sizes};
+use matex_ir::tensor::{Kind, LibOp, Node};
+use matex_passes::plan::{Plan, Routine, Step as PlanStep};
+use matex_runtime::AsView;
+use std::fmt::Write;
+
+/// What a call costs.
+///
+/// ```
+/// let cost = matex::compile("x + 1")?.cost(&[matex::Arg::new(&[1.0, 2.0])])?;
+/// assert_eq!(cost.bytes, 32);
+/// # Ok::<(), matex::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Kernels that run; one in a loop counts once.
+    pub kernels: usize,
+    /// Library calls, such as a factorization; one in a loop counts once.
+    pub library_calls: usize,
+    /// Bytes of the arguments and of the results together.
+    pub bytes: u64,
+}
+
+impl Function {
+    /// How a call with these arguments is done and what it costs: kernels, library calls and bytes, a line each.
+    ///
+    /// # Errors
+    /// As for [`call`](Function::call), before it runs.
+    ///
+    /// ```
+    /// let text = matex::compile("sum(x * 2)")?.explain(&[&[1.0, 2.0]])?;
+    /// assert!(text.contains("bytes: 16 in, 8 out"), "{text}");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn explain(&self, args: &[&dyn AsView]) -> Result<String, Error> {
+        let args: Vec<Arg<'_>> = args.iter().map(|a| Arg::new(*a)).collect();
+        self.explain_with(&args)
+    }
+
+    /// [`explain`](Function::explain) for values by place, by name, or as literals.
+    ///
+    /// # Errors
+    /// As for [`explain`](Function::explain).
+    ///
+    /// ```
+    /// let text = matex::compile("x * 2")?.explain_with(&[matex::Arg::named("x", &1.5)])?;
+    /// assert!(text.contains("kernels"), "{text}");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn explain_with(&self, args: &[Arg<'_>]) -> Result<String, Error> {
+        guarded(|| self.with_ready(args, |ready| explain(self, ready)))
+    }
+
+    /// What a call with these arguments costs.
+    ///
+    /// # Errors
+    /// As for [`call`](Function::call), before it runs.
+    ///
+    /// ```
+    /// let f = matex::compile("solve(A, b)")?;
+    /// let cost = f.cost(&[matex::Arg::new(&[[2.0, 0.0], [0.0, 1.0]]), matex::Arg::new(&[1.0, 2.0])])?;
+    /// assert_eq!(cost.library_calls, 1);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn cost(&self, args: &[Arg<'_>]) -> Result<Cost, Error> {
+        guarded(|| self.with_ready(args, |ready| Ok(cost(self, ready)?.0)))
+    }
+}
+
+/// What a call costs: the counts, the bytes of the arguments, and the kinds of the results.
+fn cost(function: &Function, ready: &Ready<'_>) -> Result<(Cost, u64, Vec<String>), Error> {
+    let (func, given) = (&ready.special.func, ready.given());
+    let fail = |e| function.error(vec![failed(e, func, &given)]);
+    let described: Vec<Argument<'_>> = given
+        .iter()
+        .zip(&func.params)
+        .map(|((_, slot), p)| {
+            let scalar = slot.view.get(&[]).filter(|s| s.dtype().is_int());
+            let int = scalar.and_then(|s| i64::try_from(s.to_i128()).ok());
+            let dtype = if slot.weak { p.ty.dtype } else { slot.view.dtype() };
+            Argument { dtype, shape: slot.view.shape(), int }
+        })
+        .collect();
+    let bindings = bind_sizes(&func.params, &described).map_err(fail)?;
+    let size = |count: usize, dtype: matex_ir::DType| (count as u64).saturating_mul(dtype.size() as u64);
+    let bytes_in =
+        given.iter().fold(0u64, |sum, (_, s)| sum.saturating_add(size(s.view.len(), s.view.dtype())));
+    let (mut bytes_out, mut results) = (0u64, Vec::new());
+    for v in func.results() {
+        let (ty, origin) = (func.ty(*v), func.node(*v).origin);
+        let shape = bindings.extents(&ty.shape, origin).map_err(fail)?;
+        let count = shape.iter().fold(1usize, |a, b| a.saturating_mul(*b));
+        bytes_out = bytes_out.saturating_add(size(count, ty.dtype));
+        let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+        results.push(if shape.is_empty() {
+            ty.dtype.to_string()
+        } else {
+            format!("{}[{}]", ty.dtype, extents.join(", "))
+        });
+    }
+    let steps = steps(function, ready.special);
+    let count = |kernel: bool| steps.iter().filter(|s| s.kernel == kernel).count();
+    let bytes = bytes_in.saturating_add(bytes_out);
+    Ok((Cost { kernels: count(true), library_calls: count(false), bytes }, bytes_in, results))
+}
+
+/// A kernel or a library call of a program.
+struct Step {
+    kernel: bool,
+    text: String,
+}
+
+/// What a program does, in the order of its text; loops are not unrolled.
+fn steps(function: &Function, special: &Special) -> Vec<Step> {
+    match &special.engine {
+        Engine::Plan(exe) => planned(function, exe.plan()),
+        Engine::Interpreter => special.func.nodes.iter().filter_map(|n| interpreted(function, n)).collect(),
+    }
+}
+
+fn interpreted(function: &Function, node: &Node) -> Option<Step> {
+    let Kind::Lib(op) = &node.kind else { return None };
+    let text = format!("call {}{}", library_name(op), cited(function, node.origin));
+    Some(Step { kernel: false, text })
+}
+
+fn planned(function: &Function, plan: &Plan) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for item in plan.blocks.iter().flat_map(|b| &b.items) {
+        if let PlanStep::Kernel(step) | PlanStep::Take { copy: step, .. } = &item.step {
+            let name = plan.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
+            let extents: Vec<String> = step.extents.iter().map(|s| plan.dim(*s).to_string()).collect();
+            let text = format!("kernel {name} over [{}]{}", extents.join(", "), cited(function, step.origin));
+            steps.push(Step { kernel: true, text });
+        } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
+            let name = match routine {
+                Routine::Lib(op) => library_name(op),
+                Routine::Scatter { .. } => "scatter",
+            };
+            steps.push(Step { kernel: false, text: format!("call {name}{}", cited(function, *origin)) });
+        }
+    }
+    steps
+}
+
+/// The text that a step comes from, behind `  //`; one line, and not all of a long one.
+fn cited(function: &Function, origin: Span) -> String {
+    const SHOWN: usize = 60;
+    let text = function.source().get(origin.start as usize..origin.end as usize).unwrap_or_default();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    if line.is_empty() {
+        return String::new();
+    }
+    let cut: String = line.chars().take(SHOWN).collect();
+    let more = if cut.len() < line.len() { "…" } else { "" };
+    format!("  // {cut}{more}")
+}
+
+fn library_name(op: &LibOp) -> &'static str {
+    match op {
+        LibOp::Sort { .. } => "sort",
+        LibOp::Argsort { .. } => "argsort",
+        LibOp::SearchSorted { .. } => "searchsorted",
+        LibOp::Solve => "solve",
+        LibOp::Lstsq => "lstsq",
+    }
+}
+
+fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
+    let (cost, bytes_in, results) = cost(function, ready)?;
+    let special = ready.special;
+    let args: Vec<String> =
+        ready.given().iter().map(|(p, s)| format!("{}: {}", p.name, describe(&s.view))).collect();
+    let mut out = format!("{}({}) -> ({})\n", special.func.name, args.join(", "), results.join(", "));
+    // A String takes any text, so that writing to it cannot fail.
+    let _ = writeln!(out, "engine: {}", special.engine.name());
+    let _ = writeln!(out, "kernels: {}", cost.kernels);
+    let _ = writeln!(out, "library calls: {}", cost.library_calls);
+    for step in steps(function, special) {
+        let _ = writeln!(out, "  {}", step.text);
+    }
+    let _ = writeln!(out, "bytes: {bytes_in} in, {} out", cost.bytes - bytes_in);
+    let _ = writeln!(out, "guards: {}", special.func.guards.len());
+    for guard in &special.func.guards {
+        let _ = writeln!(out, "  {}: {}", guard.code, guard.message);
+    }
+    Ok(out)
+}
