@@ -250,7 +250,8 @@ impl Compiler {
         self
     }
 
-    /// The width of vectors. A width that the CPU does not have counts as the widest that it has.
+    /// The width of vectors. A width that the CPU does not have counts as the widest that it has; this version has code
+    /// of 128 bits only, so that every choice comes to that.
     ///
     /// ```
     /// use matex::{Compiler, Simd};
@@ -278,7 +279,7 @@ impl Compiler {
         self
     }
 
-    /// The most threads that a call uses; 0 for as many as there are CPUs.
+    /// The most threads that a call uses; 0 for as many as there are CPUs. This version uses one.
     ///
     /// ```
     /// let f = matex::Compiler::new().threads(1).compile("x + 1")?;
@@ -291,7 +292,7 @@ impl Compiler {
         self
     }
 
-    /// Which rewritings of floating-point arithmetic are allowed.
+    /// Which rewritings of floating-point arithmetic are allowed. This version has none but those of `exact`.
     ///
     /// ```
     /// use matex::{Compiler, Numerics};
