@@ -301,20 +301,24 @@ impl Resolver<'_> {
     /// Arguments: names of dtypes, option words and functions are not variables there. `before` arguments stand
     /// before these.
     fn args(&mut self, callee: &str, args: &[Arg], before: usize) {
+        let transform = builtins::takes_function(callee);
         for (i, a) in args.iter().enumerate() {
             let keyword = a.name.as_ref().map(|n| &*n.name);
+            if transform && keyword == Some("wrt") {
+                // Names of parameters of the function that is transformed.
+                continue;
+            }
             let ExprKind::Name(n) = &self.ast[a.value].kind else {
                 self.expr(a.value);
                 continue;
             };
-            let is_function = builtins::takes_function(callee) && i + before == 0 && keyword.is_none();
-            let of_function = builtins::takes_function(callee) && keyword == Some("wrt");
+            let is_function = transform && i + before == 0 && keyword.is_none();
             let is_dtype = DType::from_name(n).is_some();
             let is_word = keyword
                 .is_some_and(|k| OPTION_WORDS.iter().any(|(o, words)| *o == k && words.contains(&&**n)));
             if is_function {
                 self.callee(&Ident { name: n.clone(), span: self.ast[a.value].span });
-            } else if !(of_function || is_dtype || is_word) {
+            } else if !(is_dtype || is_word) {
                 self.expr(a.value);
             }
         }
