@@ -6,7 +6,7 @@
 use crate::arguments::{Slot, declaration, describe, display_name};
 use crate::error::internal;
 use matex_ir::Span;
-use matex_ir::tensor::{Func, RunError};
+use matex_ir::tensor::{Func, GuardKind, RunError};
 use matex_lang::unit::ParamSig;
 use matex_lang::{Diagnostic, codes};
 use matex_runtime::ExecError;
@@ -57,11 +57,15 @@ pub(crate) fn failed(error: RunError, func: &Func, given: &Given<'_>) -> Diagnos
         RunError::ArgumentSize { param, axis, expected, got, dim } => {
             size(func, given, &param, axis, (expected, got), &dim)
         }
-        RunError::Guard { code, message, left, right, origin } => {
+        RunError::Guard { code, message, kind, left, right, origin } => {
             let d = with_shapes(Diagnostic::new(code, message).primary(origin, "here"), given);
-            match (left, right) {
-                (Some(l), Some(r)) => d.note(format!("the sizes are {l} and {r}")),
-                (None, _) | (_, None) => d.note("a size that it depends on has no value"),
+            match (kind, left, right) {
+                (GuardKind::Equal, Some(l), Some(r)) => d.note(format!("{l} must be equal to {r}")),
+                (GuardKind::AtMost, _, Some(r)) if code == codes::INDEX_OUT_OF_RANGE => {
+                    d.note(format!("the axis has {r} elements"))
+                }
+                (GuardKind::AtMost, Some(l), Some(r)) => d.note(format!("{l} must be at most {r}")),
+                (_, None, _) | (_, _, None) => d.note("a size that it depends on has no value"),
             }
         }
         RunError::Size { dim, value, origin } => {

@@ -162,7 +162,7 @@ pub fn check_guards(guards: &[Guard], bindings: &Bindings) -> Result<(), RunErro
         };
         if !holds {
             let (code, message, origin) = (guard.code, guard.message.clone(), guard.origin);
-            return Err(RunError::Guard { code, message, left, right, origin });
+            return Err(RunError::Guard { code, message, kind: guard.kind, left, right, origin });
         }
     }
     Ok(())

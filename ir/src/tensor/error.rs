@@ -1,5 +1,6 @@
 //! What can go wrong when a [`Func`](super::Func) is called, whoever runs it.
 
+use super::GuardKind;
 use crate::dtype::DType;
 use crate::span::{Code, Span};
 use std::fmt;
@@ -51,6 +52,8 @@ pub enum RunError {
         code: Code,
         /// The guard's message.
         message: String,
+        /// What it compares.
+        kind: GuardKind,
         /// The value of its left side, if it has one.
         left: Option<i64>,
         /// The value of its right side, if it has one.

@@ -103,12 +103,10 @@ impl Checker<'_> {
     fn known_index(&mut self, index: &Dim, extent: &Dim, span: Span) -> R<Cut> {
         let negative = index.as_const().is_some_and(|v| v < 0);
         let start = if negative { extent + index } else { index.clone() };
-        let message = "an index is out of range";
-        let inside = if negative {
-            self.at_most(&Dim::ZERO, &start, codes::INDEX_OUT_OF_RANGE, message, span)
-        } else {
-            self.at_most(&(&start + &Dim::ONE), extent, codes::INDEX_OUT_OF_RANGE, message, span)
-        };
+        // The guard compares a number of elements with the extent, which reads well in either direction.
+        let needed = if negative { -index } else { index + &Dim::ONE };
+        let message = format!("index {} is out of range", user_text(index));
+        let inside = self.at_most(&needed, extent, codes::INDEX_OUT_OF_RANGE, &message, span);
         if !inside {
             let text =
                 format!("index {} is out of range for an axis of {}", user_text(index), user_text(extent));
@@ -194,10 +192,10 @@ impl Checker<'_> {
             }
             None => given.clone(),
         };
-        let message = "the bound of a slice is out of range";
+        let message = format!("the slice bound {} is out of range", user_text(&given));
         let top = if step > 0 { extent.clone() } else { extent - &Dim::ONE };
-        let low = self.at_most(&Dim::ZERO, &place, codes::SLICE_OUT_OF_RANGE, message, o.span);
-        if !low || !self.at_most(&place, &top, codes::SLICE_OUT_OF_RANGE, message, o.span) {
+        let low = self.at_most(&Dim::ZERO, &place, codes::SLICE_OUT_OF_RANGE, &message, o.span);
+        if !low || !self.at_most(&place, &top, codes::SLICE_OUT_OF_RANGE, &message, o.span) {
             let text = format!("{} is out of range for an axis of {}", user_text(&given), user_text(extent));
             let help = format!("bounds run from 0 to {}, and are never clamped", user_text(&top));
             return self.fail(codes::SLICE_OUT_OF_RANGE, text, o.span, help);
