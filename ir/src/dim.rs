@@ -284,6 +284,12 @@ impl Dim {
         total
     }
 
+    /// Whether it is a sum of products of named sizes and numbers, with no division, minimum or integer parameter.
+    pub fn is_plain(&self) -> bool {
+        let Repr::Poly(p) = &self.0 else { return true };
+        p.terms.iter().flat_map(|(mono, _)| mono).all(|(atom, _)| matches!(atom, Atom::Size(_)))
+    }
+
     /// Calls `f` with every named size and integer parameter in it.
     pub fn visit_names(&self, f: &mut impl FnMut(&Atom)) {
         if let Repr::Poly(p) = &self.0 {

@@ -51,6 +51,8 @@ pub(crate) fn corpus() -> Vec<Case> {
 pub(crate) struct Compiled {
     pub(crate) func: Func,
     pub(crate) args: Vec<Array>,
+    /// Whether no parameter has a declared type: sizes that disagree are then the program's demand (E0508).
+    pub(crate) undeclared: bool,
 }
 
 /// Checks the program of a case for its inputs.
@@ -79,5 +81,6 @@ pub(crate) fn compile_text(program: &str, case: &Case) -> Result<Compiled, Vec<D
         Array::new(p.ty.dtype, i.array.shape().to_vec(), data).unwrap()
     };
     let args = given.iter().zip(&func.params).map(cast).collect();
-    Ok(Compiled { func, args })
+    let undeclared = unit.signature().params.iter().all(|p| p.ty.is_none());
+    Ok(Compiled { func, args, undeclared })
 }

@@ -102,7 +102,15 @@ pub(super) fn gelu(a: &[f64]) -> f64 {
     if x == f64::NEG_INFINITY {
         return -0.0;
     }
-    0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+    // erfc falls so steeply that the rounding of x / sqrt(2) costs a hundred ulp at x = -30: what the product lost is
+    // put back by one step along the derivative, -2/sqrt(pi) * exp(-z^2).
+    const LOW: f64 = -4.8336466567264565e-17;
+    let high = std::f64::consts::FRAC_1_SQRT_2;
+    let z = -x * high;
+    let lost = (-x).mul_add(high, -z) - x * LOW;
+    let slope = -std::f64::consts::FRAC_2_SQRT_PI * libm::exp(-z * z);
+    let tail = if slope == 0.0 { libm::erfc(z) } else { slope.mul_add(lost, libm::erfc(z)) };
+    0.5 * x * tail
 }
 
 /// `nextafter` in the grid of a 32- or 16-bit float: the neighbour of the first operand towards the second.

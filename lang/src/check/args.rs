@@ -188,6 +188,9 @@ impl Checker<'_> {
 
     /// An optional list of integers that are known now; one number is a list of one.
     pub(crate) fn ints_arg(&mut self, args: &Args, name: &str) -> R<Option<(Vec<i64>, Span)>> {
+        if let Some(span) = self.empty_list(args, name) {
+            return Ok(Some((Vec::new(), span)));
+        }
         let Some(o) = self.opt_arg(args, name)? else { return Ok(None) };
         let known: Option<Vec<i64>> =
             o.val.dims.as_ref().and_then(|ds| ds.iter().map(Dim::as_const).collect());
@@ -195,6 +198,13 @@ impl Checker<'_> {
             Some(v) => Ok(Some((v, o.span))),
             None => self.not_constant(name, "an integer or a list of integers", o.span),
         }
+    }
+
+    /// The place of an argument that is written `[]`: no sizes, or no axes. As a tensor it has no dtype.
+    fn empty_list(&self, args: &Args, name: &str) -> Option<Span> {
+        let Some(Src::Expr(e)) = args.get(name) else { return None };
+        let empty = matches!(&self.ast[*e].kind, ExprKind::List(items) if items.is_empty());
+        empty.then(|| self.ast[*e].span)
     }
 
     /// Axes of a tensor of that rank, in increasing order; `None` when the argument is left out.
@@ -245,7 +255,14 @@ impl Checker<'_> {
 
     /// A shape: a list of sizes, or one size.
     pub(crate) fn shape_arg(&mut self, args: &Args, name: &str) -> R<Option<(Vec<Dim>, Span)>> {
+        if let Some(span) = self.empty_list(args, name) {
+            return Ok(Some((Vec::new(), span)));
+        }
         let Some(o) = self.opt_arg(args, name)? else { return Ok(None) };
+        if !self.dtype(o.val.id).is_int() {
+            let message = format!("{name} is made of integers, this is {}", self.type_text(o.val.id));
+            return self.fail(codes::EXPECTED_INTEGER, message, o.span, "write it as integers: 2 or [2, 3]");
+        }
         match o.val.dims {
             Some(dims) => Ok(Some((dims.iter().map(|d| self.resolve(d)).collect(), o.span))),
             None => self.data_dependent(o.span),
@@ -261,8 +278,8 @@ impl Checker<'_> {
     pub(crate) fn nonnegative(&mut self, dims: &[Dim], span: Span) -> R<()> {
         for d in dims {
             if !self.at_most(&Dim::ZERO, d, codes::CALL_SIZE_NEGATIVE, "a size is negative", span) {
-                let message = format!("the size {d} is negative");
-                return self.fail(codes::CALL_SIZE_NEGATIVE, message, span, "sizes are 0 or more");
+                let message = format!("the size {} is negative", super::dims::user_text(d));
+                return self.fail(codes::NEGATIVE_SIZE, message, span, "sizes are 0 or more");
             }
         }
         Ok(())

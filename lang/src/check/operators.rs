@@ -131,7 +131,7 @@ impl Checker<'_> {
             return Ok(x);
         }
         let text = self.text(x.span).to_owned();
-        let d = Diagnostic::new(codes::DTYPE_MISMATCH, format!("{what} wants truth values"));
+        let d = Diagnostic::new(codes::EXPECTED_BOOL, format!("{what} wants truth values"));
         let d = d.primary(x.span, self.type_text(x.val.id));
         self.error(d.help(format!("write {text} != 0")))
     }

@@ -326,12 +326,26 @@ impl Checker<'_> {
                 self.solve_size(d, &dim);
                 continue;
             };
-            let span = self.ast[d].span;
+            let (span, named) = (self.ast[d].span, matches!(kind, DimKind::Name(_)));
             if !self.agree(&wanted, &dim, codes::CALL_SIZE, "a size is not the declared one", span) {
+                if named && what.starts_with("argument") {
+                    return self.sizes_disagree(d, o, &wanted, &dim);
+                }
                 return self.shape_mismatch(ty, o, what, Some((wanted, dim)));
             }
         }
         Ok(())
+    }
+
+    /// An argument gives a size another value than an argument before it did.
+    fn sizes_disagree(&mut self, d: DimId, o: &Operand, wanted: &Dim, actual: &Dim) -> R<()> {
+        let name = self.text(self.ast[d].span).to_owned();
+        let (wanted, actual) = (user_text(wanted), user_text(actual));
+        let message = format!("the size {name} is {wanted} and {actual}");
+        let d = Diagnostic::new(codes::SIZES_DISAGREE, message)
+            .primary(o.span, self.type_text(o.val.id))
+            .secondary(self.ast[d].span, format!("{name} is {wanted} by an argument before"));
+        self.error(d.help("give arguments whose sizes agree, or two names to the sizes"))
     }
 
     fn shape_mismatch(&mut self, ty: &TypeExpr, o: &Operand, what: &str, dims: Option<(Dim, Dim)>) -> R<()> {

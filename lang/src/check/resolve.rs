@@ -27,7 +27,7 @@ pub(crate) const CONSTANTS: [&str; 3] = ["pi", "inf", "nan"];
 /// Resolves the names of a program and finds its entry.
 pub(crate) fn resolve(program: &Program, entry: Option<&str>) -> Result<Entry, Vec<Diagnostic>> {
     let ast = &program.ast;
-    let mut r = Resolver { ast, fns: HashMap::new(), vars: Vec::new(), free: None, errors: Vec::new() };
+    let mut r = Resolver { ast, fns: HashMap::new(), vars: Vec::new(), ended: HashSet::new(), free: None, errors: Vec::new() };
     let result = match &program.form {
         Form::Expr(e) => r.free_form(|r| r.expr(*e)),
         Form::Block(b) => r.free_form(|r| r.block(*b)),
@@ -46,6 +46,8 @@ struct Resolver<'a> {
     ast: &'a Ast,
     fns: HashMap<Name, FnId>,
     vars: Vec<HashSet<Name>>,
+    /// Names that ended with the block that assigned them first: they are not free afterwards.
+    ended: HashSet<Name>,
     /// Free names in the order of first use, where free names are parameters.
     free: Option<Vec<(Name, Span)>>,
     errors: Vec<Diagnostic>,
@@ -123,6 +125,7 @@ impl Resolver<'_> {
             }
         }
         self.vars = vec![names];
+        self.ended.clear();
         self.block(def.body);
     }
 
@@ -181,8 +184,17 @@ impl Resolver<'_> {
         self.vars.iter().any(|scope| scope.contains(name))
     }
 
+    fn is_free(&self, name: &str) -> bool {
+        self.free.iter().flatten().any(|(n, _)| &**n == name)
+    }
+
+    /// Leaves a block or a loop.
+    fn leave(&mut self) {
+        self.ended.extend(self.vars.pop().into_iter().flatten());
+    }
+
     fn declare(&mut self, name: &Name) {
-        if !self.known(name)
+        if !self.known(name) && !self.is_free(name)
             && let Some(scope) = self.vars.last_mut()
         {
             scope.insert(name.clone());
@@ -196,6 +208,10 @@ impl Resolver<'_> {
         if DType::from_name(name).is_some() || ["float", "int", "num"].contains(&&**name) {
             let d = Diagnostic::new(codes::DTYPE_AS_VALUE, format!("{name} is a dtype, not a value"));
             self.errors.push(d.primary(span, "").help(format!("write cast(x, {name}) to convert")));
+        } else if self.ended.contains(name) && !self.is_free(name) {
+            let d = Diagnostic::new(codes::UNASSIGNED_VARIABLE, format!("{name} has no value here"));
+            let help = format!("assign {name} before the block: a name first assigned in a block ends with it");
+            self.errors.push(d.primary(span, "").help(help));
         } else if let Some(free) = &mut self.free {
             if !free.iter().any(|(n, _)| n == name) {
                 free.push((name.clone(), span));
@@ -364,7 +380,7 @@ impl Resolver<'_> {
         if let Some(v) = ast[id].value {
             self.expr(v);
         }
-        self.vars.pop();
+        self.leave();
     }
 
     fn stmt(&mut self, kind: &StmtKind) {
@@ -390,7 +406,7 @@ impl Resolver<'_> {
                 self.expr(*stop);
                 self.vars.push(HashSet::from([var.name.clone()]));
                 self.block(*body);
-                self.vars.pop();
+                self.leave();
             }
             StmtKind::While { cond, body } => {
                 self.expr(*cond);

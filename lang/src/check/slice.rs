@@ -42,7 +42,8 @@ impl Checker<'_> {
             .count();
         if used > shape.len() {
             let message = format!("{used} indices for {} axes", shape.len());
-            let d = crate::diag::Diagnostic::new(codes::TOO_MANY_INDICES, message)
+            let code = if shape.is_empty() { codes::INDEX_A_SCALAR } else { codes::TOO_MANY_INDICES };
+            let d = crate::diag::Diagnostic::new(code, message)
                 .primary(indices[indices.len() - 1].span, "")
                 .secondary(base, type_text.to_owned());
             return self.error(d.help(match shape.len() {

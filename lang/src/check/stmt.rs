@@ -162,6 +162,13 @@ impl Checker<'_> {
     pub(crate) fn target(&mut self, target: &Ident) -> R<Operand> {
         match self.frame.vars.get(&target.name).cloned() {
             Some(v) => self.one(v, target.span),
+            None if self.frame.sizes.contains_key(&target.name)
+                || super::resolve::CONSTANTS.contains(&&*target.name) =>
+            {
+                let message = format!("{} is no variable", target.name);
+                let help = format!("assign another name first: x = {}; and change that one", target.name);
+                self.fail(codes::UPDATE_NEEDS_VARIABLE, message, target.span, help)
+            }
             None => {
                 let message = format!("{} has no value to change", target.name);
                 let help = format!("assign it first: {} = zeros(…);", target.name);

@@ -71,7 +71,8 @@ impl Checker<'_> {
         if bool_mix || (wanted.is_int() && actual.is_float()) {
             let message = format!("{actual} elements cannot be written into {wanted}");
             let help = format!("convert them with cast(…, {wanted})");
-            return self.mismatch(codes::DTYPE_MISMATCH, message, &new, x, &help);
+            let code = if new.val.weak { codes::LITERAL_KIND } else { codes::DTYPE_MISMATCH };
+            return self.mismatch(code, message, &new, x, &help);
         }
         let id = self.in_dtype(&new, wanted)?;
         let (place, own) = (self.shape(part), self.shape(id));

@@ -146,8 +146,8 @@ right:  zeros(2)";
 
 EXPECTED_FLOAT = 228, "a float is expected",
 "The function or transform is defined for float tensors.
-wrong:  fn f(x: i64[n]) { isnan(x) }
-right:  fn f(x: f64[n]) { isnan(x) }";
+wrong:  fn f(x: i64[n]) { grad(|v| sum(v))(x) }
+right:  fn f(x: f64[n]) { grad(|v| sum(v))(x) }";
 
 EXPECTED_BOOL = 229, "a bool is expected",
 "`&&`, `||`, `!` and the condition of `where` want truth values; a comparison makes them.

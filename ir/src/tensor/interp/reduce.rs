@@ -60,6 +60,9 @@ fn combine(op: ReduceOp, elements: &[Scalar], dtype: DType, axes: usize) -> Opti
         ReduceOp::Prod if elements.is_empty() => Some(Scalar::from_i128(dtype, 1)),
         ReduceOp::Sum => fold(Op::Add),
         ReduceOp::Prod => fold(Op::Mul),
+        // The identity of each: the front end refuses `max` of nothing, and logsumexp of nothing is log(0) - inf.
+        ReduceOp::Max if elements.is_empty() && number => Some(Scalar::from_f64(dtype, f64::NEG_INFINITY)),
+        ReduceOp::Min if elements.is_empty() && number => Some(Scalar::from_f64(dtype, f64::INFINITY)),
         ReduceOp::Max if number => fold(Op::Max),
         ReduceOp::Min if number => fold(Op::Min),
         ReduceOp::Max | ReduceOp::Min => None,

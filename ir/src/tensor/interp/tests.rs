@@ -76,7 +76,8 @@ fn sums_are_exact_and_keep_the_sign_of_zero() {
 #[test]
 fn reductions_of_nothing() {
     same(reduce_f64(ReduceOp::Prod, &[]), &[1.0]);
-    malformed_run(reduce_f64(ReduceOp::Max, &[]));
+    same(reduce_f64(ReduceOp::Max, &[]), &[f64::NEG_INFINITY]);
+    same(reduce_f64(ReduceOp::Min, &[]), &[f64::INFINITY]);
     malformed_run(reduce_f64(ReduceOp::ArgMin, &[]));
     let empty = f64s(&[2, 0], &[]);
     same(eval(&[empty], |b, p| b.reduce(ReduceOp::Sum, p[0], vec![1])), &[0.0, 0.0]);

@@ -66,7 +66,7 @@ pub(super) fn einsum(c: &mut Checker<'_>, args: &Args) -> R<Value> {
 }
 
 fn bad_spec<T>(c: &mut Checker<'_>, message: &str, at: Span) -> R<T> {
-    c.fail(codes::UNKNOWN_OPTION, message, at, "einsum(\"ij,jk->ik\", a, b): one letter for each axis")
+    c.fail(codes::BAD_EINSUM, message, at, "einsum(\"ij,jk->ik\", a, b): one letter for each axis")
 }
 
 fn parse(c: &mut Checker<'_>, text: &str, at: Span) -> R<Spec> {

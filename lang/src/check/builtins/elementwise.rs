@@ -257,7 +257,7 @@ fn bitcast(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     if own.size() != dtype.size() || own == DType::Bool || dtype == DType::Bool {
         let message = format!("the bits of {own} are no {dtype}");
         return c.fail(
-            codes::DTYPE_MISMATCH,
+            codes::CAST_NOT_DEFINED,
             message,
             args.span,
             "bitcast between dtypes of one width, not bool",

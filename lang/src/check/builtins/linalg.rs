@@ -337,7 +337,8 @@ fn solve(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let (n, m) = (shape[rank - 2].clone(), shape[rank - 1].clone());
     if !c.agree(&n, &m, codes::NOT_SQUARE, "the matrix is not square", a.span) {
         let message = format!("solve takes a square matrix, this is {}", c.type_text(a.val.id));
-        return c.fail(codes::NOT_SQUARE, message, a.span, "lstsq(A, b) solves systems that are not square");
+        let help = "lstsq(A, b) solves systems that are not square";
+        return c.fail(codes::NOT_SQUARE_TYPE, message, a.span, help);
     }
     let vector = c.rank(b.val.id) == 1;
     let b_shape = c.shape(b.val.id);

@@ -83,9 +83,9 @@ impl Checker<'_> {
         let shape = self.shape(x.val.id);
         for a in axes {
             let message = format!("{what} of an empty axis");
-            if !self.at_most(&Dim::ONE, &shape[*a], codes::RUNTIME_DOMAIN, &message, span) {
+            if !self.at_most(&Dim::ONE, &shape[*a], codes::EMPTY_REDUCTION, &message, span) {
                 let help = "give it at least one element, or add one with concat";
-                return self.fail(codes::RUNTIME_DOMAIN, message, span, help);
+                return self.fail(codes::EMPTY_REDUCTION, message, span, help);
             }
         }
         Ok(())
@@ -100,9 +100,10 @@ impl Checker<'_> {
     }
 
     fn quantifier(&mut self, op: ReduceOp, args: &Args) -> R<Value> {
-        let mut over = self.over(args)?;
-        over.x = self.truth(over.x, &args.name)?;
-        Ok(Val::strong(self.reduced(op, over.x.val.id, &over.axes, over.keepdims)).into())
+        let over = self.over(args)?;
+        // Numbers count as in the array API: what is not zero is true.
+        let truth = self.b.cast(over.x.val.id, DType::Bool);
+        Ok(Val::strong(self.reduced(op, truth, &over.axes, over.keepdims)).into())
     }
 
     /// The index of an extreme along one axis, or in the flattened tensor.

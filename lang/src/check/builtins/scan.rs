@@ -31,7 +31,7 @@ impl Checker<'_> {
             }
             None => {
                 let message = format!("{} needs an axis on rank {rank}", args.name);
-                self.fail(codes::MISSING_ARGUMENT, message, args.span, "write axis=0, or another one")
+                self.fail(codes::AXIS_NEEDED, message, args.span, "write axis=0, or another one")
             }
         }
     }

@@ -102,7 +102,7 @@ fn permute_dims(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     sorted.sort_unstable();
     if sorted != (0..rank).collect::<Vec<_>>() {
         let help = format!("name each of the {rank} axes once");
-        return c.fail(codes::DUPLICATE_AXIS, "the axes are no permutation", span, help);
+        return c.fail(codes::BAD_PERMUTATION, "the axes are no permutation", span, help);
     }
     like(&x, c.b.permute(x.val.id, perm))
 }
@@ -130,7 +130,7 @@ fn squeeze(c: &mut Checker<'_>, args: &Args) -> R<Value> {
         None if shape.is_empty() => Vec::new(),
         None => {
             return c.fail(
-                codes::MISSING_ARGUMENT,
+                codes::AXIS_NEEDED,
                 "squeeze needs an axis on rank > 1",
                 args.span,
                 "squeeze(x, axis=0)",
@@ -139,10 +139,10 @@ fn squeeze(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     };
     for a in axes.iter().rev() {
         let d = shape.remove(*a);
-        if !c.agree(&d, &Dim::ONE, codes::CALL_SIZE, "squeeze of an axis that is not 1", args.span) {
+        if !c.agree(&d, &Dim::ONE, codes::SQUEEZE_NOT_ONE, "squeeze of an axis that is not 1", args.span) {
             let message = format!("axis {a} has {} elements", user_text(&d));
             return c.fail(
-                codes::SHAPE_MISMATCH,
+                codes::SQUEEZE_NOT_ONE,
                 message,
                 x.span,
                 "only axes of extent 1 can go; index it with [0]",
@@ -348,10 +348,10 @@ impl Checker<'_> {
         };
         let each = extent.floor_div(&Dim::constant(n));
         let total = &each * &Dim::constant(n);
-        if !self.agree(&total, extent, codes::CALL_SIZE, "the axis cannot be split into equal parts", span) {
+        if !self.agree(&total, extent, codes::BAD_SPLIT, "the axis cannot be split into equal parts", span) {
             let message = format!("an axis of {} has no {n} equal parts", user_text(extent));
             return self.fail(
-                codes::SHAPE_MISMATCH,
+                codes::BAD_SPLIT,
                 message,
                 span,
                 "give the indices where parts begin: split(x, [2])",
