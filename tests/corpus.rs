@@ -62,7 +62,9 @@ fn judge(case: &Case, undeclared: bool, outcome: &Outcome, oracle: Option<&[Arra
     match (&case.expected, outcome) {
         (Expected::CompileError(c), _) => Some(format!("it compiled, wanted {c}")),
         (Expected::CallError(c), Err((Some(got), _))) if got == c => None,
-        (Expected::CallError(codes::CALL_SHAPES_DISAGREE), Err((Some(codes::CALL_SIZE), _))) if undeclared => {
+        (Expected::CallError(codes::CALL_SHAPES_DISAGREE), Err((Some(codes::CALL_SIZE), _)))
+            if undeclared =>
+        {
             None
         }
         (Expected::CallError(c), Err((_, message))) => Some(format!("wanted {c}, got the error {message}")),

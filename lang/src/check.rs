@@ -43,6 +43,9 @@ pub(crate) struct Reported;
 
 pub(crate) type R<T> = Result<T, Reported>;
 
+/// The most dimensions of a tensor: NumPy's limit.
+const MAX_RANK: usize = 64;
+
 /// More errors than anybody reads.
 const MAX_ERRORS: usize = 64;
 
@@ -204,6 +207,7 @@ impl Checker<'_> {
 
     /// Counts the nodes made, attempts that were abandoned included, against the limit.
     pub(crate) fn check_size(&mut self, at: Span) -> R<()> {
+        self.check_rank(at)?;
         let made = self.b.func().nodes.len() + self.work;
         if made <= self.limits.ir_nodes {
             return Ok(());
@@ -213,6 +217,17 @@ impl Checker<'_> {
         self.error(
             d.note("the limit is `Limits::ir_nodes`").help("use a loop instead of repeated text or calls"),
         )
+    }
+
+    /// Every node holds its shape, so that ranks without a bound would cost the square of the program's length.
+    fn check_rank(&mut self, at: Span) -> R<()> {
+        let last = self.b.func().nodes.last().map(|n| &n.ty);
+        let rank = if let Some(matex_ir::tensor::Type::Tensor(t)) = last { t.rank() } else { 0 };
+        if rank <= MAX_RANK {
+            return Ok(());
+        }
+        let message = format!("a tensor of {rank} dimensions, the most are {MAX_RANK}");
+        self.fail(codes::LIMIT_RANK, message, at, "join axes with reshape")
     }
 
     /// Runs `f` one level deeper, or reports that the program is nested too deeply.

@@ -59,7 +59,11 @@ fn elements(name: &str, dtype: DType, shape: &[usize], text: &str) -> Option<Vec
     }
     let words: Vec<&str> = text.split(['[', ']', ',', ' ']).filter(|w| !w.is_empty()).collect();
     assert_eq!(words.len(), count, "{name}: the number of elements of {shape:?}");
-    assert_eq!(nesting(text), if count == 0 { nesting(text) } else { shape.len() }, "{name}: nesting of {text}");
+    assert_eq!(
+        nesting(text),
+        if count == 0 { nesting(text) } else { shape.len() },
+        "{name}: nesting of {text}"
+    );
     Some(words.iter().map(|w| scalar(name, dtype, w)).collect())
 }
 
@@ -70,7 +74,9 @@ fn nesting(text: &str) -> usize {
 fn scalar(name: &str, dtype: DType, word: &str) -> Scalar {
     let bad = || format!("{name}: {word:?} is no {dtype}");
     match dtype {
-        DType::Bool => Scalar::from_bits(dtype, u64::from(word.parse::<bool>().unwrap_or_else(|_| panic!("{}", bad())))),
+        DType::Bool => {
+            Scalar::from_bits(dtype, u64::from(word.parse::<bool>().unwrap_or_else(|_| panic!("{}", bad()))))
+        }
         d if d.is_float() => Scalar::from_f64(d, word.parse().unwrap_or_else(|_| panic!("{}", bad()))),
         d => {
             let value: i128 = word.parse().unwrap_or_else(|_| panic!("{}", bad()));

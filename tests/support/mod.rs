@@ -19,6 +19,11 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 
 /// All `.mx` files under a directory, sorted by path.
 pub(crate) fn mx_files(dir: &Path) -> Vec<PathBuf> {
+    files_under(dir, "mx")
+}
+
+/// All files of an ending under a directory, sorted by path.
+pub(crate) fn files_under(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
@@ -26,7 +31,7 @@ pub(crate) fn mx_files(dir: &Path) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|e| e == "mx") {
+            } else if path.extension().is_some_and(|e| e == ending) {
                 files.push(path);
             }
         }

@@ -92,7 +92,7 @@ impl Checker<'_> {
                         codes::ARGUMENT_GIVEN_TWICE,
                         message,
                         at,
-                        format!("{}({signature})", callee.name),
+                        format!("write it as {}({signature})", callee.name),
                     );
                 }
                 (Some(i), _) => out.slots[i].1 = Some(src),
@@ -109,7 +109,7 @@ impl Checker<'_> {
                 codes::MISSING_ARGUMENT,
                 message,
                 span,
-                format!("{}({signature})", callee.name),
+                format!("write it as {}({signature})", callee.name),
             );
         }
         Ok(out)
@@ -131,7 +131,12 @@ impl Checker<'_> {
 
     fn argument_count<T>(&mut self, callee: &Ident, signature: &str, at: Span) -> R<T> {
         let message = format!("too many arguments for {}", callee.name);
-        self.fail(codes::WRONG_ARGUMENT_COUNT, message, at, format!("{}({signature})", callee.name))
+        self.fail(
+            codes::WRONG_ARGUMENT_COUNT,
+            message,
+            at,
+            format!("write it as {}({signature})", callee.name),
+        )
     }
 
     pub(crate) fn src_span(&self, src: &Src) -> Span {
@@ -241,6 +246,7 @@ impl Checker<'_> {
             None => {
                 let help = match r {
                     0 => "a scalar has no axes".to_owned(),
+                    1 => "its only axis is 0, or -1 from the end".to_owned(),
                     _ => format!("it has axes 0 to {}, or -{r} to -1 from the end", r - 1),
                 };
                 self.fail(
@@ -295,7 +301,7 @@ impl Checker<'_> {
         {
             return Ok(Some(d));
         }
-        let message = format!("{name} must be a dtype");
+        let message = format!("{} is no dtype", self.text(span));
         self.fail(
             codes::UNKNOWN_TYPE,
             message,

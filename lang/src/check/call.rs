@@ -108,7 +108,8 @@ impl Checker<'_> {
     }
 
     fn user_count<T>(&mut self, def: &FnDef, name: &Ident, at: Span) -> R<T> {
-        let message = format!("{} takes {} arguments", name.name, def.params.len());
+        let message =
+            format!("{} takes {}", name.name, super::resolve::counted(def.params.len(), "argument"));
         let d = Diagnostic::new(codes::WRONG_ARGUMENT_COUNT, message).primary(at, "one too many");
         let d = d.secondary(def.name.span, "declared here");
         self.error(d.help("leave it out, or add a parameter"))

@@ -240,9 +240,7 @@ impl Checker<'_> {
         let mut same = was.len() == is.len();
         for (a, b) in was.iter().zip(&is) {
             let message = "a variable changes its shape in a loop";
-            same = same
-                && !self.grows(a, b)
-                && self.agree(a, b, codes::CALL_SHAPES_DISAGREE, message, span);
+            same = same && !self.grows(a, b) && self.agree(a, b, codes::CALL_SHAPES_DISAGREE, message, span);
         }
         if !same {
             return self.changed(c, &after, "shape", span);
@@ -263,7 +261,10 @@ impl Checker<'_> {
         let message = format!("{} changes its {what} in the loop", c.name);
         let d = Diagnostic::new(codes::LOOP_CHANGES_TYPE, message)
             .primary(span, format!("{before} before, {now} after one step"));
-        self.error(d.help(format!("start {} as {now}, or use another name for the new value", c.name)))
+        self.error(d.help(match what {
+            "dtype" => format!("start {} as {now}, or use another name for the new value", c.name),
+            _ => format!("give {0} its last shape before the loop, and write its parts: {0}[i] = …", c.name),
+        }))
     }
 
     /// A loop bound: an integer scalar, as i64.
@@ -273,7 +274,11 @@ impl Checker<'_> {
             return Ok(self.b.cast(o.val.id, DType::I64));
         }
         let message = format!("a loop bound must be an integer scalar, this is {}", self.type_text(o.val.id));
-        self.fail(codes::LOOP_BOUND_NOT_INTEGER, message, o.span, "convert it with cast(…, i64)")
+        let help = match self.rank(o.val.id) {
+            0 => "convert it with cast(…, i64)",
+            _ => "pick one element of it, or take the size of an axis",
+        };
+        self.fail(codes::LOOP_BOUND_NOT_INTEGER, message, o.span, help)
     }
 
     /// A condition: a rank-0 bool.

@@ -102,7 +102,7 @@ impl Checker<'_> {
                 codes::VALUE_AS_FUNCTION,
                 "this is not a function",
                 left_span,
-                "call a function by its name",
+                "call a function by its name, or multiply with *",
             ),
             ExprKind::Number(_)
             | ExprKind::Bool(_)
@@ -178,7 +178,10 @@ impl Checker<'_> {
         } else {
             format!("0 to 2^{bits} - 1")
         };
-        let help = if dtype == DType::I64 && value > 0 {
+        let suffixed = self.text(span).ends_with(dtype.name());
+        let help = if suffixed {
+            format!("{dtype} holds {range}; write a suffix that is wide enough")
+        } else if dtype == DType::I64 && value > 0 {
             format!("write {value}u64, or {value}.0 for a float")
         } else {
             format!("{dtype} holds {range}; convert the other operand with cast(…)")

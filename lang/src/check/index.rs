@@ -48,7 +48,8 @@ impl Checker<'_> {
             Some(v) => Ok(v.clone().into()),
             None => {
                 let d = Diagnostic::new(codes::TUPLE_INDEX, format!("there are {} results", vals.len()));
-                let d = d.primary(span, "").secondary(base, "several results");
+                let at = indices.first().map_or(span, |i| i.span);
+                let d = d.primary(at, "").secondary(base, "several results");
                 self.error(
                     d.help(format!("index them with a literal from 0 to {}", vals.len().saturating_sub(1))),
                 )

@@ -116,7 +116,9 @@ impl Checker<'_> {
         for o in operands {
             if self.dtype(o.val.id) == DType::Bool {
                 let message = format!("{what} of truth values");
-                let text = self.text(o.span).to_owned();
+                let text = self.text(o.span);
+                let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+                let text = inner.filter(|t| !t.contains(['(', ')'])).unwrap_or(text).to_owned();
                 let d = Diagnostic::new(codes::ARITHMETIC_ON_BOOL, message)
                     .primary(o.span, self.type_text(o.val.id));
                 return self.error(d.help(format!("write where({text}, 1, 0), or count with sum({text})")));

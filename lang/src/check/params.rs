@@ -1,6 +1,7 @@
 //! Parameters and declared types: sizes get their names, dtype classes their dtype.
 
 use super::dims::user_text;
+use super::resolve::counted;
 use super::value::{Operand, Val, Value};
 use super::{Checker, R, Reported};
 use crate::ast::{
@@ -145,7 +146,7 @@ impl Checker<'_> {
             self.b.guard(guard);
         } else {
             let message = format!("{symbolic} does not determine its sizes");
-            let d = Diagnostic::new(codes::BAD_DIM, message).primary(span, "");
+            let d = Diagnostic::new(codes::AMBIGUOUS_SIZE, message).primary(span, "");
             self.errors.push(d.help("give each size a plain name on some axis: f64[n]"));
         }
     }
@@ -389,8 +390,9 @@ impl Checker<'_> {
     }
 
     fn result_count<T>(&mut self, result: &ResultType, actual: usize, span: Span) -> R<T> {
-        let message = format!("the function gives {actual} results, declared {}", result.types.len());
-        let d = Diagnostic::new(codes::SHAPE_MISMATCH, message).primary(span, "");
+        let message =
+            format!("the function gives {}, declared {}", counted(actual, "result"), result.types.len());
+        let d = Diagnostic::new(codes::WRONG_RESULT_COUNT, message).primary(span, "");
         let d = d.secondary(result.span, "declared here");
         self.error(d.help("return as many values as are declared: return a, b"))
     }

@@ -27,7 +27,14 @@ pub(crate) const CONSTANTS: [&str; 3] = ["pi", "inf", "nan"];
 /// Resolves the names of a program and finds its entry.
 pub(crate) fn resolve(program: &Program, entry: Option<&str>) -> Result<Entry, Vec<Diagnostic>> {
     let ast = &program.ast;
-    let mut r = Resolver { ast, fns: HashMap::new(), vars: Vec::new(), ended: HashSet::new(), free: None, errors: Vec::new() };
+    let mut r = Resolver {
+        ast,
+        fns: HashMap::new(),
+        vars: Vec::new(),
+        ended: HashSet::new(),
+        free: None,
+        errors: Vec::new(),
+    };
     let result = match &program.form {
         Form::Expr(e) => r.free_form(|r| r.expr(*e)),
         Form::Block(b) => r.free_form(|r| r.block(*b)),
@@ -194,7 +201,8 @@ impl Resolver<'_> {
     }
 
     fn declare(&mut self, name: &Name) {
-        if !self.known(name) && !self.is_free(name)
+        if !self.known(name)
+            && !self.is_free(name)
             && let Some(scope) = self.vars.last_mut()
         {
             scope.insert(name.clone());
@@ -210,7 +218,8 @@ impl Resolver<'_> {
             self.errors.push(d.primary(span, "").help(format!("write cast(x, {name}) to convert")));
         } else if self.ended.contains(name) && !self.is_free(name) {
             let d = Diagnostic::new(codes::UNASSIGNED_VARIABLE, format!("{name} has no value here"));
-            let help = format!("assign {name} before the block: a name first assigned in a block ends with it");
+            let help =
+                format!("assign {name} before the block: a name first assigned in a block ends with it");
             self.errors.push(d.primary(span, "").help(help));
         } else if let Some(free) = &mut self.free {
             if !free.iter().any(|(n, _)| n == name) {
@@ -329,9 +338,12 @@ impl Resolver<'_> {
                 continue;
             };
             let is_function = transform && i + before == 0 && keyword.is_none();
-            let is_dtype = DType::from_name(n).is_some();
-            let is_word = keyword
-                .is_some_and(|k| OPTION_WORDS.iter().any(|(o, words)| *o == k && words.contains(&&**n)));
+            // What is no dtype or no word there is reported with the types, by the function that wants it.
+            let wants_dtype = ["cast", "bitcast"].contains(&callee) && i + before == 1
+                || builtins::is_builtin(callee) && keyword == Some("dtype");
+            let is_dtype = DType::from_name(n).is_some() || wants_dtype;
+            let is_word = builtins::is_builtin(callee)
+                && keyword.is_some_and(|k| OPTION_WORDS.iter().any(|(o, _)| *o == k));
             if is_function {
                 self.callee(&Ident { name: n.clone(), span: self.ast[a.value].span });
             } else if !(is_dtype || is_word) {
@@ -421,8 +433,15 @@ impl Resolver<'_> {
 
 /// The known name that is closest to a mistyped one, when one is close.
 pub(crate) fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
-    let most = (name.len() / 3).max(1);
-    known.map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= most).min().map(|(_, k)| k.to_owned())
+    // One letter of two is another name, not a slip, unless it is the same letter in the other case.
+    let most = name.len() / 3;
+    let slip = |(d, k): &(usize, &str)| *d <= most || k.eq_ignore_ascii_case(name);
+    known.map(|k| (distance(name, k), k)).filter(slip).min().map(|(_, k)| k.to_owned())
+}
+
+/// `1 result`, `2 results`.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// The number of insertions, deletions, replacements and swaps of neighbours from one to the other (optimal string

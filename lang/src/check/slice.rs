@@ -41,7 +41,11 @@ impl Checker<'_> {
             .filter(|i| is(i, |k| matches!(k, IndexKind::At(_) | IndexKind::Slice { .. })))
             .count();
         if used > shape.len() {
-            let message = format!("{used} indices for {} axes", shape.len());
+            let message = match (used, shape.len()) {
+                (1, 0) => "an index of a scalar".to_owned(),
+                (_, 1) => format!("{used} indices for one axis"),
+                (_, axes) => format!("{used} indices for {axes} axes"),
+            };
             let code = if shape.is_empty() { codes::INDEX_A_SCALAR } else { codes::TOO_MANY_INDICES };
             let d = crate::diag::Diagnostic::new(code, message)
                 .primary(indices[indices.len() - 1].span, "")
@@ -88,7 +92,8 @@ impl Checker<'_> {
         }
         if !dtype.is_int() {
             let message = format!("an index must be an integer, this is {}", self.type_text(o.val.id));
-            return self.fail(codes::INDEX_NOT_INTEGER, message, o.span, "convert it with cast(…, i64)");
+            let help = whole_number(o.val.weak);
+            return self.fail(codes::INDEX_NOT_INTEGER, message, o.span, help);
         }
         if rank > 0 {
             return Ok(Cut::Array(o));
@@ -174,7 +179,8 @@ impl Checker<'_> {
         let o = self.tensor(e)?;
         if !self.dtype(o.val.id).is_int() || self.rank(o.val.id) > 0 {
             let message = format!("a slice bound must be an integer, this is {}", self.type_text(o.val.id));
-            return self.fail(codes::INDEX_NOT_INTEGER, message, o.span, "convert it with cast(…, i64)");
+            let help = whole_number(o.val.weak);
+            return self.fail(codes::INDEX_NOT_INTEGER, message, o.span, help);
         }
         let Some(given) = o.val.dims.as_ref().and_then(|d| d.first()).map(|d| self.resolve(d)) else {
             let help = "the length of a slice must not depend on data; take(x, i + arange(k), axis=0) moves a window";
@@ -203,6 +209,11 @@ impl Checker<'_> {
         }
         Ok(place)
     }
+}
+
+/// How to come to an integer, from a literal and from data.
+fn whole_number(literal: bool) -> &'static str {
+    if literal { "write a whole number" } else { "convert it with cast(…, i64)" }
 }
 
 fn whole(extent: &Dim) -> Cut {

@@ -18,7 +18,8 @@ impl Checker<'_> {
             None => {
                 let span = self.ast[block].span;
                 let d = Diagnostic::new(codes::NO_RESULT, "this gives no result").primary(span, "");
-                let d = if at == span { d } else { d.secondary(at, "used here") };
+                let around = at.start <= span.start && span.end <= at.end;
+                let d = if around { d } else { d.secondary(at, "used here") };
                 self.error(d.help("end it with an expression without `;`, or with return"))
             }
         }

@@ -70,7 +70,10 @@ impl Checker<'_> {
         let bool_mix = (wanted == DType::Bool) != (actual == DType::Bool);
         if bool_mix || (wanted.is_int() && actual.is_float()) {
             let message = format!("{actual} elements cannot be written into {wanted}");
-            let help = format!("convert them with cast(…, {wanted})");
+            let help = match new.val.weak {
+                true => format!("write a literal of {wanted}, or make the target one of {actual} with cast"),
+                false => format!("convert them with cast(…, {wanted})"),
+            };
             let code = if new.val.weak { codes::LITERAL_KIND } else { codes::DTYPE_MISMATCH };
             return self.mismatch(code, message, &new, x, &help);
         }
