@@ -1,9 +1,13 @@
 //! Everything that can run a function: to add an engine, add a row.
 
-use matex_ir::Code;
 use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError, parse};
-use matex_lang::codes;
+use matex_ir::{Code, DType, Scalar};
+use matex_lang::{Limits, codes};
+use matex_runtime::{
+    AsView, Element, ExecError, Executable, FromTensor, LayoutClass, PrepareOptions, Tensor, View,
+};
+use ndarray::{ArrayD, Axis, Slice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One way to run a function.
@@ -22,10 +26,19 @@ const MAX_STEPS: u64 = 20_000;
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { name: "oracle", run: oracle },
     Engine { name: "oracle after a round trip of the text", run: round_trip },
-    Engine { name: "Cranelift", run: |f, a| execute(f, a, exec::Engine::Cranelift, Memory::Plain) },
-    Engine { name: "Cranelift, strided", run: |f, a| execute(f, a, exec::Engine::Cranelift, Memory::Strided) },
-    Engine { name: "loop interpreter", run: |f, a| execute(f, a, exec::Engine::LoopInterp, Memory::Plain) },
-    Engine { name: "loop interpreter, strided", run: |f, a| execute(f, a, exec::Engine::LoopInterp, Memory::Strided) },
+    Engine { name: "Cranelift", run: |f, a| execute(f, a, matex_runtime::Engine::Cranelift, Memory::Plain) },
+    Engine {
+        name: "Cranelift, strided",
+        run: |f, a| execute(f, a, matex_runtime::Engine::Cranelift, Memory::Strided),
+    },
+    Engine {
+        name: "loop interpreter",
+        run: |f, a| execute(f, a, matex_runtime::Engine::LoopInterp, Memory::Plain),
+    },
+    Engine {
+        name: "loop interpreter, strided",
+        run: |f, a| execute(f, a, matex_runtime::Engine::LoopInterp, Memory::Strided),
+    },
 ];
 
 /// How the arguments lie in memory.
@@ -54,47 +67,61 @@ fn round_trip(func: &Func, args: &[Array]) -> Outcome {
     oracle(&read, args)
 }
 
-fn execute(func: &Func, args: &[Array], engine: exec::Engine, memory: Memory) -> Outcome {
+fn execute(func: &Func, args: &[Array], engine: matex_runtime::Engine, memory: Memory) -> Outcome {
     let limits = Limits { loop_steps: MAX_STEPS, elements: 1 << 26, ..Limits::default() };
     let options = PrepareOptions { engine, limits };
     let strided = memory == Memory::Strided;
-    let class = |a: &Array| if strided && a.rank() > 0 { LayoutClass::Strided } else { LayoutClass::Contiguous };
+    let class =
+        |a: &Array| if strided && a.rank() > 0 { LayoutClass::Strided } else { LayoutClass::Contiguous };
     let classes: Vec<LayoutClass> = args.iter().map(class).collect();
     let failed = |e: ExecError| (Some(e.code()), e.to_string());
     let executable = Executable::prepare(func, &classes, &options).map_err(failed)?;
-    let tensors: Vec<Tensor> = args.iter().map(|a| if strided { spread(a) } else { plain(a) }).collect();
-    let views: Vec<View<'_>> = tensors.iter().map(|t| if strided { gather_up(t) } else { t.view() }).collect();
+    let held: Vec<Box<dyn AsView>> = args
+        .iter()
+        .map(|a| if strided { spread(a) } else { Box::new(plain(a, a.shape(), a.data())) })
+        .collect();
+    let views: Vec<View<'_>> = held.iter().map(|t| t.as_view()).collect();
     let results = executable.call(&views).map_err(failed)?;
-    let array = |t: &Tensor| Array::new(t.dtype(), t.shape().to_vec(), t.view().scalars().collect()).unwrap();
+    let array =
+        |t: &Tensor| Array::new(t.dtype(), t.shape().to_vec(), t.as_view().scalars().collect()).unwrap();
     Ok(results.iter().map(array).collect())
 }
 
-fn plain(a: &Array) -> Tensor {
-    Tensor::from_scalars(a.dtype(), a.shape(), a.data().iter().copied()).unwrap()
+fn plain(a: &Array, shape: &[usize], data: &[Scalar]) -> Tensor {
+    Tensor::from_scalars(a.dtype(), shape, data.iter().copied()).unwrap()
 }
 
-/// The elements backwards, each followed by one that must not be read: twice the extent on the last axis.
-fn spread(a: &Array) -> Tensor {
-    if a.rank() == 0 {
-        return plain(a);
+/// The same elements, backwards in memory and each with a neighbour that must not be read.
+fn spread(a: &Array) -> Box<dyn AsView> {
+    match a.dtype() {
+        DType::F16 => spread_as::<half::f16>(a),
+        DType::BF16 => spread_as::<half::bf16>(a),
+        DType::F32 => spread_as::<f32>(a),
+        DType::F64 => spread_as::<f64>(a),
+        DType::I8 => spread_as::<i8>(a),
+        DType::I16 => spread_as::<i16>(a),
+        DType::I32 => spread_as::<i32>(a),
+        DType::I64 => spread_as::<i64>(a),
+        DType::U8 => spread_as::<u8>(a),
+        DType::U16 => spread_as::<u16>(a),
+        DType::U32 => spread_as::<u32>(a),
+        DType::U64 => spread_as::<u64>(a),
+        DType::Bool => spread_as::<bool>(a),
     }
+}
+
+fn spread_as<T: Element>(a: &Array) -> Box<dyn AsView> {
     let mut shape = a.shape().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last *= 2;
+    let Some(last) = shape.last_mut() else { return Box::new(plain(a, a.shape(), a.data())) };
+    *last *= 2;
+    let gap = Scalar::from_i128(a.dtype(), 77);
+    let data: Vec<Scalar> = a.data().iter().rev().flat_map(|s| [gap, *s]).collect();
+    let mut array = ArrayD::<T>::from_tensor(plain(a, &shape, &data)).unwrap();
+    for axis in 0..shape.len() {
+        let step = if axis + 1 == shape.len() { -2 } else { -1 };
+        array.slice_axis_inplace(Axis(axis), Slice::new(0, None, step));
     }
-    let gap = Scalar::from_bits(a.dtype(), if a.dtype() == DType::Bool { 1 } else { 0x7f7f_7f7f_7f7f_7f7f });
-    let data = a.data().iter().rev().flat_map(|s| [gap, *s]);
-    Tensor::from_scalars(a.dtype(), &shape, data).unwrap()
-}
-
-/// The view that undoes [`spread`].
-fn gather_up(t: &Tensor) -> View<'_> {
-    let mut view = t.view();
-    for axis in 0..view.shape().len() {
-        let last = axis + 1 == view.shape().len();
-        view = view.sliced(axis, last);
-    }
-    view
+    Box::new(array)
 }
 
 /// The code in the catalogue for what can go wrong at a call.

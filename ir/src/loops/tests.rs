@@ -1,3 +1,5 @@
+//! Tests of the loop IR: its text, its verifier and its interpreter.
+
 use super::interp::{Base, KernelArgs, run};
 use super::*;
 use AxisKind::{Parallel, Reduce, Scan};

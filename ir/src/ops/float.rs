@@ -104,7 +104,7 @@ pub(super) fn gelu(a: &[f64]) -> f64 {
     }
     // erfc falls so steeply that the rounding of x / sqrt(2) costs a hundred ulp at x = -30: what the product lost is
     // put back by one step along the derivative, -2/sqrt(pi) * exp(-z^2).
-    const LOW: f64 = -4.8336466567264565e-17;
+    const LOW: f64 = -4.833_646_656_726_457e-17;
     let high = std::f64::consts::FRAC_1_SQRT_2;
     let z = -x * high;
     let lost = (-x).mul_add(high, -z) - x * LOW;

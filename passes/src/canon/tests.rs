@@ -1,3 +1,5 @@
+//! Tests of the canonical form.
+
 use super::canonicalize;
 use matex_ir::tensor::verify::verify;
 use matex_ir::tensor::{Builder, Func, Kind, Param, TensorType, ValueId, parse};

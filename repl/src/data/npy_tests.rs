@@ -1,3 +1,5 @@
+//! Tests of reading .npy files.
+
 use super::super::testing::Folder;
 use super::*;
 use matex_ir::Scalar;

@@ -1,3 +1,5 @@
+//! Tests of the executor.
+
 use super::*;
 use crate::AsView;
 use matex_ir::tensor::{Builder, ReduceOp, TensorType, ValueId};

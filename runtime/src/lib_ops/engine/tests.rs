@@ -1,3 +1,5 @@
+//! Tests of the linear algebra engine.
+
 use super::*;
 
 /// The Longley data of the NIST Statistical Reference Datasets: y, then six columns.

@@ -1,0 +1,105 @@
+//! What ARCHITECTURE.md says about the code, held by a test: which crate may use which, where `unsafe` may stand, that
+//! every file says what it is for, and that every path that is named exists.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A crate's directory and the crates of this workspace that it may depend on.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("ir", &[]),
+    ("lang", &["matex-ir"]),
+    ("passes", &["matex-ir"]),
+    ("codegen-cpu", &["matex-ir"]),
+    ("runtime", &["matex-ir", "matex-lang", "matex-passes", "matex-codegen-cpu"]),
+    (".", &["matex-ir", "matex-lang", "matex-passes", "matex-runtime"]),
+    ("repl", &["matex", "matex-ir", "matex-lang", "matex-runtime"]),
+];
+
+#[test]
+fn dependencies_run_one_way() {
+    for (dir, allowed) in ARROWS {
+        let manifest = read(&root().join(dir).join("Cargo.toml"));
+        let part = manifest.split("\n[dependencies]").nth(1).unwrap_or_default();
+        let part = part.split("\n[").next().unwrap_or_default();
+        let used =
+            part.lines().filter_map(|l| l.split(['.', ' ', '=']).next()).filter(|n| n.starts_with("matex"));
+        for name in used {
+            assert!(allowed.contains(&name), "{dir} depends on {name}, which ARCHITECTURE.md does not allow");
+        }
+    }
+    let manifest = read(&root().join("Cargo.toml"));
+    let members = manifest.split("\nmembers = [").nth(1).or(manifest.split("members = [").nth(1)).unwrap();
+    let members = members.split(']').next().unwrap().split(',').map(|m| m.trim().trim_matches('"'));
+    for member in members.filter(|m| !m.is_empty()) {
+        assert!(ARROWS.iter().any(|(dir, _)| *dir == member), "{member} has no row in ARROWS");
+    }
+}
+
+/// All files of Rust that are product code, or tests.
+fn sources() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (dir, _) in ARROWS {
+        for part in ["src", "tests", "examples", "benches"] {
+            let path = root().join(dir).join(part);
+            if path.is_dir() {
+                files.extend(support::files_under(&path, "rs"));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_holds_one_idea() {
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let text = read(&path);
+        let shown = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
+        let first = text.lines().find(|l| !l.starts_with("#![") && !l.trim().is_empty()).unwrap_or_default();
+        if !first.starts_with("//!") && !first.starts_with("// ") {
+            wrong.push(format!("{shown} does not begin with what it is for"));
+        }
+        let lines = text.lines().count();
+        if lines > 700 {
+            wrong.push(format!("{shown} has {lines} lines: it holds two ideas"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where `unsafe` may stand: views of foreign memory, buffers, and calls of machine code.
+const UNSAFE: &[&str] = &["runtime/src/tensor/", "runtime/src/exec/", "runtime/src/lib_ops/", "codegen-cpu/"];
+
+#[test]
+fn unsafe_code_is_fenced() {
+    for path in sources() {
+        let shown = path.strip_prefix(root()).unwrap_or(&path).display().to_string().replace('\\', "/");
+        let shown = shown.trim_start_matches("./");
+        let fenced = UNSAFE.iter().any(|f| shown.starts_with(f)) || shown == "tests/layout.rs";
+        let code = read(&path);
+        let stray = code.lines().map(str::trim_start).find(|l| {
+            !l.starts_with("//") && ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|u| l.contains(u))
+        });
+        assert!(fenced || stray.is_none(), "{shown}: {stray:?}");
+    }
+}
+
+#[test]
+fn the_map_names_what_is_there() {
+    let map = read(&root().join("ARCHITECTURE.md"));
+    let named = map.split('`').skip(1).step_by(2).filter(|p| {
+        let path = p.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        path && p.contains('/') && !p.starts_with('/') && !p.contains("//")
+    });
+    let missing: Vec<&str> = named.filter(|p| !root().join(p).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}

@@ -1,0 +1,82 @@
+//! What programs become: the tensor IR and the plan of a few, to be read when they change.
+
+mod support;
+
+use matex_ir::tensor::Func;
+use matex_lang::{Limits, Unit};
+use matex_passes::{lower, run_pipeline};
+
+/// Programs that show one thing each. Their parameters have types, so that no arguments are needed.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("add", "fn f(x: f64[n], y: f64[n]) { x + y }"),
+    ("axpy", "fn f(a: f32, x: f32[n], y: f32[n]) { a * x + y }"),
+    ("broadcast_row", "fn f(x: f64[n, k], m: f64[k]) { x - m }"),
+    ("broadcast_column", "fn f(x: f64[n, k], y: f64[n]) { x - y[:, newaxis] }"),
+    ("any_size", "fn f(x: f64[_], y: f64[_]) { x + y }"),
+    ("promotion", "fn f(x: i32[n], y: f32[n]) { x * y + 1 }"),
+    ("integer_division", "fn f(x: i64[n]) { x / 2 + floor_divide(x, 2) }"),
+    ("mean_of_rows", "fn f(x: f32[n, m]) { mean(x, axis=1) }"),
+    (
+        "softmax_rows",
+        "fn f(x: f32[n, m]) { e = exp(x - max(x, axis=1, keepdims=true)); e / sum(e, axis=1, keepdims=true) }",
+    ),
+    ("logsumexp", "fn f(x: f64[n]) { logsumexp(x) }"),
+    ("variance", "fn f(x: f64[n]) { var(x) }"),
+    ("argmax", "fn f(x: f64[n, m]) { argmax(x, axis=1) }"),
+    ("ols", "fn ols(X: f64[n, k], y: f64[n]) -> f64[k] { solve(X.T @ X, X.T @ y) }"),
+    (
+        "pairwise",
+        "fn f(X: f32[n, d], Y: f32[m, d]) -> f32[n, m] { sqrt(sum((X[:, newaxis, :] - Y[newaxis, :, :])**2, axis=-1)) }",
+    ),
+    ("slices", "fn f(x: f64[n]) { x[1:-1] + x[2:] + x[:-2][::-1] }"),
+    ("gather", "fn f(x: f64[n, m], i: i64[k]) { x[:, i] }"),
+    ("dynamic_index", "fn f(x: f64[n], i: i64) { x[i] }"),
+    ("update", "fn f(x: f64[n, m]) { x[0] = 1.0; x[:, -1] += 2.0; x }"),
+    ("for_loop", "fn f(x: f32[n]) { s = 0; for i in 0..n { s += x[i]; } s }"),
+    ("while_loop", "fn f(x: f64) { k = 0; while x > 1 { x = x / 2; k += 1; } return x, k }"),
+    ("branches", "fn f(x: f64[n]) { if sum(x) > 0 { x } else { -x } }"),
+    ("inlined_call", "fn sq(v: float[n]) -> float[n] { v * v }\nfn f(x: f32[n]) { sum(sq(x) + sq(2 * x)) }"),
+    ("dead_code", "fn f(x: f64[n]) { unused = exp(x); x }"),
+    ("common_parts", "fn f(x: f64[n]) { exp(x) * 2 + exp(x) }"),
+    ("padding", "fn f(x: f64[n]) { pad(x, [[1, 2]], mode=reflect) }"),
+    ("sizes", "fn f(x: f64[n, m], k: i64) { zeros([k, n * m - 1]) + 1.0 }"),
+    ("einsum", "fn f(a: f64[b, i, j], c: f64[b, j, k]) { einsum(\"bij,bjk->bik\", a, c) }"),
+    (
+        "haversine",
+        "fn f(lat1: float[n], lon1: float[n], lat2: float[n], lon2: float[n]) -> float[n] { a = sin((lat2 - lat1)/2)**2 + cos(lat1)*cos(lat2)*sin((lon2 - lon1)/2)**2; 2.0 * 6371.0 * asin(sqrt(a)) }",
+    ),
+];
+
+fn func(name: &str, text: &str) -> Func {
+    let unit = Unit::new(text, None, &Limits::default()).unwrap_or_else(|e| panic!("{name}: {}", e[0]));
+    unit.specialize(&unit.assumed_args().unwrap()).unwrap_or_else(|e| panic!("{name}: {}", e[0]))
+}
+
+#[test]
+fn tensor_ir() {
+    let mut book = String::new();
+    for (name, text) in PROGRAMS {
+        book += &format!("---- {name}\n{text}\n\n{}\n", func(name, text));
+    }
+    insta::assert_snapshot!(book);
+}
+
+#[test]
+fn canonical_tensor_ir() {
+    let mut book = String::new();
+    for (name, text) in PROGRAMS {
+        book += &format!("---- {name}\n{}\n", run_pipeline(&func(name, text), |_, _| {}));
+    }
+    insta::assert_snapshot!(book);
+}
+
+#[test]
+fn plans() {
+    let mut book = String::new();
+    for (name, text) in PROGRAMS {
+        let plan = lower(&run_pipeline(&func(name, text), |_, _| {}), &[]);
+        let plan = plan.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        book += &format!("---- {name}\n{plan}\n");
+    }
+    insta::assert_snapshot!(book);
+}
