@@ -2,6 +2,8 @@
 //!
 //! `MATEX_CASES=text` runs only the cases with that text in their names.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use matex_ir::tensor::interp::Array;

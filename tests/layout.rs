@@ -1,6 +1,8 @@
 //! What ARCHITECTURE.md says about the code, held by a test: which crate may use which, where `unsafe` may stand, that
 //! every file says what it is for, and that every path that is named exists.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //!
 //! `MATEX_RANDOM_CASES=10000 cargo test --test random_programs` runs more of them; the seed of a program is its number.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use matex_ir::tensor::interp::Array;

@@ -1,5 +1,7 @@
 //! What programs become: the tensor IR and the plan of a few, to be read when they change.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use matex_ir::tensor::Func;

@@ -2,6 +2,8 @@
 //!
 //! A program stands behind a title that begins with the code of its first diagnostic.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use matex_lang::{Diagnostic, Limits, Unit, codes, render::render};

@@ -72,19 +72,20 @@ fn nesting(text: &str) -> usize {
 }
 
 fn scalar(name: &str, dtype: DType, word: &str) -> Scalar {
-    let bad = || format!("{name}: {word:?} is no {dtype}");
-    match dtype {
-        DType::Bool => {
-            Scalar::from_bits(dtype, u64::from(word.parse::<bool>().unwrap_or_else(|_| panic!("{}", bad()))))
-        }
-        d if d.is_float() => Scalar::from_f64(d, word.parse().unwrap_or_else(|_| panic!("{}", bad()))),
-        d => {
-            let value: i128 = word.parse().unwrap_or_else(|_| panic!("{}", bad()));
-            let s = Scalar::from_i128(d, value);
-            assert_eq!(s.to_i128(), value, "{name}: {value} does not fit {d}");
-            s
-        }
-    }
+    let read = if dtype == DType::Bool {
+        word.parse::<bool>().ok().map(|v| Scalar::from_bits(dtype, v.into()))
+    } else if dtype.is_float() {
+        word.parse().ok().map(|v| Scalar::from_f64(dtype, v))
+    } else {
+        word.parse().ok().map(|v| integer(name, dtype, v))
+    };
+    read.unwrap_or_else(|| panic!("{name}: {word:?} is no {dtype}"))
+}
+
+fn integer(name: &str, dtype: DType, value: i128) -> Scalar {
+    let s = Scalar::from_i128(dtype, value);
+    assert_eq!(s.to_i128(), value, "{name}: {value} does not fit {dtype}");
+    s
 }
 
 /// Data that is too long to write: `ramp(start, step)`, `fill(v)`, `normal(seed)`, `uniform(seed, lo, hi)`.
