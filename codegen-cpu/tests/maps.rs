@@ -5,6 +5,7 @@ mod common;
 
 use common::{Case, Rng};
 use matex_codegen_cpu::compile;
+use matex_ir::loops::expand::expand;
 use matex_ir::loops::{Access, AxisKind, Kernel, KernelBuilder, Status};
 use matex_ir::ops::{Class, TABLE};
 use matex_ir::{DType, Op, Scalar};
@@ -44,6 +45,24 @@ fn every_op_on_every_dtype() {
             let Some(k) = unary_or_more(row.op, d, &[Access::Unit]) else { continue };
             let code = compile(&k).unwrap_or_else(|e| panic!("{e}\n{k}"));
             for n in [1, 3, 64, 301] {
+                Case::new(k.clone(), &[n], &mut rng).check_with(&code, None);
+            }
+        }
+    }
+}
+
+#[test]
+fn expansions() {
+    let mut rng = Rng::new(9);
+    for row in TABLE {
+        for d in [DType::F32, DType::F64] {
+            let Some(plain) = unary_or_more(row.op, d, &[Access::Unit]) else { continue };
+            let k = expand(&plain);
+            if k == plain {
+                continue;
+            }
+            let code = compile(&k).unwrap_or_else(|e| panic!("{e}\n{k}"));
+            for n in [1, 2, 7, 64, 301] {
                 Case::new(k.clone(), &[n], &mut rng).check_with(&code, None);
             }
         }

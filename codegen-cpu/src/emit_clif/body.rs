@@ -132,7 +132,7 @@ impl Emitter<'_, '_> {
     }
 
     /// A call of the op's meaning over `f64`, with one rounding to `f32` where that is the dtype.
-    fn float_call(&mut self, op: Op, d: DType, a: &[Value]) -> Value {
+    pub(super) fn float_call(&mut self, op: Op, d: DType, a: &[Value]) -> Value {
         let Some(name) = libcalls::symbol(op) else {
             self.failed.get_or_insert_with(|| format!("{} has no code", op.name()));
             return a[0];

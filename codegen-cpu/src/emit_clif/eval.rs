@@ -97,6 +97,7 @@ impl Emitter<'_, '_> {
                 self.map(*op, dtype, &args(ids)?, w)
             }
             InstKind::Cast(a) => self.cast(copies.get(copy, *a)?, self.dtype(*a), inst.dtype, w),
+            InstKind::Rescue(op, ids) => self.rescue(*op, inst.dtype, &args(ids)?, w)?,
             InstKind::Bitcast(a) => self.bitcast(copies.get(copy, *a)?, w.ty(inst.dtype)),
             // Evaluated by the emitter of the reduction.
             InstKind::Reduce { .. } => return None,
@@ -146,6 +147,7 @@ impl Emitter<'_, '_> {
                 | InstKind::Map(..)
                 | InstKind::Cast(_)
                 | InstKind::Bitcast(_)
+                | InstKind::Rescue(..)
                 | InstKind::Reduce { .. }
                 | InstKind::Part { .. }
                 | InstKind::Scan { .. } => continue,
@@ -197,6 +199,7 @@ impl Emitter<'_, '_> {
             | InstKind::Map(..)
             | InstKind::Cast(_)
             | InstKind::Bitcast(_)
+            | InstKind::Rescue(..)
             | InstKind::Part { .. }
             | InstKind::Scan { .. } => None,
         });

@@ -174,6 +174,7 @@ impl Emitter<'_, '_> {
             | InstKind::Const(_)
             | InstKind::Cast(_)
             | InstKind::Bitcast(_)
+            | InstKind::Rescue(..)
             | InstKind::Reduce { .. }
             | InstKind::Part { .. }
             | InstKind::Scan { .. } => false,

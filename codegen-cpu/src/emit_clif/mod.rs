@@ -13,6 +13,7 @@ pub(crate) mod isa;
 mod libcalls;
 mod loops;
 mod memory;
+mod rescue;
 mod row;
 mod scan;
 mod types;

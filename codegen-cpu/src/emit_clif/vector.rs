@@ -37,7 +37,7 @@ fn inst(k: &Kernel, kind: &InstKind, dtype: DType, bytes: u32) -> bool {
         InstKind::LoadAt { .. } | InstKind::Scan { .. } => false,
         InstKind::Map(op, args) => map(k, *op, k.inst(args[0]).dtype, dtype, args),
         InstKind::Cast(a) => cast(k.inst(*a).dtype, dtype),
-        InstKind::Bitcast(_) => true,
+        InstKind::Bitcast(_) | InstKind::Rescue(..) => true,
         // A mask is wider than the truth value it stands for, whose lanes the canonical order counts.
         InstKind::Reduce { combine, .. } => {
             let step = combine.op().is_some_and(|op| map(k, op, dtype, dtype, &[]));

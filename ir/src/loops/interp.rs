@@ -197,6 +197,14 @@ impl Run<'_, '_> {
                     let args: Vec<Scalar> = args.iter().map(at).collect();
                     op.eval(&args).ok_or(InterpError::Kernel)?
                 }
+                InstKind::Rescue(op, args) => {
+                    let [fast, beyond, x] = args.as_slice() else { return Err(InterpError::Kernel) };
+                    if at(beyond).bits() == 0 {
+                        at(fast)
+                    } else {
+                        op.eval(&[at(x)]).ok_or(InterpError::Kernel)?
+                    }
+                }
                 InstKind::Cast(a) => at(a).cast(inst.dtype),
                 InstKind::Bitcast(a) => Scalar::from_bits(inst.dtype, at(a).bits()),
                 // The element phase only gathers the operands.

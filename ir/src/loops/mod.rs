@@ -19,6 +19,7 @@
 pub mod build;
 pub mod canon;
 pub mod combine;
+pub mod expand;
 pub mod interp;
 pub mod parse;
 pub mod text;
@@ -164,6 +165,9 @@ pub enum InstKind {
     Const(Scalar),
     /// An op of the table. Never on `f16` or `bf16`, which are storage formats, except for `select`.
     Map(Op, Vec<InstId>),
+    /// Scalar code where an expansion does not hold: of (fast, beyond, x) the op's reference meaning at `x` where
+    /// `beyond` is true, else `fast`. The ops are those of one operand.
+    Rescue(Op, Vec<InstId>),
     /// The value converted to the instruction's dtype by the language's rules.
     Cast(InstId),
     /// The value's bits taken as the instruction's dtype, of the same size. Not from or to `bool`.
@@ -197,11 +201,28 @@ impl InstKind {
         match self {
             InstKind::Load(_) | InstKind::Index(_) | InstKind::Const(_) => &[],
             InstKind::LoadAt { indices, .. } => indices,
-            InstKind::Map(_, args) | InstKind::Reduce { values: args, .. } => args,
+            InstKind::Map(_, args) | InstKind::Rescue(_, args) | InstKind::Reduce { values: args, .. } => {
+                args
+            }
             InstKind::Cast(a)
             | InstKind::Bitcast(a)
             | InstKind::Part { of: a, .. }
             | InstKind::Scan { value: a, .. } => std::slice::from_ref(a),
+        }
+    }
+
+    /// The same, to be renamed.
+    pub(crate) fn args_mut(&mut self) -> &mut [InstId] {
+        match self {
+            InstKind::Load(_) | InstKind::Index(_) | InstKind::Const(_) => &mut [],
+            InstKind::LoadAt { indices, .. } => indices,
+            InstKind::Map(_, args) | InstKind::Rescue(_, args) | InstKind::Reduce { values: args, .. } => {
+                args
+            }
+            InstKind::Cast(a)
+            | InstKind::Bitcast(a)
+            | InstKind::Part { of: a, .. }
+            | InstKind::Scan { value: a, .. } => std::slice::from_mut(a),
         }
     }
 }

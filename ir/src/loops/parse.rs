@@ -133,6 +133,10 @@ fn inst(dtype: DType, text: &str) -> Outcome<InstKind> {
     if let Some(combine) = name.strip_prefix("reduce.") {
         return Ok(InstKind::Reduce { combine: combine_of(combine)?, values: inst_ids(rest)? });
     }
+    if let Some(op) = name.strip_prefix("rescue.") {
+        let op = Op::from_name(op).ok_or_else(|| format!("`{op}` is no op"))?;
+        return Ok(InstKind::Rescue(op, inst_ids(rest)?));
+    }
     if let Some(combine) = name.strip_prefix("scan.") {
         return Ok(InstKind::Scan { combine: combine_of(combine)?, value: inst_id(rest)? });
     }

@@ -91,6 +91,10 @@ fn write_inst(f: &mut dyn Write, kind: &InstKind) -> fmt::Result {
             write!(f, "{} ", op.name())?;
             write_list(f, args)
         }
+        InstKind::Rescue(op, args) => {
+            write!(f, "rescue.{} ", op.name())?;
+            write_list(f, args)
+        }
         InstKind::Cast(a) => write!(f, "cast %{}", a.0),
         InstKind::Bitcast(a) => write!(f, "bitcast %{}", a.0),
         InstKind::Reduce { combine, values } => {

@@ -95,6 +95,11 @@ impl Checker<'_> {
             }
             InstKind::Const(s) => self.expect(i, inst, s.dtype()),
             InstKind::Map(op, _) => self.map(i, inst, *op, &args),
+            InstKind::Rescue(op, _) => {
+                let d = inst.dtype;
+                let ok = args == [d, DType::Bool, d] && op.result_dtype(&[d]) == Some(d);
+                self.check(ok, || format!("%{i}: rescue.{} does not take {args:?}", op.name()));
+            }
             InstKind::Cast(_) => {}
             InstKind::Bitcast(_) => {
                 let ok = inst.dtype.size() == args[0].size()
@@ -206,6 +211,7 @@ impl Checker<'_> {
             | InstKind::Map(..)
             | InstKind::Cast(_)
             | InstKind::Bitcast(_)
+            | InstKind::Rescue(..)
             | InstKind::Reduce { .. }
             | InstKind::Part { .. }
             | InstKind::Scan { .. } => {}

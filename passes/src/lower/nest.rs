@@ -7,6 +7,7 @@
 use super::{Lower, LowerError};
 use crate::layout::Layout;
 use crate::plan::{Binding, KernelStep, Place};
+use matex_ir::loops::expand::expand;
 use matex_ir::loops::{Access, AxisKind, KernelBuilder, Operand, OperandId, Role};
 use matex_ir::{DType, Dim, Span};
 
@@ -150,7 +151,8 @@ impl Lower<'_> {
             why: v.to_string(),
             origin: nest.origin,
         })?;
-        let kernel = self.tables.kernel(kernel);
+        // Last of all: nothing that knows algebra may see what an expansion is made of.
+        let kernel = self.tables.kernel(expand(&kernel));
         let extents = nest.axes.iter().map(|a| self.tables.slot(&a.extent)).collect();
         Ok(KernelStep { kernel, operands, extents, gather_axis: None, origin: nest.origin })
     }

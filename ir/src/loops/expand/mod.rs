@@ -1,0 +1,204 @@
+//! Elementary functions as straight lines of the loop IR.
+//!
+//! [`expand`] replaces `exp`, `sin`, `pow` and their like by the instructions that compute them: add, multiply, fused
+//! multiply-add, select and integer operations on the bits, without tables, branches or calls, so that they run in
+//! vectors like everything else. It is the last thing that happens to a kernel: `(x + M) - M`, two-sum and two-product
+//! are identities over the reals, and a rewriting that knew them would undo what they are for.
+//!
+//! | file | functions | method |
+//! |---|---|---|
+//! | `exp` | exp exp2 expm1 | Cody–Waite reduction, minimax polynomial, two-step scaling |
+//! | `log` | log log2 log10 log1p | fdlibm's s = f/(2+f) (f64), polynomial in f (f32), compensated sums |
+//! | `trig` | sin cos tan | three-part Cody–Waite with an exact second product, fdlibm kernels |
+//! | `hyper` | sinh cosh tanh | cosh r and sinh r polynomials times (2^k ∓ 2^-k)/2 |
+//! | `invtrig` | asin acos atan atan2 | fdlibm split at 1/2; three ratios with division remainder |
+//! | `erf`, `act` | erf erfc sigmoid softplus gelu | Juffa's exp(−a Q(a)); Shepherd–Laframboise erfcx |
+//! | `pow` | pow | log2 in double-double, exact reduction |
+//! | `root` | cbrt rsqrt | Newton without division; residual correction |
+//!
+//! All are within 1 ulp, tan, erf, erfc, pow, gelu and softplus within 2, with NaN, infinities, signed zeros and
+//! subnormals right. They need a fused fma. Past |x| of 2^45 (f32: 2^20) the reduction of sin, cos and tan does not
+//! hold: [`InstKind::Rescue`] redoes such lanes with scalar code.
+//!
+//! asinh, acosh, atanh, hypot, logaddexp and lgamma have no expansion and stay calls.
+
+#[expect(
+    clippy::approx_constant,
+    reason = "each constant comes with its other half, which a named one does not have"
+)]
+mod act;
+mod coeffs;
+mod erf;
+#[expect(
+    clippy::approx_constant,
+    reason = "each constant comes with its other half, which a named one does not have"
+)]
+mod exp;
+#[cfg(test)]
+mod floats;
+mod hyper;
+#[expect(
+    clippy::approx_constant,
+    reason = "each constant comes with its other half, which a named one does not have"
+)]
+mod invtrig;
+mod lane;
+#[expect(
+    clippy::approx_constant,
+    reason = "each constant comes with its other half, which a named one does not have"
+)]
+mod log;
+mod pow;
+mod record;
+mod root;
+#[cfg(test)]
+mod tests;
+#[expect(
+    clippy::approx_constant,
+    reason = "each constant comes with its other half, which a named one does not have"
+)]
+mod trig;
+
+use super::{Inst, InstId, InstKind, Kernel};
+use crate::dtype::DType;
+use crate::ops::Op;
+use lane::Lane;
+use record::{Narrow, Step, Template, Wide, record};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The function that an op is expanded into.
+macro_rules! expansions {
+    (unary { $($Op1:ident $f1:path)+ } binary { $($Op2:ident $f2:path)+ }) => {
+        /// Every op that has an expansion.
+        const EXPANDED: &[Op] = &[$(Op::$Op1,)+ $(Op::$Op2,)+];
+
+        fn apply<F: Lane>(op: Op, args: &[F]) -> Option<F> {
+            $(if op == Op::$Op1 { return Some($f1(*args.first()?)); })+
+            $(if op == Op::$Op2 { return Some($f2(*args.first()?, *args.get(1)?)); })+
+            None
+        }
+    };
+}
+
+expansions! {
+    unary {
+        Exp exp::exp Exp2 exp::exp2 Expm1 exp::expm1
+        Log log::log Log2 log::log2 Log10 log::log10 Log1p log::log1p
+        Sin trig::sin Cos trig::cos Tan trig::tan
+        Asin invtrig::asin Acos invtrig::acos Atan invtrig::atan
+        Sinh hyper::sinh Cosh hyper::cosh Tanh hyper::tanh
+        Erf erf::erf Erfc erf::erfc Sigmoid act::sigmoid Softplus act::softplus Gelu act::gelu
+        Cbrt root::cbrt Rsqrt root::rsqrt
+    }
+    binary { Pow pow::pow Atan2 invtrig::atan2 }
+}
+
+/// An op's instructions and, for those that hold on a part of the line only, the truth value that says where not.
+struct Expansion {
+    template: Template,
+    beyond: Option<usize>,
+}
+
+static TEMPLATES: LazyLock<HashMap<(Op, DType), Expansion>> = LazyLock::new(|| {
+    let mut all = HashMap::new();
+    for op in EXPANDED {
+        for dtype in [DType::F32, DType::F64] {
+            if let Some(e) = recorded(*op, dtype) {
+                all.insert((*op, dtype), e);
+            }
+        }
+    }
+    all
+});
+
+fn recorded(op: Op, dtype: DType) -> Option<Expansion> {
+    let slow = matches!(op, Op::Sin | Op::Cos | Op::Tan);
+    let (mut found, mut beyond) = (true, None);
+    let template = record(|| {
+        if dtype == DType::F64 {
+            let args: Vec<Wide> = (0..op.arity()).map(Wide::arg).collect();
+            beyond = slow.then(|| trig::is_slow(args[0]).0);
+            apply(op, &args).map(|y| y.0)
+        } else {
+            let args: Vec<Narrow> = (0..op.arity()).map(Narrow::arg).collect();
+            beyond = slow.then(|| trig::is_slow(args[0]).0);
+            apply(op, &args).map(|y| y.0)
+        }
+        .unwrap_or_else(|| {
+            found = false;
+            0
+        })
+    });
+    found.then_some(Expansion { template, beyond })
+}
+
+/// The kernel with every op that has an expansion replaced by its instructions.
+pub fn expand(kernel: &Kernel) -> Kernel {
+    let mut out = Kernel { body: Vec::with_capacity(kernel.body.len()), ..kernel.clone() };
+    let mut place: Vec<InstId> = Vec::with_capacity(kernel.body.len());
+    for inst in &kernel.body {
+        let mut kind = inst.kind.clone();
+        for a in kind.args_mut() {
+            *a = place[a.index()];
+        }
+        let id = if let InstKind::Map(op, args) = &kind
+            && let Some(e) = TEMPLATES.get(&(*op, inst.dtype))
+        {
+            instantiate(&mut out, *op, e, args, inst.dtype)
+        } else {
+            push(&mut out, inst.dtype, kind)
+        };
+        place.push(id);
+    }
+    for s in &mut out.stores {
+        s.value = place[s.value.index()];
+    }
+    out
+}
+
+fn push(k: &mut Kernel, dtype: DType, kind: InstKind) -> InstId {
+    k.body.push(Inst { dtype, kind });
+    InstId(k.body.len() as u32 - 1)
+}
+
+fn instantiate(k: &mut Kernel, op: Op, e: &Expansion, args: &[InstId], dtype: DType) -> InstId {
+    let mut place: Vec<Option<InstId>> = vec![None; e.template.steps.len()];
+    let live = live(&e.template, e.beyond);
+    let at = |place: &[Option<InstId>], i: usize| place[i].unwrap_or(InstId(0));
+    for (i, (step_dtype, step)) in e.template.steps.iter().enumerate().filter(|(i, _)| live[*i]) {
+        place[i] = Some(match step {
+            Step::Arg(n) => args[*n],
+            Step::Const(s) => push(k, *step_dtype, InstKind::Const(*s)),
+            Step::Map(op, ids) => {
+                let ids = ids.iter().map(|a| at(&place, *a)).collect();
+                push(k, *step_dtype, InstKind::Map(*op, ids))
+            }
+            Step::Bitcast(a) => push(k, *step_dtype, InstKind::Bitcast(at(&place, *a))),
+        });
+    }
+    let fast = at(&place, e.template.result);
+    match e.beyond {
+        None => fast,
+        Some(b) => push(k, dtype, InstKind::Rescue(op, vec![fast, at(&place, b), args[0]])),
+    }
+}
+
+/// The steps that the result needs.
+fn live(t: &Template, beyond: Option<usize>) -> Vec<bool> {
+    let mut live = vec![false; t.steps.len()];
+    live[t.result] = true;
+    if let Some(b) = beyond {
+        live[b] = true;
+    }
+    for i in (0..live.len()).rev() {
+        if live[i] {
+            match &t.steps[i].1 {
+                Step::Map(_, ids) => ids.iter().for_each(|a| live[*a] = true),
+                Step::Bitcast(a) => live[*a] = true,
+                Step::Arg(_) | Step::Const(_) => {}
+            }
+        }
+    }
+    live
+}
