@@ -4,6 +4,7 @@ use crate::arguments::{Slot, fits};
 use crate::engine::Engine;
 use matex_ir::tensor::Func;
 use matex_lang::unit::{ArgSpec, Signature};
+use matex_runtime::View;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -62,6 +63,29 @@ impl Cache {
         };
         let entry = entries.iter().find(same)?;
         // The clock runs only where there is something to choose from: most programs have one form.
+        if entries.len() > 1 {
+            entry.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Some(entry.special.clone())
+    }
+
+    /// The form for values that are given by place, one for each parameter, and are no literals.
+    pub(crate) fn find_plain(
+        &self,
+        signature: &Signature,
+        views: &[View<'_>],
+        layouts: bool,
+    ) -> Option<Arc<Special>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let same = |e: &&Entry| {
+            let mut each = e.special.args.iter().zip(&e.special.strided).zip(&signature.params).zip(views);
+            e.special.args.len() == views.len()
+                && each.all(|(((spec, strided), p), view)| {
+                    let strides = *strided == (layouts && !view.is_contiguous());
+                    strides && spec.as_ref().is_some_and(|spec| fits(spec, p, view, false))
+                })
+        };
+        let entry = entries.iter().find(same)?;
         if entries.len() > 1 {
             entry.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         }

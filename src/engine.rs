@@ -5,8 +5,8 @@ use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError};
 use matex_lang::Limits;
 use matex_runtime::{
-    CallOptions, CompileError, Engine as Kernels, ExecError, Executable, LayoutClass, PrepareOptions, Tensor,
-    View,
+    AsView, CallOptions, CompileError, Engine as Kernels, ExecError, Executable, LayoutClass, PrepareOptions,
+    Tensor, TensorError, View, ViewMut,
 };
 use std::sync::atomic::AtomicBool;
 
@@ -78,6 +78,47 @@ impl Engine {
             Engine::Interpreter => interpret(func, args, budget).map_err(ExecError::Run),
         }
     }
+
+    /// Runs the function and writes its results to places.
+    pub(crate) fn run_into(
+        &self,
+        func: &Func,
+        args: &[View<'_>],
+        outputs: &mut [ViewMut<'_>],
+        budget: Budget<'_>,
+    ) -> Result<(), ExecError> {
+        match self {
+            Engine::Plan(exe) => {
+                let options = CallOptions { limits: Some(budget.limits), cancel: budget.cancel };
+                exe.call_into_with(args, outputs, &options)
+            }
+            Engine::Interpreter => {
+                let results = interpret(func, args, budget).map_err(ExecError::Run)?;
+                write(&results, outputs)
+            }
+        }
+    }
+}
+
+/// Writes what the interpreter made to its places, after all were found to fit.
+fn write(results: &[Tensor], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
+    if results.len() != outputs.len() {
+        return Err(ExecError::OutputCount { expected: results.len(), found: outputs.len() });
+    }
+    for (index, (result, output)) in results.iter().zip(outputs.iter()).enumerate() {
+        if result.dtype() != output.dtype() {
+            let why = TensorError::DType { expected: result.dtype(), found: output.dtype() };
+            return Err(ExecError::Output { index, why });
+        }
+        if result.shape() != output.shape() {
+            let (expected, found) = (result.shape().to_vec(), output.shape().to_vec());
+            return Err(ExecError::Output { index, why: TensorError::Shape { expected, found } });
+        }
+    }
+    for (index, (result, output)) in results.iter().zip(outputs).enumerate() {
+        output.copy_from(&result.as_view()).map_err(|why| ExecError::Output { index, why })?;
+    }
+    Ok(())
 }
 
 fn interpret(func: &Func, args: &[View<'_>], budget: Budget<'_>) -> Result<Vec<Tensor>, RunError> {

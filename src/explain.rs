@@ -140,8 +140,14 @@ fn planned(function: &Function, plan: &Plan) -> Vec<Step> {
         if let PlanStep::Kernel(step) | PlanStep::Take { copy: step, .. } = &item.step {
             let name = plan.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
             let extents: Vec<String> = step.extents.iter().map(|s| plan.dim(*s).to_string()).collect();
-            let text = format!("kernel {name} over [{}]{}", extents.join(", "), cited(function, step.origin));
-            steps.push(Step { kernel: true, text });
+            let (extents, cited) = (extents.join(", "), cited(function, step.origin));
+            let kernel = step.gemm.is_none();
+            let text = if kernel {
+                format!("kernel {name} over [{extents}]{cited}")
+            } else {
+                format!("call gemm, or when it is small kernel {name}, over [{extents}]{cited}")
+            };
+            steps.push(Step { kernel, text });
         } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
             let name = match routine {
                 Routine::Lib(op) => library_name(op),

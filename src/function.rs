@@ -8,9 +8,11 @@ use crate::failure::diagnose;
 use crate::options::Options;
 use crate::outputs::{self, Outputs};
 use crate::typed::{Typed, TypedFn};
+use matex_ir::tensor::Func;
 use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
 use matex_lang::{Diagnostic, Limits, codes};
-use matex_runtime::{AsView, AsViewMut, LayoutClass, Tensor, TensorError, View, ViewMut};
+use matex_runtime::{AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -148,8 +150,39 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call(&self, args: &[&dyn AsView]) -> Result<Outputs, Error> {
-        let args: Vec<Arg<'_>> = args.iter().map(|a| Arg::new(*a)).collect();
-        self.call_with(&CallOptions::default(), &args)
+        let views: Views<'_> = args.iter().map(|a| a.as_view()).collect();
+        self.call_views(&views)
+    }
+
+    /// [`call`](Function::call) with views. The way of all calls but the first: nothing is looked at but dtypes and
+    /// shapes, and a form of the program that was found for them before takes the values as they are.
+    pub(crate) fn call_views(&self, views: &[View<'_>]) -> Result<Outputs, Error> {
+        guarded(|| match self.plain(views) {
+            Some(special) => {
+                let results = special.engine.run(&special.func, views, self.budget());
+                Outputs::new(results.map_err(|e| self.failed(&special, views, e))?, &special.names)
+            }
+            None => self.with_ready(&strong(views), |ready| ready.run(self, &CallOptions::default())),
+        })
+    }
+
+    /// The form for these values, if there is one and it takes them as they are.
+    fn plain(&self, views: &[View<'_>]) -> Option<Arc<Special>> {
+        let layouts = Engine::has_layouts(&self.0.options);
+        let special = self.0.cache.find_plain(self.signature(), views, layouts)?;
+        (special.func.params.len() == views.len()).then_some(special)
+    }
+
+    fn budget(&self) -> Budget<'_> {
+        Budget { limits: &self.0.options.limits, cancel: None }
+    }
+
+    #[cold]
+    fn failed(&self, special: &Special, views: &[View<'_>], error: ExecError) -> Error {
+        let slots: Slots<'_> =
+            views.iter().map(|view| Some(Slot { view: view.clone(), weak: false })).collect();
+        let ready = Ready { special, signature: self.signature(), slots: &slots };
+        self.error(vec![diagnose(error, &special.func, &ready.given())])
     }
 
     /// Calls it with values by name; `0` is the name of `$0`. Parameters with defaults may be left out.
@@ -186,7 +219,8 @@ impl Function {
     /// Calls it and writes the results into memory of the caller's, which must be of the right dtypes and shapes.
     ///
     /// # Errors
-    /// As for [`call`](Function::call), and E0509 for a place that a result does not fit; nothing is written then.
+    /// As for [`call`](Function::call), and E0509 for a place that a result does not fit; nothing is written then. A
+    /// call that fails otherwise may leave any numbers in the places.
     ///
     /// ```
     /// let mut out = [0.0; 2];
@@ -195,26 +229,34 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call_into(&self, args: &[&dyn AsView], outputs: &mut [&mut dyn AsViewMut]) -> Result<(), Error> {
-        let results = self.call(args)?;
-        if results.len() != outputs.len() {
-            let message = format!("{} places are given for {} results", outputs.len(), results.len());
-            return Err(self.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)]));
-        }
-        let refused = |i: usize, e: TensorError| {
-            let message = format!("the place for result {i} does not fit: {e}");
-            let d = Diagnostic::new(codes::CALL_OUTPUT, message);
-            self.error(vec![d.note(format!("the result is {}", results[i].describe()))])
-        };
-        let mut places: Vec<ViewMut<'_>> = Vec::with_capacity(outputs.len());
+        let mut places: SmallVec<[ViewMut<'_>; 2]> = SmallVec::new();
         for (i, output) in outputs.iter_mut().enumerate() {
-            let place = output.as_view_mut().map_err(|e| refused(i, e))?;
-            fits_place(&results[i], &place).map_err(|e| refused(i, e))?;
+            let place = output.as_view_mut().map_err(|e| {
+                let message = format!("the place for result {i} does not fit: {e}");
+                self.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)])
+            })?;
             places.push(place);
         }
-        for (i, place) in places.iter_mut().enumerate() {
-            place.copy_from(&results[i].as_view()).map_err(|e| refused(i, e))?;
-        }
-        Ok(())
+        let views: Views<'_> = args.iter().map(|a| a.as_view()).collect();
+        self.call_views_into(&views, &mut places)
+    }
+
+    pub(crate) fn call_views_into(
+        &self,
+        views: &[View<'_>],
+        places: &mut [ViewMut<'_>],
+    ) -> Result<(), Error> {
+        guarded(|| match self.plain(views) {
+            Some(special) => {
+                let done = special.engine.run_into(&special.func, views, places, self.budget());
+                done.map_err(|e| self.failed(&special, views, e))
+            }
+            None => self.with_ready(&strong(views), |ready| {
+                ready.with_views(self, &CallOptions::default(), |engine, func, views, budget| {
+                    engine.run_into(func, views, places, budget)
+                })
+            }),
+        })
     }
 
     /// The same function as a Rust function of references, its types checked once.
@@ -302,15 +344,12 @@ impl Function {
     }
 }
 
-/// Whether a place takes a result.
-fn fits_place(result: &Tensor, place: &ViewMut<'_>) -> Result<(), TensorError> {
-    if place.dtype() != result.dtype() {
-        return Err(TensorError::DType { expected: place.dtype(), found: result.dtype() });
-    }
-    if place.shape() != result.shape() {
-        return Err(TensorError::Shape { expected: place.shape().to_vec(), found: result.shape().to_vec() });
-    }
-    Ok(())
+/// The values of a call, given by place.
+type Views<'a> = SmallVec<[View<'a>; 12]>;
+
+/// Views as arguments that are no literals.
+fn strong<'a>(views: &'a [View<'_>]) -> Vec<Arg<'a>> {
+    views.iter().map(|view| Arg::new(view)).collect()
 }
 
 fn specs(signature: &Signature, slots: &Slots<'_>) -> Vec<Option<ArgSpec>> {
@@ -335,7 +374,19 @@ impl Ready<'_> {
     }
 
     fn run(&self, function: &Function, options: &CallOptions) -> Result<Outputs, Error> {
-        let Special { func, engine, names, .. } = self.special;
+        let results = self
+            .with_views(function, options, |engine, func, views, budget| engine.run(func, views, budget))?;
+        Outputs::new(results, &self.special.names)
+    }
+
+    /// Converts the values to what the function takes, and passes them on to its engine.
+    fn with_views<T>(
+        &self,
+        function: &Function,
+        options: &CallOptions,
+        then: impl FnOnce(&Engine, &Func, &[View<'_>], Budget<'_>) -> Result<T, ExecError>,
+    ) -> Result<T, Error> {
+        let Special { func, engine, .. } = self.special;
         let given = self.given();
         // A weak value may come in wider than the program takes it.
         let converted: Vec<Option<Tensor>> = given
@@ -363,9 +414,7 @@ impl Ready<'_> {
         let limits = &function.options().limits;
         let fewer = options.max_steps.map(|loop_steps| Limits { loop_steps, ..limits.clone() });
         let budget = Budget { limits: fewer.as_ref().unwrap_or(limits), cancel: options.cancel.as_deref() };
-        let results = engine.run(func, &views, budget);
-        let results = results.map_err(|e| function.error(vec![diagnose(e, func, &given)]))?;
-        Outputs::new(results, names)
+        then(engine, func, &views, budget).map_err(|e| function.error(vec![diagnose(e, func, &given)]))
     }
 }
 

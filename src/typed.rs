@@ -1,12 +1,12 @@
 //! Compiled programs as Rust functions: the types are checked once, and then it is a plain call.
 
-use crate::arguments::{Arg, declaration, display_name};
+use crate::arguments::{declaration, display_name};
 use crate::error::Error;
-use crate::function::{CallOptions, Function};
+use crate::function::Function;
 use matex_ir::DType;
 use matex_lang::unit::{ArgSpec, DTypeClass, DimSig, ParamSig};
 use matex_lang::{Diagnostic, codes};
-use matex_runtime::{FromTensors, TypeKind, TypedView};
+use matex_runtime::{AsViewMut, FromTensors, TypeKind, TypedView, View};
 use std::fmt;
 use std::ops::Deref;
 
@@ -15,7 +15,16 @@ mod sealed {
 }
 
 /// A function type that a program can be taken as: `fn(&A, &B) -> C` with up to twelve arguments, each a
-/// [`TypedView`] behind a reference, and one result or a tuple of them.
+/// [`TypedView`] behind a reference, and one result or a tuple of them; or `fn(&A, &B, &mut C)` for a program of one
+/// result, which is written into memory that is given.
+///
+/// ```
+/// let add = matex::compile("a + b")?.typed::<fn(&[f64; 2], &[f64; 2], &mut [f64; 2])>()?;
+/// let mut out = [0.0; 2];
+/// add(&[1.0, 2.0], &[3.0, 4.0], &mut out)?;
+/// assert_eq!(out, [4.0, 6.0]);
+/// # Ok::<(), matex::Error>(())
+/// ```
 ///
 /// ```
 /// fn sum_of<F: matex::TypedFn>(source: &str) -> bool {
@@ -89,12 +98,24 @@ impl<F: TypedFn> fmt::Debug for Typed<F> {
     }
 }
 
-fn call<R: FromTensors>(function: &Function, args: &[Arg<'_>]) -> Result<R, Error> {
-    let tensors = function.call_with(&CallOptions::default(), args)?.into_tensors();
+fn call<R: FromTensors>(function: &Function, args: &[View<'_>]) -> Result<R, Error> {
+    let tensors = function.call_views(args)?.into_tensors();
     R::from_tensors(tensors).map_err(|(place, e)| {
         let message = format!("result {place} does not fit its type: {e}");
         function.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)])
     })
+}
+
+fn call_into<O: AsViewMut + ?Sized>(
+    function: &Function,
+    args: &[View<'_>],
+    out: &mut O,
+) -> Result<(), Error> {
+    let place = out.as_view_mut().map_err(|e| {
+        let message = format!("the place for the result does not fit: {e}");
+        function.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)])
+    })?;
+    function.call_views_into(args, &mut [place])
 }
 
 macro_rules! arities {
@@ -107,7 +128,24 @@ macro_rules! arities {
             const RESULTS: &'static [TypeKind] = R::KINDS;
 
             fn wrap(function: Function) -> Box<Self::Call> {
-                Box::new(move |$($a: &$A),*| call(&function, &[$(Arg::new(&$a)),*]))
+                Box::new(move |$($a: &$A),*| call(&function, &[$($a.as_view()),*]))
+            }
+        }
+
+        impl<$($A: TypedView + ?Sized + 'static,)* O> sealed::Sealed for fn($(&$A,)* &mut O)
+        where
+            O: TypedView + AsViewMut + ?Sized + 'static {}
+
+        impl<$($A: TypedView + ?Sized + 'static,)* O> TypedFn for fn($(&$A,)* &mut O)
+        where
+            O: TypedView + AsViewMut + ?Sized + 'static,
+        {
+            type Call = dyn Fn($(&$A,)* &mut O) -> Result<(), Error> + Send + Sync;
+            const ARGUMENTS: &'static [TypeKind] = &[$($A::KIND),*];
+            const RESULTS: &'static [TypeKind] = &[O::KIND];
+
+            fn wrap(function: Function) -> Box<Self::Call> {
+                Box::new(move |$($a: &$A,)* out: &mut O| call_into(&function, &[$($a.as_view()),*], out))
             }
         }
     )+};

@@ -3,10 +3,10 @@
 use super::nest::{Nest, NestAxis, NestOperand};
 use super::{Lower, LowerError, malformed};
 use crate::layout::Layout;
-use crate::plan::Step;
+use crate::plan::{Gemm, Step};
 use matex_ir::loops::{AxisKind, Combine};
 use matex_ir::tensor::{Node, TensorType, ValueId};
-use matex_ir::{Dim, Op};
+use matex_ir::{DType, Dim, Op};
 
 type Pairs<'a> = &'a [(usize, usize)];
 
@@ -57,7 +57,7 @@ impl Lower<'_> {
         choose_innermost(&mut nest);
         let reduces = nest.axes.iter().any(|x| x.kind == AxisKind::Reduce);
         let compute = ta.dtype.compute();
-        let step = self.bind(&nest, |k, ids| {
+        let mut step = self.bind(&nest, |k, ids| {
             let (x, y) = (k.load(ids[0]), k.load(ids[1]));
             let (x, y) = (k.cast(x, compute), k.cast(y, compute));
             let product = k.map(Op::Mul, &[x, y]);
@@ -65,6 +65,9 @@ impl Lower<'_> {
             let sum = k.cast(sum, ty.dtype);
             k.store(ids[2], sum);
         })?;
+        if matches!(ta.dtype, DType::F32 | DType::F64) && tb.dtype == ta.dtype && ty.dtype == ta.dtype {
+            step.gemm = gemm(&nest);
+        }
         self.step(Step::Kernel(step));
         Ok(out)
     }
@@ -131,6 +134,21 @@ impl Lower<'_> {
         }
         copy.permute(&back).ok_or_else(misfit)
     }
+}
+
+/// The axes of the nest as those of a matrix product, when it is more than a sum of products of two vectors.
+fn gemm(nest: &Nest) -> Option<Gemm> {
+    let [a, b, _] = nest.operands.as_slice() else { return None };
+    let depth = nest.axes.iter().position(|x| x.kind == AxisKind::Reduce)?;
+    let only = |moves: &NestOperand, stays: &NestOperand| {
+        let fits = |axis: &usize| {
+            let (moves, stays) = (&moves.layout.strides[*axis], &stays.layout.strides[*axis]);
+            *axis != depth && !moves.is(0) && stays.is(0)
+        };
+        (0..nest.axes.len()).rev().find(fits)
+    };
+    let (rows, cols) = (only(a, b), only(b, a));
+    (rows.is_some() || cols.is_some()).then_some(Gemm { rows, cols, depth })
 }
 
 /// Puts that axis innermost along which the fewest operands jump; vectors lie along it. Of equals the last free axis

@@ -154,7 +154,7 @@ impl Lower<'_> {
         // Last of all: nothing that knows algebra may see what an expansion is made of.
         let kernel = self.tables.kernel(expand(&kernel));
         let extents = nest.axes.iter().map(|a| self.tables.slot(&a.extent)).collect();
-        Ok(KernelStep { kernel, operands, extents, gather_axis: None, origin: nest.origin })
+        Ok(KernelStep { kernel, operands, extents, gather_axis: None, gemm: None, origin: nest.origin })
     }
 
     fn binding(&mut self, o: &NestOperand) -> Binding {

@@ -94,6 +94,19 @@ pub struct Binding {
     pub gathers: Vec<(Slot, Slot)>,
 }
 
+/// What a kernel that sums products may be done by instead: a matrix product of the library.
+///
+/// The kernel is `out += a * b` over operands `a`, `b`, `out` in that order. Its axes but these are loops around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gemm {
+    /// The axis along which only `a` and `out` move.
+    pub rows: Option<usize>,
+    /// The axis along which only `b` and `out` move.
+    pub cols: Option<usize>,
+    /// The axis that is summed.
+    pub depth: usize,
+}
+
 /// A run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelStep {
@@ -105,6 +118,8 @@ pub struct KernelStep {
     pub extents: Vec<Slot>,
     /// For one that gathers: the axis in the source that its first operand holds indices of. For messages.
     pub gather_axis: Option<usize>,
+    /// For a matrix product of floats: how a library does it. The runtime chooses by the sizes of a call.
+    pub gemm: Option<Gemm>,
     /// The place in the source it comes from.
     pub origin: Span,
 }

@@ -108,7 +108,8 @@ impl Plan {
         let kernel = self.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
         let operands: Vec<String> = step.operands.iter().map(|o| self.binding_text(o)).collect();
         let extents = self.list(&step.extents);
-        write!(f, "kernel {} @{kernel} over {extents} ({})", step.kernel, operands.join(", "))
+        let library = if step.gemm.is_some() { "gemm or " } else { "" };
+        write!(f, "{library}kernel {} @{kernel} over {extents} ({})", step.kernel, operands.join(", "))
     }
 
     fn list(&self, slots: &[Slot]) -> String {

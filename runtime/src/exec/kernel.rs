@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The argument block of a kernel, kept from run to run.
 #[derive(Default)]
 pub(super) struct Scratch {
-    data: Vec<*mut u8>,
+    pub(super) data: Vec<*mut u8>,
     /// Bytes from the start of each operand's memory to its origin.
     offsets: Vec<i64>,
-    extents: Vec<i64>,
-    strides: Vec<i64>,
+    pub(super) extents: Vec<i64>,
+    pub(super) strides: Vec<i64>,
 }
 
 /// About how many points run between two looks at whether the call was cancelled.
@@ -31,9 +31,9 @@ const CANCEL_POINTS: i64 = 1 << 22;
 pub(super) fn run(machine: &mut Machine<'_>, step: &KernelStep) -> Result<(), ExecError> {
     let exe = machine.exe;
     let kernel = exe.plan.kernels.get(step.kernel).ok_or_else(|| internal("no such kernel"))?;
-    let mut scratch = std::mem::take(&mut machine.scratch);
+    let mut scratch = std::mem::take(&mut machine.state.scratch);
     let result = run_with(machine, step, kernel, &mut scratch);
-    machine.scratch = scratch;
+    machine.state.scratch = scratch;
     result
 }
 
@@ -58,6 +58,7 @@ fn run_with(
     words(machine, step, kernel, scratch)?;
     bases(machine, step, kernel, scratch)?;
     let status = match &machine.exe.code {
+        Code::Compiled(_) if super::gemm::run(step, kernel, scratch, machine.cancel) => Status::Ok,
         Code::Compiled(code) => {
             let code = code.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
             call(code, kernel, scratch, machine.cancel)
@@ -126,7 +127,7 @@ fn bases(
         let size = operand.dtype.size() as i64;
         let offset = bytes(machine.offset(&binding.place, step.origin)?, size)?;
         let gathers = binding.gathers.len();
-        let memory = &mut machine.memory[binding.place.buffer.0 as usize];
+        let memory = &mut machine.state.memory[binding.place.buffer.0 as usize];
         let start: *mut u8 = match operand.role {
             Role::In => {
                 memory.reach().ok_or_else(|| internal("a kernel reads what is not there"))?.0.cast_mut()
@@ -135,7 +136,7 @@ fn bases(
                 let read = |b: &Binding| b.place.buffer == binding.place.buffer;
                 let shared = step.operands.iter().filter(|b| read(b)).count() > 1;
                 let buffer = memory.unique().filter(|_| !shared);
-                buffer.ok_or_else(|| internal("a kernel writes what is shared"))?.as_mut_ptr()
+                buffer.ok_or_else(|| internal("a kernel writes what is shared"))?.start
             }
         };
         // Nothing is read when there are no elements; a reduction still writes its identity.
@@ -213,7 +214,7 @@ fn interpret(
         range: None,
     };
     for (buffer, (binding, offset)) in step.operands.iter().zip(&scratch.offsets).enumerate() {
-        let (image, low) = image(&machine.memory[binding.place.buffer.0 as usize])?;
+        let (image, low) = image(&machine.state.memory[binding.place.buffer.0 as usize])?;
         images.push(image);
         let offset = usize::try_from(offset - low).unwrap_or(0);
         args.bases.push(Base { buffer, offset });
@@ -223,9 +224,9 @@ fn interpret(
         .map_err(|e| ExecError::Internal(format!("kernel {}: {e}", kernel.name)))?;
     for ((binding, operand), image) in step.operands.iter().zip(&kernel.operands).zip(&images) {
         if operand.role == Role::Out {
-            let target = machine.memory[binding.place.buffer.0 as usize].unique();
+            let target = machine.state.memory[binding.place.buffer.0 as usize].bytes_mut(false);
             let target = target.ok_or_else(|| internal("a kernel writes what is shared"))?;
-            target.as_mut_bytes().copy_from_slice(image);
+            target.copy_from_slice(image);
         }
     }
     Ok(status)
@@ -249,7 +250,7 @@ fn image(memory: &Memory) -> Result<(Vec<u8>, i64), ExecError> {
             }
             Ok((bytes, m.low))
         }
-        Memory::Empty => Err(internal("a kernel reads what is not there")),
+        Memory::Empty | Memory::Place(_) => Err(internal("a kernel reads what is not there")),
     }
 }
 
@@ -296,7 +297,7 @@ fn bad_index(machine: &Machine<'_>, step: &KernelStep, scratch: &Scratch) -> Res
         return Err(internal("a kernel without indices says that one is out of range"));
     };
     let extent = machine.extent(step.operands[gathered].gathers[0].0, step.origin)?;
-    let memory = &machine.memory[binding.place.buffer.0 as usize];
+    let memory = &machine.state.memory[binding.place.buffer.0 as usize];
     let dtype = kernel.operands[0].dtype;
     let mut point = vec![0i64; scratch.extents.len()];
     loop {

@@ -1,6 +1,7 @@
 //! Carries out the steps of a plan.
 
-use super::memory::{Memory, Pool, cleared};
+use super::memory::{Memory, PlaceMemory};
+use super::state::State;
 use super::{CallOptions, ExecError, Executable, internal, kernel, read_scalar, run_error};
 use crate::lib_ops::{self, Operand};
 use crate::{Dims, View};
@@ -18,31 +19,21 @@ pub(super) const NO_VALUE: i64 = i64::MIN;
 /// One call.
 pub(super) struct Machine<'e> {
     pub(super) exe: &'e Executable,
-    /// The value of each dim of the plan.
-    pub(super) dims: Vec<i64>,
-    /// What each buffer holds.
-    pub(super) memory: Vec<Memory>,
-    registers: Vec<i64>,
-    pool: Pool,
+    /// The value of each dim of the plan, what each buffer holds, and scratch.
+    pub(super) state: State,
     steps: u64,
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
-    pub(super) scratch: kernel::Scratch,
 }
 
 impl<'e> Machine<'e> {
-    pub(super) fn new(exe: &'e Executable, options: &CallOptions<'e>) -> Machine<'e> {
-        Machine {
-            exe,
-            dims: Vec::new(),
-            memory: vec![Memory::Empty; exe.plan.buffers.len()],
-            registers: vec![0; exe.plan.registers as usize],
-            pool: Pool::new(matches!(exe.code, super::Code::Interpreted)),
-            steps: 0,
-            cancel: options.cancel,
-            limits: options.limits.unwrap_or(&exe.limits),
-            scratch: kernel::Scratch::default(),
-        }
+    pub(super) fn new(exe: &'e Executable, options: &CallOptions<'e>, mut state: State) -> Machine<'e> {
+        state.memory.clear();
+        state.memory.resize(exe.plan.buffers.len(), Memory::Empty);
+        state.registers.clear();
+        state.registers.resize(exe.plan.registers as usize, 0);
+        let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
+        Machine { exe, state, steps: 0, limits, cancel }
     }
 
     fn plan(&self) -> &'e Plan {
@@ -56,8 +47,8 @@ impl<'e> Machine<'e> {
             self.check_cancelled()?;
             self.step(&item.step)?;
             for buffer in &item.frees {
-                let memory = std::mem::take(&mut self.memory[buffer.0 as usize]);
-                self.pool.give(memory);
+                let memory = std::mem::take(&mut self.state.memory[buffer.0 as usize]);
+                self.state.pool.give(memory);
             }
         }
         Ok(())
@@ -90,10 +81,11 @@ impl<'e> Machine<'e> {
                 Err(run_error(RunError::Check { code, message, origin }))
             }
             Step::Move { from, to } => {
-                let held: Vec<Memory> = from.iter().map(|b| self.memory[b.0 as usize].clone()).collect();
+                let held: Vec<Memory> =
+                    from.iter().map(|b| self.state.memory[b.0 as usize].clone()).collect();
                 for (buffer, memory) in to.iter().zip(held) {
-                    let before = std::mem::replace(&mut self.memory[buffer.0 as usize], memory);
-                    self.pool.give(before);
+                    let before = std::mem::replace(&mut self.state.memory[buffer.0 as usize], memory);
+                    self.state.pool.give(before);
                 }
                 Ok(())
             }
@@ -116,7 +108,7 @@ impl<'e> Machine<'e> {
 
     /// The value of a dim.
     pub(super) fn value(&self, slot: Slot, origin: Span) -> Result<i64, ExecError> {
-        let value = self.dims[slot.0 as usize];
+        let value = self.state.dims[slot.0 as usize];
         if value == NO_VALUE {
             let dim = self.plan().dim(slot).to_string();
             return Err(run_error(RunError::Size { dim, value: None, origin }));
@@ -143,7 +135,7 @@ impl<'e> Machine<'e> {
         let mut offset = self.value(place.offset, origin)?;
         for (register, stride) in &place.moves {
             let stride = self.value(*stride, origin)?;
-            let moved = self.registers[register.0 as usize].checked_mul(stride);
+            let moved = self.state.registers[register.0 as usize].checked_mul(stride);
             offset =
                 moved.and_then(|m| offset.checked_add(m)).ok_or_else(|| internal("an offset overflows"))?;
         }
@@ -165,10 +157,16 @@ impl<'e> Machine<'e> {
         if bytes > limits.bytes {
             return Err(ExecError::Bytes { limit: limits.bytes, bytes, origin: decl.origin });
         }
-        let before = std::mem::take(&mut self.memory[buffer.0 as usize]);
-        self.pool.give(before);
-        let memory = self.pool.allocate(bytes as usize, decl.origin)?;
-        self.memory[buffer.0 as usize] = Memory::Own(memory);
+        let before = std::mem::take(&mut self.state.memory[buffer.0 as usize]);
+        if let Memory::Place(PlaceMemory { len, .. }) = before
+            && len as u64 == bytes
+        {
+            self.state.memory[buffer.0 as usize] = before;
+            return Ok(());
+        }
+        self.state.pool.give(before);
+        let memory = self.state.pool.allocate(bytes as usize, decl.origin)?;
+        self.state.memory[buffer.0 as usize] = Memory::Own(memory);
         Ok(())
     }
 
@@ -180,10 +178,10 @@ impl<'e> Machine<'e> {
         copy: &'e KernelStep,
     ) -> Result<(), ExecError> {
         let bytes = self.extent(self.plan().buffer(to).bytes, copy.origin)?;
-        let source = &mut self.memory[from.0 as usize];
-        let fits = last && source.unique().is_some_and(|b| b.len() as i64 == bytes);
+        let source = &mut self.state.memory[from.0 as usize];
+        let fits = last && source.unique().is_some_and(|b| b.len as i64 == bytes);
         if fits {
-            self.memory[to.0 as usize] = std::mem::take(&mut self.memory[from.0 as usize]);
+            self.state.memory[to.0 as usize] = std::mem::take(&mut self.state.memory[from.0 as usize]);
             return Ok(());
         }
         self.allocate(to)?;
@@ -191,11 +189,11 @@ impl<'e> Machine<'e> {
     }
 
     fn write_i64(&mut self, to: BufferId, value: i64) -> Result<(), ExecError> {
-        if self.memory[to.0 as usize].unique().is_none() {
+        if self.state.memory[to.0 as usize].unique().is_none() {
             self.allocate(to)?;
         }
-        let buffer = self.memory[to.0 as usize].unique();
-        let place = buffer.and_then(|b| cleared(b).get_mut(..8));
+        let bytes = self.state.memory[to.0 as usize].bytes_mut(true);
+        let place = bytes.and_then(|b| b.get_mut(..8));
         place.ok_or_else(|| internal("a scalar without memory"))?.copy_from_slice(&value.to_ne_bytes());
         Ok(())
     }
@@ -203,7 +201,7 @@ impl<'e> Machine<'e> {
     /// The element of a rank-0 view.
     fn read<T: crate::Element>(&self, view: &PlanView) -> Result<T, ExecError> {
         let offset = self.offset(&view.place, Span::default())?;
-        read_scalar(&self.memory[view.place.buffer.0 as usize], view.dtype, offset)
+        read_scalar(&self.state.memory[view.place.buffer.0 as usize], view.dtype, offset)
     }
 
     fn index(
@@ -216,12 +214,13 @@ impl<'e> Machine<'e> {
     ) -> Result<(), ExecError> {
         let extent = self.extent(extent, origin)?;
         let place = self.offset(&from.place, origin)?;
-        let given = kernel::load(&self.memory[from.place.buffer.0 as usize], from.dtype, place)?.to_i128();
+        let given =
+            kernel::load(&self.state.memory[from.place.buffer.0 as usize], from.dtype, place)?.to_i128();
         let found = if given < 0 { given + i128::from(extent) } else { given };
         if !(0..i128::from(extent)).contains(&found) {
             return Err(run_error(out_of_range(axis, given, extent, origin)));
         }
-        self.registers[register.0 as usize] = found as i64;
+        self.state.registers[register.0 as usize] = found as i64;
         Ok(())
     }
 
@@ -256,8 +255,11 @@ impl<'e> Machine<'e> {
         origin: Span,
     ) -> Result<(), ExecError> {
         // Held by a count of their own, so that the output can be seen to be none of them.
+        if inputs.iter().any(|v| v.place.buffer == output.place.buffer) {
+            return Err(internal("a routine's output is an input"));
+        }
         let held: Vec<Memory> =
-            inputs.iter().map(|v| self.memory[v.place.buffer.0 as usize].clone()).collect();
+            inputs.iter().map(|v| self.state.memory[v.place.buffer.0 as usize].clone()).collect();
         let mut views: Vec<View<'_>> = Vec::with_capacity(inputs.len());
         for (view, memory) in inputs.iter().zip(&held) {
             let (offset, shape) = (self.offset(&view.place, origin)?, self.extents(&view.shape, origin)?);
@@ -265,13 +267,10 @@ impl<'e> Machine<'e> {
         }
         let shape = self.extents(&output.shape, origin)?;
         let offset = self.offset(&output.place, origin)?;
-        let memory = &mut self.memory[output.place.buffer.0 as usize];
-        let buffer = memory.unique().ok_or_else(|| internal("a routine's output is shared"))?;
+        let memory = &mut self.state.memory[output.place.buffer.0 as usize];
         // A scatter writes into what is there; all others get memory that may be uninitialized.
-        let bytes = match routine {
-            Routine::Scatter { .. } => buffer.as_mut_bytes(),
-            Routine::Lib(_) => cleared(buffer),
-        };
+        let bytes = memory.bytes_mut(!matches!(routine, Routine::Scatter { .. }));
+        let bytes = bytes.ok_or_else(|| internal("a routine's output is shared"))?;
         let size = shape.iter().product::<usize>() * output.dtype.size();
         let start = usize::try_from(offset).ok().and_then(|o| o.checked_mul(output.dtype.size()));
         let bytes = start.and_then(|s| bytes.get_mut(s..s.checked_add(size)?));

@@ -15,6 +15,15 @@ pub(super) enum Memory {
     Caller(CallerMemory),
     /// Memory of the call, or of a constant; written to only while nothing else holds it.
     Own(Arc<Buffer>),
+    /// The caller's memory for a result, which the plan fills as a buffer of its own that is never moved or freed.
+    Place(PlaceMemory),
+}
+
+/// The bytes of a place for a result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlaceMemory {
+    pub(super) start: *mut u8,
+    pub(super) len: usize,
 }
 
 /// The bytes that an argument reaches, as distances from its first element.
@@ -49,14 +58,32 @@ impl Memory {
             Memory::Empty => None,
             Memory::Caller(m) => Some((m.start, m.low, m.high)),
             Memory::Own(buffer) => Some((buffer.as_ptr(), 0, buffer.len() as i64)),
+            Memory::Place(m) => Some((m.start.cast_const(), 0, m.len as i64)),
         }
     }
 
-    /// The memory to write to: only when it is the call's own and nothing else holds it.
-    pub(super) fn unique(&mut self) -> Option<&mut Buffer> {
+    /// The memory to write to: only when it is the call's own and nothing else holds it, or a place for a result.
+    pub(super) fn unique(&mut self) -> Option<PlaceMemory> {
         match self {
-            Memory::Own(buffer) => Arc::get_mut(buffer),
+            Memory::Own(buffer) => {
+                let buffer = Arc::get_mut(buffer)?;
+                Some(PlaceMemory { start: buffer.as_mut_ptr(), len: buffer.len() })
+            }
+            Memory::Place(place) => Some(*place),
             Memory::Empty | Memory::Caller(_) => None,
+        }
+    }
+
+    /// The bytes to write to, all of them set to 0 first when asked for: fresh memory may be uninitialized.
+    pub(super) fn bytes_mut(&mut self, clear: bool) -> Option<&mut [u8]> {
+        let PlaceMemory { start, len } = self.unique()?;
+        // SAFETY: these bytes are this memory's alone, which is uniquely borrowed as long as the slice lives; what is not
+        // cleared was written before, by the plan or (a place) by the caller.
+        unsafe {
+            if clear {
+                std::ptr::write_bytes(start, 0, len);
+            }
+            Some(std::slice::from_raw_parts_mut(start, len))
         }
     }
 }
@@ -70,6 +97,9 @@ pub(super) struct Pool {
 
 /// How much freed memory is kept at most, in pieces.
 const POOLED: usize = 32;
+
+/// How many bytes are kept from call to call at most; the allocator is no slower for what is large.
+const KEPT_BYTES: usize = 1 << 20;
 
 impl Pool {
     /// A pool whose memory is always initialized, when that is asked for.
@@ -93,6 +123,11 @@ impl Pool {
         fresh.map(Arc::new).map_err(|_| ExecError::OutOfMemory { bytes: bytes as u64, origin })
     }
 
+    /// Keeps what is small for a later call, and lets all else go.
+    pub(super) fn shrink(&mut self) {
+        self.free.retain(|b| b.len() <= KEPT_BYTES / POOLED);
+    }
+
     /// Takes back what a buffer held, when nothing else does.
     pub(super) fn give(&mut self, memory: Memory) {
         if let Memory::Own(mut buffer) = memory
@@ -102,13 +137,6 @@ impl Pool {
             self.free.push(buffer);
         }
     }
-}
-
-/// The bytes of a buffer, all of them set to 0 first: memory of the pool may be uninitialized.
-pub(super) fn cleared(buffer: &mut Buffer) -> &mut [u8] {
-    // SAFETY: the buffer is uniquely borrowed and has `len` bytes.
-    unsafe { std::ptr::write_bytes(buffer.as_mut_ptr(), 0, buffer.len()) };
-    buffer.as_mut_bytes()
 }
 
 /// A copy of the elements of an argument, with the same layout over memory of its own, for an engine that looks at

@@ -2,13 +2,16 @@
 //!
 //! [`Executable::prepare`] runs the passes, lowers to a plan and compiles its kernels; [`Executable::call`] binds sizes,
 //! checks guards, evaluates the plan's dims once and carries its steps out. An executable is immutable and can be
-//! called from many threads at the same time; everything that changes lives in the call.
+//! called from many threads at the same time; everything that changes lives in the call, and its thread keeps what
+//! the next call uses again.
 
 mod error;
+mod gemm;
 mod kernel;
 mod machine;
 mod memory;
 mod results;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +26,10 @@ use matex_lang::Limits;
 use matex_passes::plan::Source;
 use matex_passes::{LayoutClass, Plan, run_pipeline};
 use memory::{CallerMemory, Memory};
+use state::State;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What carries out the kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,6 +40,9 @@ pub enum Engine {
     /// The interpreter of the loop IR: slow, and the reference that machine code is tested against.
     LoopInterp,
 }
+
+/// The number of the next executable.
+static IDS: AtomicU64 = AtomicU64::new(0);
 
 /// How a function is prepared.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +72,10 @@ pub struct Executable {
     code: Code,
     constants: HashMap<u32, Arc<Buffer>>,
     limits: Limits,
+    /// What tells it from all others of this process.
+    id: u64,
+    /// For each result whether the plan can fill the caller's memory in place of its buffer.
+    direct: Vec<bool>,
 }
 
 /// The kernels of a plan, as the engine needs them.
@@ -99,7 +110,10 @@ impl Executable {
                 constants.insert(i as u32, tensor.buffer().clone());
             }
         }
+        let direct = results::direct(&plan);
         Ok(Executable {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            direct,
             params: func.params,
             guards: func.guards,
             result_names: func.result_names,
@@ -146,20 +160,8 @@ impl Executable {
     /// # Errors
     /// As for [`call`](Executable::call), and when it was cancelled.
     pub fn call_with(&self, args: &[View<'_>], options: &CallOptions<'_>) -> Result<Vec<Tensor>, ExecError> {
-        let bindings = self.bind(args)?;
-        let copies = self.contiguous_copies(args)?;
-        let images = self.images(args)?;
-        let mut machine = Machine::new(self, options);
-        self.evaluate_dims(&mut machine, args, &copies, bindings);
-        for (i, decl) in self.plan.buffers.iter().enumerate() {
-            machine.memory[i] = match &decl.source {
-                Source::Param(p) => argument(args, (&copies, &images), *p as usize),
-                Source::Constant(_) => {
-                    self.constants.get(&(i as u32)).cloned().map_or(Memory::Empty, Memory::Own)
-                }
-                Source::Own => Memory::Empty,
-            };
-        }
+        let temporary = Temporary::new(self, args)?;
+        let mut machine = self.start(args, &temporary, options)?;
         machine.run(self.plan.body)?;
         results::collect(self, machine)
     }
@@ -167,7 +169,8 @@ impl Executable {
     /// Calls the function and writes its results into the caller's memory.
     ///
     /// # Errors
-    /// As for [`call`](Executable::call), and when a place does not fit its result. Nothing is written then.
+    /// As for [`call`](Executable::call), and when a place does not fit its result. Nothing is written then; a call that
+    /// fails otherwise leaves the places with unspecified numbers.
     pub fn call_into(&self, args: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
         self.call_into_with(args, outputs, &CallOptions::default())
     }
@@ -186,52 +189,62 @@ impl Executable {
             let (expected, found) = (self.plan.results.len(), outputs.len());
             return Err(ExecError::OutputCount { expected, found });
         }
-        let results = self.call_with(args, options)?;
-        results::write_out(&results, outputs)
+        let temporary = Temporary::new(self, args)?;
+        let mut machine = self.start(args, &temporary, options)?;
+        results::offer(&mut machine, outputs)?;
+        machine.run(self.plan.body)?;
+        results::write(machine, outputs)
+    }
+
+    /// A call whose dims are evaluated and whose arguments are in place.
+    fn start<'e>(
+        &'e self,
+        args: &[View<'_>],
+        temporary: &Temporary,
+        options: &CallOptions<'e>,
+    ) -> Result<Machine<'e>, ExecError> {
+        let mut state = State::take(self.id);
+        if !state.fits(args) {
+            let bindings = self.bind(args)?;
+            self.evaluate_dims(&mut state, args, &temporary.copies, bindings);
+            state.bind(args);
+        }
+        if matches!(self.code, Code::Interpreted) {
+            state.pool = memory::Pool::new(true);
+        }
+        let mut machine = Machine::new(self, options, state);
+        for (i, decl) in self.plan.buffers.iter().enumerate() {
+            machine.state.memory[i] = match &decl.source {
+                Source::Param(p) => argument(args, temporary, *p as usize),
+                Source::Constant(_) => {
+                    self.constants.get(&(i as u32)).cloned().map_or(Memory::Empty, Memory::Own)
+                }
+                Source::Own => Memory::Empty,
+            };
+        }
+        Ok(machine)
     }
 
     fn bind(&self, args: &[View<'_>]) -> Result<Bindings, ExecError> {
-        let int = |v: &View<'_>| {
-            let scalar = v.get(&[]).filter(|s| s.dtype().is_int())?;
-            i64::try_from(scalar.to_i128()).ok()
-        };
-        let described: Vec<Argument<'_>> =
-            args.iter().map(|v| Argument { dtype: v.dtype(), shape: v.shape(), int: int(v) }).collect();
+        let described: Vec<Argument<'_>> = args
+            .iter()
+            .map(|v| Argument { dtype: v.dtype(), shape: v.shape(), int: state::integer(v) })
+            .collect();
         let bindings = bind_sizes(&self.params, &described)?;
         check_guards(&self.guards, &bindings)?;
         Ok(bindings)
     }
 
-    /// Copies of the arguments that the plan wants contiguous and that are not.
-    fn contiguous_copies(&self, args: &[View<'_>]) -> Result<Vec<Option<Tensor>>, ExecError> {
-        let copy = |(param, view): (&matex_passes::plan::PlanParam, &View<'_>)| {
-            if param.stride_names.is_some() || view.is_contiguous() {
-                return Ok(None);
-            }
-            let bytes = (view.len() as u64).saturating_mul(view.dtype().size() as u64);
-            let failed = |_| ExecError::OutOfMemory { bytes, origin: matex_ir::Span::default() };
-            view.to_tensor().map(Some).map_err(failed)
-        };
-        self.plan.params.iter().zip(args).map(copy).collect()
-    }
-
-    /// Copies of all arguments for the interpreter of kernels, and none for compiled code.
-    fn images(&self, args: &[View<'_>]) -> Result<Vec<Buffer>, ExecError> {
-        match self.code {
-            Code::Compiled(_) => Ok(Vec::new()),
-            Code::Interpreted => args.iter().map(memory::image).collect(),
-        }
-    }
-
     fn evaluate_dims(
         &self,
-        machine: &mut Machine<'_>,
+        state: &mut State,
         args: &[View<'_>],
         copies: &[Option<Tensor>],
         mut bindings: Bindings,
     ) {
-        for ((param, view), copy) in self.plan.params.iter().zip(args).zip(copies) {
-            if let (Some(names), None) = (&param.stride_names, copy) {
+        for (i, (param, view)) in self.plan.params.iter().zip(args).enumerate() {
+            let copied = copies.get(i).is_some_and(Option::is_some);
+            if let (Some(names), false) = (&param.stride_names, copied) {
                 for (name, stride) in names.iter().zip(view.strides()) {
                     bindings.set_int(name, *stride as i64);
                 }
@@ -239,17 +252,49 @@ impl Executable {
         }
         // A dim without a value fails where it is needed, which may be nowhere.
         let value = |dim| bindings.eval(dim).unwrap_or(machine::NO_VALUE);
-        machine.dims = self.plan.dims.iter().map(value).collect();
+        state.dims.clear();
+        state.dims.extend(self.plan.dims.iter().map(value));
+    }
+}
+
+/// What stands for arguments during a call; most calls need none of it.
+#[derive(Default)]
+struct Temporary {
+    /// Copies of the arguments that the plan wants contiguous and that are not.
+    copies: Vec<Option<Tensor>>,
+    /// Copies of all arguments for the interpreter of kernels.
+    images: Vec<Buffer>,
+}
+
+impl Temporary {
+    fn new(exe: &Executable, args: &[View<'_>]) -> Result<Temporary, ExecError> {
+        let mut temporary = Temporary::default();
+        let params = || exe.plan.params.iter().zip(args);
+        if params().any(|(p, v)| p.stride_names.is_none() && !v.is_contiguous()) {
+            let copy = |(param, view): (&matex_passes::plan::PlanParam, &View<'_>)| {
+                if param.stride_names.is_some() || view.is_contiguous() {
+                    return Ok(None);
+                }
+                let bytes = (view.len() as u64).saturating_mul(view.dtype().size() as u64);
+                let failed = |_| ExecError::OutOfMemory { bytes, origin: matex_ir::Span::default() };
+                view.to_tensor().map(Some).map_err(failed)
+            };
+            temporary.copies = params().map(copy).collect::<Result<_, _>>()?;
+        }
+        if matches!(exe.code, Code::Interpreted) {
+            temporary.images = args.iter().map(memory::image).collect::<Result<_, _>>()?;
+        }
+        Ok(temporary)
     }
 }
 
 /// The memory of an argument, or of what stands for it.
-fn argument(args: &[View<'_>], (copies, images): (&[Option<Tensor>], &[Buffer]), index: usize) -> Memory {
-    if let Some(Some(copy)) = copies.get(index) {
+fn argument(args: &[View<'_>], temporary: &Temporary, index: usize) -> Memory {
+    if let Some(Some(copy)) = temporary.copies.get(index) {
         return Memory::Own(copy.buffer().clone());
     }
     let Some(mut memory) = args.get(index).map(CallerMemory::of) else { return Memory::Empty };
-    if let Some(image) = images.get(index) {
+    if let Some(image) = temporary.images.get(index) {
         memory.start = image.as_ptr().wrapping_offset(-memory.low as isize);
     }
     Memory::Caller(memory)

@@ -1,45 +1,121 @@
 //! From the memory of a finished call to tensors of the caller.
 
 use super::machine::Machine;
-use super::memory::Memory;
-use super::{ExecError, Executable, internal};
+use super::memory::{Memory, PlaceMemory};
+use super::{Code, ExecError, Executable, internal};
 use crate::{AsView, Dims, Strides, Tensor, TensorError, View, ViewMut};
 use matex_ir::Span;
-use matex_passes::plan::PlanResult;
+use matex_passes::plan::{Plan, PlanResult, Source, Step};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// The results of a call. Memory that is the call's alone is handed over, all other is copied.
-pub(super) fn collect(exe: &Executable, machine: Machine<'_>) -> Result<Vec<Tensor>, ExecError> {
-    let mut taken: Vec<(PlanResult, Dims, Memory)> = Vec::new();
+pub(super) fn collect(exe: &Executable, mut machine: Machine<'_>) -> Result<Vec<Tensor>, ExecError> {
+    let mut taken: SmallVec<[(&PlanResult, Dims, Memory); 2]> = SmallVec::new();
     for result in &exe.plan.results {
         let shape = machine.extents(&result.shape, exe.plan.buffer(result.buffer).origin)?;
-        taken.push((result.clone(), shape, machine.memory[result.buffer.0 as usize].clone()));
+        taken.push((result, shape, machine.state.memory[result.buffer.0 as usize].clone()));
     }
     // From here on the results are what holds the memory, so that a count of one means that it can be handed over.
-    drop(machine);
+    machine.state.memory.clear();
     let mut out = Vec::with_capacity(taken.len());
     for (result, shape, memory) in taken {
         let origin = exe.plan.buffer(result.buffer).origin;
-        let tensor = match memory {
-            Memory::Own(buffer) => tensor_over(&result, &shape, buffer, origin)?,
+        out.push(match memory {
+            Memory::Own(buffer) => tensor_over(result, &shape, buffer, origin)?,
             // An argument, perhaps under another shape or dtype, or a carried value that is still one.
-            Memory::Caller(memory) => {
-                let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b));
-                let bytes = count.and_then(|c| i64::try_from(c.checked_mul(result.dtype.size())?).ok());
-                if memory.low > 0 || bytes.is_none_or(|b| memory.high < b) {
-                    return Err(internal("a result reaches outside of its argument"));
-                }
-                let strides = row_major(&shape);
-                // SAFETY: the argument is borrowed during the call and reaches over all these bytes, as was just
-                // checked; lowering takes it whole only when it is contiguous, and makes no bool of other bytes.
-                let view = unsafe { View::from_raw_dtype(result.dtype, memory.start, shape, strides) };
-                copy_of(&view, origin)?
+            Memory::Caller(_) | Memory::Place(_) | Memory::Empty => {
+                copy_of(&over(result, shape, &memory)?, origin)?
             }
-            Memory::Empty => return Err(internal("a result was never computed")),
-        };
-        out.push(tensor);
+        });
     }
+    machine.state.keep();
     Ok(out)
+}
+
+/// The contiguous view of a result in the memory that holds it.
+fn over<'m>(result: &PlanResult, shape: Dims, memory: &'m Memory) -> Result<View<'m>, ExecError> {
+    let (start, low, high) = memory.reach().ok_or_else(|| internal("a result was never computed"))?;
+    let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b));
+    let bytes = count.and_then(|c| i64::try_from(c.checked_mul(result.dtype.size())?).ok());
+    if low > 0 || bytes.is_none_or(|b| high < b) {
+        return Err(internal("a result reaches outside of its memory"));
+    }
+    let strides = row_major(&shape);
+    // SAFETY: the memory lives as long as the reference (an argument is borrowed during the call) and reaches over all
+    // these bytes, as was just checked; lowering takes it whole only when it is contiguous, and makes no bool of other
+    // bytes.
+    Ok(unsafe { View::from_raw_dtype(result.dtype, start, shape, strides) })
+}
+
+/// For each result whether the plan can fill the caller's memory instead of the result's buffer: that is allocated
+/// once, and never moved, taken or freed, so that nothing else ever holds it.
+pub(super) fn direct(plan: &Plan) -> Vec<bool> {
+    let (mut allocs, mut held) = (vec![0u32; plan.buffers.len()], vec![false; plan.buffers.len()]);
+    for item in plan.blocks.iter().flat_map(|b| &b.items) {
+        item.frees.iter().for_each(|b| held[b.0 as usize] = true);
+        match &item.step {
+            Step::Alloc(b) => allocs[b.0 as usize] += 1,
+            Step::Size { to, .. } => held[to.0 as usize] = true,
+            Step::Move { from, to } => from.iter().chain(to).for_each(|b| held[b.0 as usize] = true),
+            Step::Take { from, to, .. } => [from, to].iter().for_each(|b| held[b.0 as usize] = true),
+            Step::For { counter, .. } => held[counter.0 as usize] = true,
+            Step::If { fills, .. } => fills.iter().for_each(|b| held[b.0 as usize] = true),
+            Step::Kernel(_)
+            | Step::Routine { .. }
+            | Step::Index { .. }
+            | Step::Check { .. }
+            | Step::While { .. } => {}
+        }
+    }
+    let fresh = |r: &PlanResult| {
+        let (id, decl) = (r.buffer.0 as usize, plan.buffer(r.buffer));
+        let once = plan.results.iter().filter(|other| other.buffer == r.buffer).count() == 1;
+        matches!(decl.source, Source::Own) && decl.dtype == r.dtype && allocs[id] == 1 && once && !held[id]
+    };
+    plan.results.iter().map(fresh).collect()
+}
+
+/// Compares the places with the results that they are for, and lets the plan fill those that it can.
+pub(super) fn offer(machine: &mut Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
+    let exe = machine.exe;
+    for (index, (result, output)) in exe.plan.results.iter().zip(outputs.iter()).enumerate() {
+        let shape = machine.extents(&result.shape, exe.plan.buffer(result.buffer).origin)?;
+        let why = if result.dtype != output.dtype() {
+            TensorError::DType { expected: result.dtype, found: output.dtype() }
+        } else if shape[..] != *output.shape() {
+            TensorError::Shape { expected: shape.to_vec(), found: output.shape().to_vec() }
+        } else {
+            continue;
+        };
+        return Err(ExecError::Output { index, why });
+    }
+    if matches!(exe.code, Code::Interpreted) {
+        return Ok(());
+    }
+    for ((result, direct), output) in exe.plan.results.iter().zip(&exe.direct).zip(outputs) {
+        if *direct && output.is_contiguous() {
+            let len = output.shape().iter().product::<usize>() * output.dtype().size();
+            let place = PlaceMemory { start: output.data_ptr(), len };
+            machine.state.memory[result.buffer.0 as usize] = Memory::Place(place);
+        }
+    }
+    Ok(())
+}
+
+/// Copies those results to their places that are not there already.
+pub(super) fn write(machine: Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
+    let exe = machine.exe;
+    for (index, (result, output)) in exe.plan.results.iter().zip(outputs).enumerate() {
+        let memory = &machine.state.memory[result.buffer.0 as usize];
+        if matches!(memory, Memory::Place(_)) {
+            continue;
+        }
+        let view = over(result, Dims::from_slice(output.shape()), memory)?;
+        output.copy_from(&view).map_err(|why| ExecError::Output { index, why })?;
+    }
+    machine.state.keep();
+    Ok(())
 }
 
 fn tensor_over(
@@ -68,22 +144,4 @@ fn row_major(shape: &[usize]) -> Strides {
         step = step.saturating_mul((*extent).max(1) as isize);
     }
     strides
-}
-
-/// Copies results to where the caller wants them, after all places were found to fit.
-pub(super) fn write_out(results: &[Tensor], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
-    for (index, (result, output)) in results.iter().zip(outputs.iter()).enumerate() {
-        let why = if result.dtype() != output.dtype() {
-            TensorError::DType { expected: result.dtype(), found: output.dtype() }
-        } else if result.shape() != output.shape() {
-            TensorError::Shape { expected: result.shape().to_vec(), found: output.shape().to_vec() }
-        } else {
-            continue;
-        };
-        return Err(ExecError::Output { index, why });
-    }
-    for (index, (result, output)) in results.iter().zip(outputs).enumerate() {
-        output.copy_from(&result.as_view()).map_err(|why| ExecError::Output { index, why })?;
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::householder as reflections;
 use faer::linalg::triangular_solve as triangular;
 use faer::linalg::{lu::partial_pivoting::factor as lu, qr::col_pivoting::factor as qr};
-use faer::{Conj, Mat, Par};
+use faer::{Accum, Conj, Mat, MatMut, MatRef, Par};
 
 /// A least-squares problem: `a: [rows, cols]`, `b: [rows, width]`, and the relative size under which a pivot is zero.
 pub(crate) struct LeastSquares<'a, T> {
@@ -25,6 +25,24 @@ pub(crate) type Solve<T> = fn(a: &[T], b: &mut [T], n: usize, width: usize) -> R
 /// Solves a least-squares problem into `x: [cols, width]`.
 pub(crate) type Lstsq<T> = fn(problem: &LeastSquares<'_, T>, x: &mut [T]) -> Result<(), Failure>;
 
+/// A matrix product `c = a b`, for `a: [rows, depth]`, `b: [depth, cols]` and `c: [rows, cols]`; the steps of each along
+/// its two axes are in elements, and may be 0 or negative for `a` and `b`.
+pub(crate) struct Product<T> {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) depth: usize,
+    pub(crate) a: (*const T, [isize; 2]),
+    pub(crate) b: (*const T, [isize; 2]),
+    pub(crate) c: (*mut T, [isize; 2]),
+}
+
+/// Computes a matrix product. `c` is not read, so that it may be uninitialized.
+///
+/// # Safety
+/// All elements of `a` and `b` may be read and those of `c` written, none of `c` is one of `a` or `b`, and no two of
+/// `c` are one place.
+pub(crate) type Gemm<T> = unsafe fn(product: &Product<T>);
+
 /// Why a routine gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -38,6 +56,10 @@ pub(crate) enum Failure {
 pub(crate) struct LinalgEngine {
     /// Its name, for people.
     pub(crate) name: &'static str,
+    /// The matrix product.
+    pub(crate) gemm_f32: Gemm<f32>,
+    /// The matrix product.
+    pub(crate) gemm_f64: Gemm<f64>,
     /// By LU with partial pivoting.
     pub(crate) solve_f32: Solve<f32>,
     /// By LU with partial pivoting.
@@ -57,6 +79,8 @@ impl LinalgEngine {
 
 static FAER: LinalgEngine = LinalgEngine {
     name: "faer",
+    gemm_f32: gemm::<f32>,
+    gemm_f64: gemm::<f64>,
     solve_f32: solve::<f32>,
     solve_f64: solve::<f64>,
     lstsq_f32: lstsq::<f32>,
@@ -90,6 +114,20 @@ mod num {
             v
         }
     }
+}
+
+/// # Safety
+/// As for [`Gemm`].
+unsafe fn gemm<T: Real>(p: &Product<T>) {
+    // SAFETY: the caller's promise; faer says that it does not read what it replaces.
+    let (a, b, c) = unsafe {
+        (
+            MatRef::from_raw_parts(p.a.0, p.rows, p.depth, p.a.1[0], p.a.1[1]),
+            MatRef::from_raw_parts(p.b.0, p.depth, p.cols, p.b.1[0], p.b.1[1]),
+            MatMut::from_raw_parts_mut(p.c.0, p.rows, p.cols, p.c.1[0], p.c.1[1]),
+        )
+    };
+    faer::linalg::matmul::matmul(c, Accum::Replace, a, b, T::one_impl(), Par::Seq);
 }
 
 fn matrix<T: Real>(data: &[T], rows: usize, cols: usize) -> Mat<T> {

@@ -16,7 +16,7 @@ use matex_ir::{DType, Span};
 use matex_passes::plan::Routine;
 use std::cmp::Ordering;
 
-pub(crate) use engine::LinalgEngine;
+pub(crate) use engine::{Gemm, LinalgEngine, Product};
 
 /// The memory that a routine fills.
 pub(crate) struct Operand<'a> {

@@ -1,0 +1,104 @@
+//! What a call fills, kept by its thread for the next call of the same executable: after the first calls nothing is
+//! allocated but results, and a call with the sizes of the last one does not bind them again.
+
+use super::kernel::Scratch;
+use super::memory::{Memory, Pool};
+use crate::{Dims, Strides, View};
+use matex_ir::DType;
+use std::cell::RefCell;
+
+/// The parts of a call that outlive it.
+#[derive(Default)]
+pub(super) struct State {
+    /// Whose it is.
+    owner: u64,
+    /// The arguments that `dims` belongs to, when `bound`.
+    seen: Vec<Seen>,
+    bound: bool,
+    /// The value of each dim of the plan.
+    pub(super) dims: Vec<i64>,
+    /// What each buffer holds; empty between calls.
+    pub(super) memory: Vec<Memory>,
+    pub(super) registers: Vec<i64>,
+    pub(super) pool: Pool,
+    pub(super) scratch: Scratch,
+}
+
+/// All that dims may depend on of an argument.
+struct Seen {
+    dtype: DType,
+    int: Option<i64>,
+    shape: Dims,
+    strides: Strides,
+}
+
+/// Of how many executables a thread keeps the state.
+const KEPT: usize = 8;
+
+thread_local! {
+    static KEPT_STATES: RefCell<Vec<State>> = const { RefCell::new(Vec::new()) };
+}
+
+impl State {
+    /// The state of this executable's last call on this thread, or a new one.
+    pub(super) fn take(owner: u64) -> State {
+        let kept = KEPT_STATES.try_with(|kept| {
+            let mut kept = kept.try_borrow_mut().ok()?;
+            let at = kept.iter().rposition(|s| s.owner == owner)?;
+            Some(kept.remove(at))
+        });
+        kept.ok().flatten().unwrap_or_else(|| State { owner, ..State::default() })
+    }
+
+    /// Keeps the state for the next call.
+    pub(super) fn keep(mut self) {
+        self.memory.clear();
+        self.pool.shrink();
+        // A thread that is ending keeps nothing.
+        let _ = KEPT_STATES.try_with(|kept| {
+            if let Ok(mut kept) = kept.try_borrow_mut() {
+                if kept.len() == KEPT {
+                    kept.remove(0);
+                }
+                kept.push(self);
+            }
+        });
+    }
+
+    /// Whether the dims are those of these arguments.
+    pub(super) fn fits(&self, args: &[View<'_>]) -> bool {
+        self.bound
+            && self.seen.len() == args.len()
+            && self.seen.iter().zip(args).all(|(seen, view)| {
+                seen.dtype == view.dtype()
+                    && same(&seen.shape, view.shape())
+                    && same(&seen.strides, view.strides())
+                    && (view.rank() > 0 || seen.int == integer(view))
+            })
+    }
+
+    /// Remembers which arguments the dims belong to.
+    pub(super) fn bind(&mut self, args: &[View<'_>]) {
+        self.seen.clear();
+        self.seen.extend(args.iter().map(|view| Seen {
+            dtype: view.dtype(),
+            int: integer(view),
+            shape: view.shape().into(),
+            strides: view.strides().into(),
+        }));
+        self.bound = true;
+    }
+}
+
+/// Compares two short lists: for a few words, a loop is faster than a call that compares bytes.
+fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x == y)
+}
+
+/// The value of an integer scalar, which may size results; none past the i64 range.
+pub(super) fn integer(view: &View<'_>) -> Option<i64> {
+    if view.rank() > 0 || !view.dtype().is_int() {
+        return None;
+    }
+    view.get(&[]).and_then(|s| i64::try_from(s.to_i128()).ok())
+}
