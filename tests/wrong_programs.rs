@@ -6,7 +6,7 @@
 
 mod support;
 
-use matex_lang::{Diagnostic, Limits, Unit, codes, render::render};
+use matex_lang::{ArgSpec, DType, Diagnostic, Limits, ParamSig, Unit, codes, render::render};
 use std::collections::BTreeSet;
 use support::{folder, mx_files};
 
@@ -135,4 +135,63 @@ fn catalogue() -> Vec<(String, u16)> {
     };
     let text = |p: &std::path::PathBuf| std::fs::read_to_string(p).unwrap();
     sources.iter().flat_map(|p| text(p).lines().filter_map(row).collect::<Vec<_>>()).collect()
+}
+
+/// The diagnostics of a program for the first guess at its arguments that suits: all scalars, vectors or matrices.
+fn guesses(program: &str) -> Vec<Vec<Diagnostic>> {
+    let unit = match Unit::new(program, None, &Limits::default()) {
+        Ok(unit) => unit,
+        // A fragment: a few statements.
+        Err(errors) if errors[0].code == codes::STATEMENT_OUTSIDE_BLOCK => {
+            let mut guesses = guesses(&format!("{{ {program} 1 }}"));
+            guesses.push(errors);
+            return guesses;
+        }
+        Err(errors) => return vec![errors],
+    };
+    let spec = |p: &ParamSig, rank: usize| {
+        let declared = p.ty.as_ref().map(|t| (t.dtypes.typical(), t.dims.len()));
+        let (dtype, rank) = declared.unwrap_or(match p.name.as_str() {
+            "n" => (DType::I64, 0),
+            "c" if program.starts_with("if c") => (DType::Bool, 0),
+            "i" | "j" => (DType::I64, 1),
+            _ => (DType::F64, rank),
+        });
+        (!p.optional).then(|| ArgSpec { dtype, ones: vec![false; rank], weak: false })
+    };
+    let params = &unit.signature().params;
+    let check = |ranks: &dyn Fn(usize) -> usize| {
+        let specs: Vec<_> = params.iter().enumerate().map(|(i, p)| spec(p, ranks(i))).collect();
+        unit.specialize(&specs).err().unwrap_or_default()
+    };
+    (0..9).map(|guess| check(&|i| if i == 0 { guess % 3 } else { guess / 3 })).collect()
+}
+
+/// Groups whose examples are of calls, files and machines.
+const FIRST_OF_CALLS: u16 = 400;
+
+#[test]
+fn the_examples_of_the_catalogue_are_true() {
+    let mut mistaken = Vec::new();
+    for row in codes::all().filter(|r| r.code.0 < FIRST_OF_CALLS) {
+        for line in row.explanation.lines() {
+            let (example, wanted) = match (line.strip_prefix("wrong:"), line.strip_prefix("right:")) {
+                (Some(e), _) => (e.trim(), Some(row.code)),
+                (_, Some(e)) => (e.trim(), None),
+                (None, None) => continue,
+            };
+            let found = guesses(example);
+            // What this version does not compile yet is right all the same.
+            let fine = |e: &Diagnostic| wanted == Some(e.code) || (901..=908).contains(&e.code.0);
+            let told = found.iter().any(|errors| match wanted {
+                Some(_) => errors.iter().any(fine),
+                None => errors.iter().all(fine),
+            });
+            if !told {
+                let heard: Vec<String> = found.iter().flatten().take(2).map(ToString::to_string).collect();
+                mistaken.push(format!("{} {line}: {heard:?}", row.code));
+            }
+        }
+    }
+    assert!(mistaken.is_empty(), "{}", mistaken.join("\n"));
 }

@@ -17,6 +17,12 @@ impl Checker<'_> {
             Some(v) => Ok(v),
             None => {
                 let span = self.ast[block].span;
+                let last = self.ast[block].stmts.last().map(|s| &self.ast[*s]);
+                if let Some(s) = last.filter(|s| matches!(s.kind, StmtKind::Expr(_))) {
+                    let d = Diagnostic::new(codes::SEMICOLON_AFTER_VALUE, "`;` throws the result away");
+                    let d = d.primary(s.span, "the last value");
+                    return self.error(d.help("leave out the `;` behind it"));
+                }
                 let d = Diagnostic::new(codes::NO_RESULT, "this gives no result").primary(span, "");
                 let around = at.start <= span.start && span.end <= at.end;
                 let d = if around { d } else { d.secondary(at, "used here") };

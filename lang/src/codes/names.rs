@@ -14,7 +14,7 @@ right:  softmax(x)";
 
 WRONG_ARGUMENT_COUNT = 103, "the wrong number of arguments",
 "The function takes another number of arguments; those with a default may be left out.
-wrong:  atan2(y)
+wrong:  atan2(y, x, 1)
 right:  atan2(y, x)";
 
 UNKNOWN_ARGUMENT = 104, "an argument of a name that the function does not have",
@@ -56,8 +56,8 @@ right:  { y = 0; if a > 0 { y = a; } y }";
 
 FUNCTION_AS_VALUE = 111, "a function is not a value",
 "Functions are called, or are arguments of `grad`, `vmap`, `scan`, `fold` and their like.
-wrong:  { f = sin; f(x) }
-right:  sin(x)";
+wrong:  fn f(x: f64) { g = sin; x }
+right:  fn f(x: f64) { sin(x) }";
 
 VALUE_AS_FUNCTION = 112, "a value is not a function",
 "Only functions can be called. Multiplication is written with `*`.

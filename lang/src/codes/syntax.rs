@@ -12,7 +12,7 @@ OTHER_SPELLING = 2, "an operator of another language",
 `or`, `!` for `~` and `not`, `.T` for `'`, `*` for `.*` and `//` for a `#` comment. The operators on
 booleans are elementwise.
 wrong:  x^2 * (a > 0 & b > 0)
-right:  x**2 * (a > 0 && b > 0)";
+right:  where(a > 0 && b > 0, x**2, 0)";
 
 MALFORMED_NUMBER = 3, "a number is not written right",
 "A digit stands on both sides of the dot, `_` only between digits, and a suffix names a dtype.

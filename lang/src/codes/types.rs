@@ -196,9 +196,10 @@ wrong:  fn f(x: f64[7]) { split(x, 3) }
 right:  fn f(x: f64[7]) { split(x, [3, 5]) }";
 
 AMBIGUOUS_SIZE = 238, "a size that does not follow from the arguments",
-"Each name in a type stands alone in at least one dim of a parameter, so that a call can read it off.
-wrong:  fn f(x: f64[2*n]) -> f64[n] { x[0:n] }
-right:  fn f(x: f64[2*n], y: f64[n]) -> f64[n] { x[0:n] + y }";
+"Each name in a type stands alone in a dim of a parameter, or is the one name of a dim like `2*n + 1`,
+so that a call can read it off.
+wrong:  fn f(x: f64[n*m]) { x }
+right:  fn f(x: f64[n*m], y: f64[n], z: f64[m]) { x }";
 
 CAST_NOT_DEFINED = 239, "a cast between these dtypes is not defined",
 "`bitcast` wants dtypes of the same width; `cast` converts values between any two.
