@@ -1,6 +1,7 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
-//! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table. Run
+//! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
+//! tables (`stages`, `overhead`, `sizes`, `work`) choose those. Run
 //! without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -75,16 +76,20 @@ pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
 fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
-    bench.title("From text to the first result, ms");
-    for ops in [1, 10, 30, 200] {
-        stages(&bench, ops);
+    type Table = (&'static str, &'static str, fn(&Bench));
+    let tables: [Table; 4] = [
+        ("stages", "From text to the first result, ms", |b| {
+            [1, 10, 30, 200].iter().for_each(|ops| stages(b, *ops));
+        }),
+        ("overhead", "A call on 10 elements, ns", overhead),
+        ("sizes", "One program at 1,000 sizes", sizes),
+        ("work", "Workloads, µs", work::all),
+    ];
+    let all = !tables.iter().any(|(name, ..)| given(name));
+    for (_, title, run) in tables.iter().filter(|(name, ..)| all || given(name)) {
+        bench.title(title);
+        run(&bench);
     }
-    bench.title("A call on 10 elements, ns");
-    overhead(&bench);
-    bench.title("One program at 1,000 sizes");
-    sizes(&bench);
-    bench.title("Workloads, µs");
-    work::all(&bench);
 }
 
 /// A program of that many elementwise operations, no two lines the same.

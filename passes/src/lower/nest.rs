@@ -154,7 +154,9 @@ impl Lower<'_> {
         // Last of all: nothing that knows algebra may see what an expansion is made of.
         let kernel = self.tables.kernel(expand(&kernel));
         let extents = nest.axes.iter().map(|a| self.tables.slot(&a.extent)).collect();
-        Ok(KernelStep { kernel, operands, extents, gather_axis: None, gemm: None, origin: nest.origin })
+        let id = self.tables.plan.kernel_steps;
+        self.tables.plan.kernel_steps += 1;
+        Ok(KernelStep { id, kernel, operands, extents, gather_axis: None, gemm: None, origin: nest.origin })
     }
 
     fn binding(&mut self, o: &NestOperand) -> Binding {

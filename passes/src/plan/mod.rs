@@ -110,6 +110,8 @@ pub struct Gemm {
 /// A run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelStep {
+    /// Its number among all runs of kernels in the plan, below [`Plan::kernel_steps`].
+    pub id: usize,
     /// Which of [`Plan::kernels`].
     pub kernel: usize,
     /// The operands, in the kernel's order.
@@ -297,6 +299,8 @@ pub struct Plan {
     pub registers: u32,
     /// All blocks.
     pub blocks: Vec<Block>,
+    /// How many runs of kernels there are.
+    pub kernel_steps: usize,
     /// The block that is the program.
     pub body: BlockId,
     /// The results.

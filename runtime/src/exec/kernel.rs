@@ -11,17 +11,31 @@ use matex_codegen_cpu::{Compiled, abi::Args};
 use matex_ir::loops::interp::{self, Base, KernelArgs};
 use matex_ir::loops::{Access, AxisKind, Kernel, Role, Status};
 use matex_ir::{DType, Scalar, Span};
-use matex_passes::plan::{Binding, KernelStep};
+use matex_passes::plan::KernelStep;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The argument block of a kernel, kept from run to run.
+/// The argument block of a run of a kernel. All but the pointers depends on the dims of a call only, and is kept for the
+/// next call with the same ones.
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// Whether all but `data` is right for this call.
+    bound: bool,
+    /// Nothing has to be done: an axis that is not reduced has no elements.
+    idle: bool,
     pub(super) data: Vec<*mut u8>,
     /// Bytes from the start of each operand's memory to its origin.
     offsets: Vec<i64>,
+    /// The lowest byte of its memory that each operand touches, and the one behind the last; none where nothing is.
+    reach: Vec<Option<(i64, i64)>>,
     pub(super) extents: Vec<i64>,
     pub(super) strides: Vec<i64>,
+}
+
+impl Scratch {
+    /// The dims are others from now on.
+    pub(super) fn unbind(&mut self) {
+        self.bound = false;
+    }
 }
 
 /// About how many points run between two looks at whether the call was cancelled.
@@ -31,9 +45,10 @@ const CANCEL_POINTS: i64 = 1 << 22;
 pub(super) fn run(machine: &mut Machine<'_>, step: &KernelStep) -> Result<(), ExecError> {
     let exe = machine.exe;
     let kernel = exe.plan.kernels.get(step.kernel).ok_or_else(|| internal("no such kernel"))?;
-    let mut scratch = std::mem::take(&mut machine.state.scratch);
+    let kept = machine.state.scratch.get_mut(step.id).ok_or_else(|| internal("no such run of a kernel"))?;
+    let mut scratch = std::mem::take(kept);
     let result = run_with(machine, step, kernel, &mut scratch);
-    machine.state.scratch = scratch;
+    machine.state.scratch[step.id] = scratch;
     result
 }
 
@@ -43,20 +58,15 @@ fn run_with(
     kernel: &Kernel,
     scratch: &mut Scratch,
 ) -> Result<(), ExecError> {
-    if step.operands.len() != kernel.operands.len() || step.extents.len() != kernel.axes.len() {
-        return Err(internal("a kernel step does not fit its kernel"));
+    if !scratch.bound {
+        bind(machine, step, kernel, scratch)?;
+        // Where a register moves an operand, the next run is another one.
+        scratch.bound = step.operands.iter().all(|o| o.place.moves.is_empty());
     }
-    scratch.extents.clear();
-    for slot in &step.extents {
-        scratch.extents.push(machine.extent(*slot, step.origin)?);
-    }
-    // Only a reduction has something to write when an axis is empty.
-    let reduces = |i: usize| kernel.axes[i].kind == AxisKind::Reduce;
-    if scratch.extents.iter().enumerate().any(|(i, e)| *e == 0 && !reduces(i)) {
+    if scratch.idle {
         return Ok(());
     }
-    words(machine, step, kernel, scratch)?;
-    bases(machine, step, kernel, scratch)?;
+    place(machine, step, kernel, scratch)?;
     let status = match &machine.exe.code {
         Code::Compiled(_) if super::gemm::run(step, kernel, scratch, machine.cancel) => Status::Ok,
         Code::Compiled(code) => {
@@ -112,51 +122,90 @@ fn bytes(elements: i64, size: i64) -> Result<i64, ExecError> {
     elements.checked_mul(size).ok_or_else(|| internal("a stride overflows"))
 }
 
+/// Everything but the pointers.
+fn bind(
+    machine: &Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<(), ExecError> {
+    if step.operands.len() != kernel.operands.len() || step.extents.len() != kernel.axes.len() {
+        return Err(internal("a kernel step does not fit its kernel"));
+    }
+    scratch.extents.clear();
+    for slot in &step.extents {
+        scratch.extents.push(machine.extent(*slot, step.origin)?);
+    }
+    // Only a reduction has something to write when an axis is empty.
+    let reduces = |i: usize| kernel.axes[i].kind == AxisKind::Reduce;
+    scratch.idle = scratch.extents.iter().enumerate().any(|(i, e)| *e == 0 && !reduces(i));
+    if scratch.idle {
+        return Ok(());
+    }
+    words(machine, step, kernel, scratch)?;
+    reaches(machine, step, kernel, scratch)
+}
+
+/// Where in its memory each operand begins, and how far it reaches.
+fn reaches(
+    machine: &Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<(), ExecError> {
+    scratch.offsets.clear();
+    scratch.reach.clear();
+    let empty = scratch.extents.contains(&0);
+    let mut word = kernel.operands.len() * kernel.axes.len();
+    for (i, (binding, operand)) in step.operands.iter().zip(&kernel.operands).enumerate() {
+        let size = operand.dtype.size() as i64;
+        let offset = bytes(machine.offset(&binding.place, step.origin)?, size)?;
+        let gathers = &scratch.strides[word..word + 2 * binding.gathers.len()];
+        word += gathers.len();
+        let strides = &scratch.strides[i * kernel.axes.len()..(i + 1) * kernel.axes.len()];
+        let walk = scratch.extents.iter().zip(strides).map(|(e, s)| (*e, *s));
+        let (low, high) = reach(offset, walk.chain(gathers.chunks_exact(2).map(|w| (w[0], w[1]))));
+        // Nothing is read when there are no elements; a reduction still writes its identity. An axis to gather along
+        // that has no elements: every index is out of range and nothing is read.
+        let untouched = (empty && operand.role == Role::In) || gathers.chunks_exact(2).any(|w| w[0] == 0);
+        let low = i64::try_from(low).unwrap_or(i64::MIN);
+        let high = i64::try_from(high + i128::from(size)).unwrap_or(i64::MAX);
+        scratch.offsets.push(offset);
+        scratch.reach.push((!untouched).then_some((low, high)));
+        let same = step.operands.iter().filter(|b| b.place.buffer == binding.place.buffer).count();
+        if operand.role == Role::Out && same > 1 {
+            return Err(internal("a kernel writes what is shared"));
+        }
+    }
+    Ok(())
+}
+
 /// The base pointer of each operand, after all that it reaches was found to lie in its memory.
-fn bases(
+fn place(
     machine: &mut Machine<'_>,
     step: &KernelStep,
     kernel: &Kernel,
     scratch: &mut Scratch,
 ) -> Result<(), ExecError> {
     scratch.data.clear();
-    scratch.offsets.clear();
-    let empty = scratch.extents.contains(&0);
-    let mut word = kernel.operands.len() * kernel.axes.len();
-    for (i, (binding, operand)) in step.operands.iter().zip(&kernel.operands).enumerate() {
-        let size = operand.dtype.size() as i64;
-        let offset = bytes(machine.offset(&binding.place, step.origin)?, size)?;
-        let gathers = binding.gathers.len();
+    let known = scratch.offsets.iter().zip(&scratch.reach);
+    for ((binding, operand), (offset, reach)) in step.operands.iter().zip(&kernel.operands).zip(known) {
         let memory = &mut machine.state.memory[binding.place.buffer.0 as usize];
-        let start: *mut u8 = match operand.role {
+        let (start, first, last) = match operand.role {
             Role::In => {
-                memory.reach().ok_or_else(|| internal("a kernel reads what is not there"))?.0.cast_mut()
+                let (start, first, last) =
+                    memory.reach().ok_or_else(|| internal("a kernel reads what is not there"))?;
+                (start.cast_mut(), first, last)
             }
             Role::Out => {
-                let read = |b: &Binding| b.place.buffer == binding.place.buffer;
-                let shared = step.operands.iter().filter(|b| read(b)).count() > 1;
-                let buffer = memory.unique().filter(|_| !shared);
-                buffer.ok_or_else(|| internal("a kernel writes what is shared"))?.start
+                let place = memory.unique().ok_or_else(|| internal("a kernel writes what is shared"))?;
+                (place.start, 0, place.len as i64)
             }
         };
-        // Nothing is read when there are no elements; a reduction still writes its identity.
-        if !(empty && operand.role == Role::In) {
-            let strides = &scratch.strides[i * kernel.axes.len()..(i + 1) * kernel.axes.len()];
-            let walk = scratch.extents.iter().zip(strides).map(|(e, s)| (*e, *s));
-            let gathered = scratch.strides[word..word + 2 * gathers].chunks_exact(2).map(|w| (w[0], w[1]));
-            let (low, high) = reach(offset, walk.chain(gathered));
-            let (_, first, last) = memory.reach().unwrap_or((start, 0, 0));
-            if low < i128::from(first) || high + i128::from(size) > i128::from(last) {
-                // An axis to gather along that has no elements: every index is out of range and nothing is read.
-                let nothing = scratch.strides[word..word + 2 * gathers].chunks_exact(2).any(|w| w[0] == 0);
-                if !nothing {
-                    return Err(internal("a kernel reaches outside its memory"));
-                }
-            }
+        if reach.is_some_and(|(low, high)| low < first || high > last) {
+            return Err(internal("a kernel reaches outside its memory"));
         }
-        word += 2 * gathers;
-        scratch.data.push(start.wrapping_offset(offset as isize));
-        scratch.offsets.push(offset);
+        scratch.data.push(start.wrapping_offset(*offset as isize));
     }
     Ok(())
 }
@@ -186,7 +235,7 @@ fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<
     let mut begin = 0;
     while begin < end {
         let stop = begin.saturating_add(piece).min(end);
-        // SAFETY: `words` and `bases` filled as many words as the kernel asks for, found the strides to be of their
+        // SAFETY: `bind` and `place` filled as many words as the kernel asks for, found the strides to be of their
         // access classes, and every element of the iteration space to lie in the memory of its operand. Memory that is
         // written is the call's alone and no other operand's. The memory of arguments is borrowed during the call.
         // Bools are 0 or 1 in arguments by the contract of views, and elsewhere because kernels write nothing else.

@@ -20,18 +20,19 @@ pub(super) const NO_VALUE: i64 = i64::MIN;
 pub(super) struct Machine<'e> {
     pub(super) exe: &'e Executable,
     /// The value of each dim of the plan, what each buffer holds, and scratch.
-    pub(super) state: State,
+    pub(super) state: Box<State>,
     steps: u64,
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
 }
 
 impl<'e> Machine<'e> {
-    pub(super) fn new(exe: &'e Executable, options: &CallOptions<'e>, mut state: State) -> Machine<'e> {
+    pub(super) fn new(exe: &'e Executable, options: &CallOptions<'e>, mut state: Box<State>) -> Machine<'e> {
         state.memory.clear();
         state.memory.resize(exe.plan.buffers.len(), Memory::Empty);
         state.registers.clear();
         state.registers.resize(exe.plan.registers as usize, 0);
+        state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
         Machine { exe, state, steps: 0, limits, cancel }
     }

@@ -21,7 +21,8 @@ pub(super) struct State {
     pub(super) memory: Vec<Memory>,
     pub(super) registers: Vec<i64>,
     pub(super) pool: Pool,
-    pub(super) scratch: Scratch,
+    /// The argument block of each run of a kernel.
+    pub(super) scratch: Vec<Scratch>,
 }
 
 /// All that dims may depend on of an argument.
@@ -35,23 +36,26 @@ struct Seen {
 /// Of how many executables a thread keeps the state.
 const KEPT: usize = 8;
 
+#[allow(clippy::vec_box, reason = "a state moves out and in at each call, and is large")]
+type States = Vec<Box<State>>;
+
 thread_local! {
-    static KEPT_STATES: RefCell<Vec<State>> = const { RefCell::new(Vec::new()) };
+    static KEPT_STATES: RefCell<States> = const { RefCell::new(States::new()) };
 }
 
 impl State {
     /// The state of this executable's last call on this thread, or a new one.
-    pub(super) fn take(owner: u64) -> State {
+    pub(super) fn take(owner: u64) -> Box<State> {
         let kept = KEPT_STATES.try_with(|kept| {
             let mut kept = kept.try_borrow_mut().ok()?;
             let at = kept.iter().rposition(|s| s.owner == owner)?;
             Some(kept.remove(at))
         });
-        kept.ok().flatten().unwrap_or_else(|| State { owner, ..State::default() })
+        kept.ok().flatten().unwrap_or_else(|| Box::new(State { owner, ..State::default() }))
     }
 
     /// Keeps the state for the next call.
-    pub(super) fn keep(mut self) {
+    pub(super) fn keep(mut self: Box<State>) {
         self.memory.clear();
         self.pool.shrink();
         // A thread that is ending keeps nothing.
@@ -87,6 +91,7 @@ impl State {
             strides: view.strides().into(),
         }));
         self.bound = true;
+        self.scratch.iter_mut().for_each(Scratch::unbind);
     }
 }
 

@@ -60,6 +60,9 @@ fn a_wrong_plan_is_an_error() {
         for wrong in (0..dims).map(Slot) {
             let right = std::mem::replace(slots(&mut compiled.plan)[place], wrong);
             *slots(&mut interpreted.plan)[place] = wrong;
+            // What threads keep is for the plan as it was.
+            compiled.id = IDS.fetch_add(1, Ordering::Relaxed);
+            interpreted.id = IDS.fetch_add(1, Ordering::Relaxed);
             let options = CallOptions { limits: Some(&limits), cancel: None };
             let found = compiled.call_with(&[x.as_view()], &options);
             let again = interpreted.call_with(&[x.as_view()], &options);
@@ -69,6 +72,7 @@ fn a_wrong_plan_is_an_error() {
             *slots(&mut interpreted.plan)[place] = right;
         }
     }
+    compiled.id = IDS.fetch_add(1, Ordering::Relaxed);
     assert!(failures > 50, "{failures}");
     assert!(compiled.call(&[x.as_view()]).is_ok());
 }
