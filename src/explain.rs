@@ -8,7 +8,7 @@ use crate::failure::failed;
 use crate::function::{Function, Ready};
 use matex_ir::Span;
 use matex_ir::tensor::bind::{Argument, bind_sizes};
-use matex_ir::tensor::{Kind, LibOp, Node};
+use matex_ir::tensor::{Kind, Node};
 use matex_passes::plan::{Plan, Routine, Step as PlanStep};
 use matex_runtime::AsView;
 use std::fmt::Write;
@@ -130,7 +130,7 @@ fn steps(function: &Function, special: &Special) -> Vec<Step> {
 
 fn interpreted(function: &Function, node: &Node) -> Option<Step> {
     let Kind::Lib(op) = &node.kind else { return None };
-    let text = format!("call {}{}", library_name(op), cited(function, node.origin));
+    let text = format!("call {}{}", op.name(), cited(function, node.origin));
     Some(Step { kernel: false, text })
 }
 
@@ -150,7 +150,7 @@ fn planned(function: &Function, plan: &Plan) -> Vec<Step> {
             steps.push(Step { kernel, text });
         } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
             let name = match routine {
-                Routine::Lib(op) => library_name(op),
+                Routine::Lib(op) => op.name(),
                 Routine::Scatter { .. } => "scatter",
             };
             steps.push(Step { kernel: false, text: format!("call {name}{}", cited(function, *origin)) });
@@ -171,16 +171,6 @@ fn cited(function: &Function, origin: Span) -> String {
     let cut: String = line.chars().take(SHOWN).collect();
     let more = if cut.len() < line.len() { "…" } else { "" };
     format!("  // {cut}{more}")
-}
-
-fn library_name(op: &LibOp) -> &'static str {
-    match op {
-        LibOp::Sort { .. } => "sort",
-        LibOp::Argsort { .. } => "argsort",
-        LibOp::SearchSorted { .. } => "searchsorted",
-        LibOp::Solve => "solve",
-        LibOp::Lstsq => "lstsq",
-    }
 }
 
 fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {

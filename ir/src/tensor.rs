@@ -11,6 +11,7 @@
 pub mod bind;
 mod builder;
 mod error;
+mod factor;
 pub mod interp;
 mod literal;
 mod node;

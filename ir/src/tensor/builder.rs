@@ -311,6 +311,18 @@ impl Builder {
         self.push(Kind::Lib(op), args.to_vec(), Type::Tensor(ty))
     }
 
+    /// A factorization, or a triangular solver, with the types that [`LibOp::factors`] has for it; a tuple when it
+    /// gives several.
+    pub fn factor(&mut self, op: LibOp, args: &[ValueId]) -> ValueId {
+        let types: Vec<&TensorType> = args.iter().map(|v| self.ty(*v)).collect();
+        let mut types = op.factors(&types).unwrap_or_default();
+        let ty = match types.pop() {
+            Some(only) if types.is_empty() && !op.gives_tuple() => Type::Tensor(only),
+            last => Type::Tuple(types.into_iter().chain(last).collect()),
+        };
+        self.push(Kind::Lib(op), args.to_vec(), ty)
+    }
+
     /// `value` under the condition that a rank-0 bool holds when the program runs.
     pub fn check(&mut self, value: ValueId, condition: ValueId, code: Code, message: String) -> ValueId {
         let ty = self.ty(value).clone();

@@ -7,8 +7,12 @@
 mod array;
 mod control;
 mod elements;
+mod elimination;
+mod factors;
+mod jacobi;
 mod lib_ops;
 mod linalg;
+mod orthogonal;
 mod parts;
 mod reduce;
 #[cfg(test)]
@@ -140,7 +144,14 @@ impl Machine<'_> {
 
     fn value(&mut self, node: &Node, depth: usize) -> Result<Value, RunError> {
         let ty = match &node.ty {
-            Type::Tuple(_) => return Ok(Value::Tuple(self.control(node, depth)?)),
+            Type::Tuple(types) => {
+                let members = if let Kind::Lib(op) = &node.kind {
+                    self.factors(op, node, types)?.into_iter().map(Arc::new).collect()
+                } else {
+                    self.control(node, depth)?
+                };
+                return Ok(Value::Tuple(members));
+            }
             Type::Tensor(ty) => ty,
         };
         if let Kind::Proj(i) = node.kind {

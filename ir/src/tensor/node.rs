@@ -98,6 +98,34 @@ pub enum LibOp {
     /// The least-squares solution of `A x = b` for `A: [n, k]`, `b: [n, m]`, by QR with column pivoting. The third
     /// operand is the relative size under which a pivot counts as zero, a rank-0 float; negative for the default.
     Lstsq,
+    /// The solution of `A x = b` for triangular `A: [.., n, n]`, of which the other triangle is not looked at, and
+    /// `b: [.., n, m]`.
+    SolveTriangular {
+        /// Whether `A` is lower triangular.
+        lower: bool,
+    },
+    /// LU with partial pivoting of `a: [.., n, m]`. Gives the factors in one matrix `[.., n, m]`, U on and above the
+    /// diagonal and below it L, whose diagonal is 1; the i64 rows of `a` in the order of the factors' rows, `[.., n]`;
+    /// and the sign of that order, `[..]`. A singular matrix has zeros on the diagonal.
+    Lu,
+    /// The lower triangular L of `a = L @ L.T`, from the lower triangle of `a: [.., n, n]`.
+    Cholesky,
+    /// `q: [.., n, k]` with orthonormal columns and upper triangular `r: [.., k, m]` of `a: [.., n, m]`, where k is
+    /// the smaller of n and m.
+    Qr,
+    /// `u`, the singular values `[.., k]` in falling order, and `v.T` of `a: [.., n, m]`, where k is the smaller of n
+    /// and m.
+    Svd {
+        /// Whether `u` is `[.., n, n]` and `v.T` is `[.., m, m]`, rather than `[.., n, k]` and `[.., k, m]`.
+        full: bool,
+    },
+    /// The singular values of `a: [.., n, m]` in falling order.
+    Svdvals,
+    /// The eigenvalues in rising order, `[.., n]`, and as columns the eigenvectors, `[.., n, n]`, of the symmetric
+    /// matrix that has the lower triangle of `a: [.., n, n]`.
+    Eigh,
+    /// The eigenvalues alone.
+    Eigvalsh,
 }
 
 /// What a node does. Operands are named in parentheses, in order.
@@ -209,6 +237,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether the value is a tuple: control flow, and routines with several results.
+    pub fn gives_tuple(&self) -> bool {
+        if let Kind::Lib(op) = self { op.gives_tuple() } else { !self.regions().is_empty() }
+    }
+
     /// The regions that belong to the node.
     pub fn regions(&self) -> Vec<RegionId> {
         if let Kind::For(body) = self {

@@ -125,6 +125,28 @@ pub(super) fn folds() -> Func {
     b.finish(out, names)
 }
 
+/// Every factorization.
+pub(super) fn factors() -> Func {
+    let (mut b, p) = begin("factors", &[("x", "f64[k, n, m]"), ("a", "f32[n, n]"), ("b", "f32[n, 2]")]);
+    let mut out = Vec::new();
+    for (op, count) in
+        [(LibOp::Lu, 3), (LibOp::Qr, 2), (LibOp::Svd { full: true }, 3), (LibOp::Svd { full: false }, 3)]
+    {
+        let all = b.factor(op, &[p[0]]);
+        out.extend((0..count).map(|i| b.proj(all, i)));
+    }
+    let pairs = b.factor(LibOp::Eigh, &[p[1]]);
+    out.extend((0..2).map(|i| b.proj(pairs, i)));
+    out.push(b.factor(LibOp::Svdvals, &[p[0]]));
+    out.push(b.factor(LibOp::Cholesky, &[p[1]]));
+    out.push(b.factor(LibOp::Eigvalsh, &[p[1]]));
+    for lower in [true, false] {
+        out.push(b.factor(LibOp::SolveTriangular { lower }, &[p[1], p[2]]));
+    }
+    let names = vec![None; out.len()];
+    b.finish(out, names)
+}
+
 /// Constants at the edges of their dtypes.
 pub(super) fn constants() -> Func {
     let (mut b, _) = begin("odd name", &[]);
@@ -153,5 +175,13 @@ pub(super) fn constants() -> Func {
 
 /// All of them, and one that gives nothing.
 pub(super) fn all() -> Vec<Func> {
-    vec![ols(), loops(), moves(), folds(), constants(), begin("nothing", &[]).0.finish(vec![], vec![])]
+    vec![
+        ols(),
+        loops(),
+        moves(),
+        folds(),
+        factors(),
+        constants(),
+        begin("nothing", &[]).0.finish(vec![], vec![]),
+    ]
 }

@@ -210,8 +210,18 @@ fn lib_words(op: &LibOp) -> (String, Vec<String>) {
         LibOp::SearchSorted { right } => {
             ("search_sorted".to_owned(), right.then(|| "right".to_owned()).into_iter().collect())
         }
-        LibOp::Solve => ("solve".to_owned(), Vec::new()),
-        LibOp::Lstsq => ("lstsq".to_owned(), Vec::new()),
+        LibOp::SolveTriangular { lower } => {
+            (op.name().to_owned(), lower.then(|| "lower".to_owned()).into_iter().collect())
+        }
+        LibOp::Svd { full } => (op.name().to_owned(), full.then(|| "full".to_owned()).into_iter().collect()),
+        LibOp::Solve
+        | LibOp::Lstsq
+        | LibOp::Lu
+        | LibOp::Cholesky
+        | LibOp::Qr
+        | LibOp::Svdvals
+        | LibOp::Eigh
+        | LibOp::Eigvalsh => (op.name().to_owned(), Vec::new()),
     }
 }
 

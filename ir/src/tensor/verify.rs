@@ -141,11 +141,17 @@ impl<'a> Verifier<'a> {
         for dim in members.iter().flat_map(|t| &t.shape) {
             self.extent(dim);
         }
-        if !self.ensure(in_tuple != node.kind.regions().is_empty(), "only control flow gives a tuple") {
+        if !self
+            .ensure(in_tuple == node.kind.gives_tuple(), "only control flow and factorizations give a tuple")
+        {
             return;
         }
         if let Kind::Proj(i) = node.kind {
             self.projection(node, i);
+        } else if let Kind::Lib(op) = &node.kind
+            && in_tuple
+        {
+            self.factorization(node, op);
         } else if in_tuple {
             self.control(node);
         } else {

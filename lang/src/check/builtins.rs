@@ -6,6 +6,7 @@
 mod creation;
 mod einsum;
 mod elementwise;
+mod factors;
 mod later;
 mod linalg;
 mod reduce;
@@ -53,6 +54,7 @@ const TABLES: &[&[Builtin]] = &[
     creation::ROWS,
     search::ROWS,
     linalg::ROWS,
+    factors::ROWS,
     later::ROWS,
 ];
 

@@ -1,10 +1,6 @@
 //! E09xx: what is not available yet, and bugs.
 
 super::codes! {
-NOT_YET_LINALG = 901, "this linear algebra function is not available yet",
-"The name is known and reserved, and this version does not compile it yet. Nothing is wrong with the
-program.";
-
 NOT_YET_RANDOM = 902, "random functions are not available yet",
 "`key`, `split_key`, `fold_in`, `uniform`, `normal`, `bernoulli`, `randint` and `permutation` are
 known and reserved, and this version does not compile them yet. Pass random numbers as arguments.";

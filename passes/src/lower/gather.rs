@@ -1,11 +1,11 @@
 //! Reads at places that data tells, and the routines that write there.
 
 use super::nest::{Nest, NestOperand};
-use super::{Lower, LowerError, malformed};
+use super::{Lower, LowerError, Value, malformed};
 use crate::layout::Layout;
 use crate::plan::{Routine, Step};
 use matex_ir::loops::{InstId, KernelBuilder};
-use matex_ir::tensor::{LibOp, Node, TensorType, ValueId};
+use matex_ir::tensor::{LibOp, Node, Type, ValueId};
 use matex_ir::{DType, Dim, Op, Scalar};
 
 impl Lower<'_> {
@@ -94,25 +94,32 @@ impl Lower<'_> {
         }
         let x = self.arg(node, 0)?;
         let out = self.writable_copy(&x, ty, node.origin)?;
-        let output = self.view(&out, ty);
+        let outputs = vec![self.view(&out, ty)];
         let routine = Routine::Scatter { axis, add };
-        self.step(Step::Routine { routine, inputs, output, origin: node.origin });
+        self.step(Step::Routine { routine, inputs, outputs, origin: node.origin });
         Ok(out)
     }
 
-    pub(super) fn library(&mut self, v: ValueId, node: &Node, op: &LibOp) -> Result<Layout, LowerError> {
-        let ty: &TensorType = self.func.ty(v);
+    /// A routine with fresh memory for each of its results.
+    pub(super) fn library(&mut self, node: &Node, op: &LibOp) -> Result<Value, LowerError> {
+        let types = match &node.ty {
+            Type::Tensor(ty) => std::slice::from_ref(ty),
+            Type::Tuple(types) => types.as_slice(),
+        };
         let mut inputs = Vec::new();
         for i in 0..node.args.len() {
             let input_ty = self.arg_type(node, i)?;
             let input = self.packed(node, i)?;
             inputs.push(self.view(&input, input_ty));
         }
-        let out = self.fresh(ty, node.origin);
-        let output = self.view(&out, ty);
+        let members: Vec<Layout> = types.iter().map(|ty| self.fresh(ty, node.origin)).collect();
+        let outputs = members.iter().zip(types).map(|(out, ty)| self.view(out, ty)).collect();
         let routine = Routine::Lib(op.clone());
-        self.step(Step::Routine { routine, inputs, output, origin: node.origin });
-        Ok(out)
+        self.step(Step::Routine { routine, inputs, outputs, origin: node.origin });
+        Ok(match (&node.ty, members.first()) {
+            (Type::Tensor(_), Some(only)) => Value::Tensor(only.clone()),
+            (Type::Tensor(_) | Type::Tuple(_), _) => Value::Tuple(members),
+        })
     }
 
     /// An operand whose elements lie one after the other, anywhere in its buffer.

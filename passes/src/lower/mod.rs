@@ -162,6 +162,7 @@ impl<'f> Lower<'f> {
             Kind::For(body) => return self.for_loop(node, *body),
             Kind::While(test, body) => return self.while_loop(node, *test, *body),
             Kind::If(yes, no) => return self.branch(node, *yes, *no),
+            Kind::Lib(op) => return self.library(node, op),
             Kind::Proj(index) => self.proj(node, *index)?,
             Kind::Param(_) | Kind::RegionParam => self.layout(v, node.origin)?,
             Kind::Constant(literal) => {
@@ -186,7 +187,6 @@ impl<'f> Lower<'f> {
             Kind::Reduce { op, axes } => self.reduce(v, node, *op, axes)?,
             Kind::Scan { op, axis } => self.scan(v, node, *op, *axis)?,
             Kind::Dot { batch, contract } => self.dot(v, node, batch, contract)?,
-            Kind::Lib(op) => self.library(v, node, op)?,
             Kind::Check { code, message } => self.check(node, *code, message)?,
         };
         Ok(Value::Tensor(layout))

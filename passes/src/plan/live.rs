@@ -142,7 +142,7 @@ fn reads(step: &Step) -> Vec<BufferId> {
     match step {
         Step::Alloc(_) => Vec::new(),
         Step::Kernel(k) => k.operands.iter().map(|o| o.place.buffer).collect(),
-        Step::Routine { inputs, output, .. } => inputs.iter().chain([output]).map(of_view).collect(),
+        Step::Routine { inputs, outputs, .. } => inputs.iter().chain(outputs).map(of_view).collect(),
         Step::Size { to, .. } => vec![*to],
         Step::Index { from, .. } => vec![of_view(from)],
         Step::Check { condition, .. } | Step::If { condition, .. } => vec![of_view(condition)],

@@ -129,7 +129,7 @@ pub struct KernelStep {
 /// An operation that a routine of the runtime carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routine {
-    /// One of the tensor IR: the output is all its own.
+    /// One of the tensor IR: the outputs are all its own.
     Lib(LibOp),
     /// `output[.., index[.., j, ..], ..] = src[.., j, ..]`, or `+=`; inputs are index and src.
     Scatter {
@@ -154,7 +154,7 @@ pub enum Step {
         /// What it reads, contiguous.
         inputs: Vec<PlanView>,
         /// What it writes, contiguous.
-        output: PlanView,
+        outputs: Vec<PlanView>,
         /// The place in the source it comes from.
         origin: Span,
     },

@@ -61,10 +61,12 @@ impl Plan {
         match step {
             Step::Alloc(b) => write!(f, "alloc {}", name(*b)),
             Step::Kernel(k) => self.write_kernel(f, k),
-            Step::Routine { routine, inputs, output, .. } => {
-                let inputs: Vec<String> = inputs.iter().map(|v| self.view_text(v)).collect();
-                let output = self.view_text(output);
-                write!(f, "{} ({}) to {output}", routine_text(routine), inputs.join(", "))
+            Step::Routine { routine, inputs, outputs, .. } => {
+                let texts = |views: &[PlanView]| -> String {
+                    let texts: Vec<String> = views.iter().map(|v| self.view_text(v)).collect();
+                    texts.join(", ")
+                };
+                write!(f, "{} ({}) to {}", routine_text(routine), texts(inputs), texts(outputs))
             }
             Step::Size { to, value } => write!(f, "size {} = {}", name(*to), self.dim(*value)),
             Step::Index { register, from, extent, .. } => {
@@ -151,8 +153,18 @@ fn routine_text(routine: &Routine) -> String {
             LibOp::SearchSorted { right } => {
                 format!("searchsorted {}", if *right { "right" } else { "left" })
             }
-            LibOp::Solve => "solve".to_owned(),
-            LibOp::Lstsq => "lstsq".to_owned(),
+            LibOp::SolveTriangular { lower } => {
+                format!("{} {}", op.name(), if *lower { "lower" } else { "upper" })
+            }
+            LibOp::Svd { full } => format!("{}{}", op.name(), if *full { " full" } else { "" }),
+            LibOp::Solve
+            | LibOp::Lstsq
+            | LibOp::Lu
+            | LibOp::Cholesky
+            | LibOp::Qr
+            | LibOp::Svdvals
+            | LibOp::Eigh
+            | LibOp::Eigvalsh => op.name().to_owned(),
         },
     }
 }

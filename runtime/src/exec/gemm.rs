@@ -31,8 +31,8 @@ pub(super) fn run(
     let Some(walk) = Walk::new(gemm, kernel, scratch) else { return false };
     let engine = LinalgEngine::current();
     match kernel.operands[0].dtype {
-        DType::F32 => walk.products(scratch, cancel, engine.gemm_f32),
-        DType::F64 => walk.products(scratch, cancel, engine.gemm_f64),
+        DType::F32 => walk.products(scratch, cancel, engine.f32.gemm),
+        DType::F64 => walk.products(scratch, cancel, engine.f64.gemm),
         DType::F16
         | DType::BF16
         | DType::I8

@@ -64,8 +64,8 @@ impl<'e> Machine<'e> {
         match step {
             Step::Alloc(buffer) => self.allocate(*buffer),
             Step::Kernel(step) => kernel::run(self, step),
-            Step::Routine { routine, inputs, output, origin } => {
-                self.routine(routine, inputs, output, *origin)
+            Step::Routine { routine, inputs, outputs, origin } => {
+                self.routine(routine, inputs, outputs, *origin)
             }
             Step::Size { to, value } => {
                 let value = self.value(*value, Span::default())?;
@@ -252,11 +252,12 @@ impl<'e> Machine<'e> {
         &mut self,
         routine: &Routine,
         inputs: &[PlanView],
-        output: &PlanView,
+        outputs: &[PlanView],
         origin: Span,
     ) -> Result<(), ExecError> {
-        // Held by a count of their own, so that the output can be seen to be none of them.
-        if inputs.iter().any(|v| v.place.buffer == output.place.buffer) {
+        // An input may be shared, but none may be the memory that is written.
+        let written = |v: &PlanView| outputs.iter().any(|o| o.place.buffer == v.place.buffer);
+        if inputs.iter().any(written) {
             return Err(internal("a routine's output is an input"));
         }
         let held: Vec<Memory> =
@@ -266,18 +267,29 @@ impl<'e> Machine<'e> {
             let (offset, shape) = (self.offset(&view.place, origin)?, self.extents(&view.shape, origin)?);
             views.push(kernel::packed_view(memory, view.dtype, shape, offset)?);
         }
-        let shape = self.extents(&output.shape, origin)?;
-        let offset = self.offset(&output.place, origin)?;
-        let memory = &mut self.state.memory[output.place.buffer.0 as usize];
-        // A scatter writes into what is there; all others get memory that may be uninitialized.
-        let bytes = memory.bytes_mut(!matches!(routine, Routine::Scatter { .. }));
-        let bytes = bytes.ok_or_else(|| internal("a routine's output is shared"))?;
-        let size = shape.iter().product::<usize>() * output.dtype.size();
-        let start = usize::try_from(offset).ok().and_then(|o| o.checked_mul(output.dtype.size()));
-        let bytes = start.and_then(|s| bytes.get_mut(s..s.checked_add(size)?));
-        let bytes = bytes.ok_or_else(|| internal("a routine's output is out of bounds"))?;
-        let output = Operand { dtype: output.dtype, shape: &shape, bytes };
-        lib_ops::run(routine, &views, output, origin).map_err(run_error)
+        let mut places = Vec::with_capacity(outputs.len());
+        for view in outputs {
+            places.push((self.extents(&view.shape, origin)?, self.offset(&view.place, origin)?));
+        }
+        // Taken out while the routine runs, so that each can be written to; one that stands twice is missed.
+        let taken = |v: &PlanView| std::mem::take(&mut self.state.memory[v.place.buffer.0 as usize]);
+        let mut taken: Vec<Memory> = outputs.iter().map(taken).collect();
+        let mut operands = Vec::with_capacity(outputs.len());
+        for ((view, memory), (shape, offset)) in outputs.iter().zip(&mut taken).zip(&places) {
+            // A scatter writes into what is there; all others get memory that may be uninitialized.
+            let bytes = memory.bytes_mut(!matches!(routine, Routine::Scatter { .. }));
+            let bytes = bytes.ok_or_else(|| internal("a routine's output is shared"))?;
+            let size = shape.iter().product::<usize>() * view.dtype.size();
+            let start = usize::try_from(*offset).ok().and_then(|o| o.checked_mul(view.dtype.size()));
+            let bytes = start.and_then(|s| bytes.get_mut(s..s.checked_add(size)?));
+            let bytes = bytes.ok_or_else(|| internal("a routine's output is out of bounds"))?;
+            operands.push(Operand { dtype: view.dtype, shape, bytes });
+        }
+        let done = lib_ops::run(routine, &views, operands, origin).map_err(run_error);
+        for (view, memory) in outputs.iter().zip(taken) {
+            self.state.memory[view.place.buffer.0 as usize] = memory;
+        }
+        done
     }
 }
 

@@ -3,6 +3,8 @@
 //! All calls of linear algebra go through one table, so that another library can be put in its place by filling the
 //! same table. Matrices come in row-major and checked to be finite, with at least one row and column.
 
+mod factors;
+
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::householder as reflections;
 use faer::linalg::triangular_solve as triangular;
@@ -43,11 +45,40 @@ pub(crate) struct Product<T> {
 /// `c` are one place.
 pub(crate) type Gemm<T> = unsafe fn(product: &Product<T>);
 
+/// LU with partial pivoting in place of `a: [rows, cols]`, where rows is the length of `order`, which becomes the rows
+/// of `a` in the order of the factors' rows; whether that order is an odd one.
+pub(crate) type Lu<T> = fn(a: &mut [T], order: &mut [i64], cols: usize) -> Result<bool, Failure>;
+
+/// Solves `a x = b` in place of `b` by one triangle of `a: [n, n]`, for `b: [n, width]`.
+pub(crate) type SolveTriangular<T> =
+    fn(a: &[T], b: &mut [T], n: usize, width: usize, lower: bool) -> Result<(), Failure>;
+
+/// The lower factor of `a: [n, n]` in place, from its lower triangle.
+pub(crate) type Cholesky<T> = fn(a: &mut [T], n: usize) -> Result<(), Failure>;
+
+/// `q: [rows, k]` and `r: [k, cols]` of `a: [rows, cols]`, where k is the smaller of both.
+pub(crate) type Qr<T> = fn(a: &[T], size: (usize, usize), q: &mut [T], r: &mut [T]) -> Result<(), Failure>;
+
+/// Singular values in falling order of `a: [rows, cols]`, and `u: [rows, _]` and `v.T: [_, cols]` as wide as the
+/// memory that is given for them.
+pub(crate) type Svd<T> =
+    fn(a: &[T], size: (usize, usize), s: &mut [T], vectors: Option<[&mut [T]; 2]>) -> Result<(), Failure>;
+
+/// Eigenvalues in rising order, and eigenvectors as columns where wanted, from the lower triangle of `a: [n, n]`,
+/// where n is the length of `w`.
+pub(crate) type Eigh<T> = fn(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Result<(), Failure>;
+
 /// Why a routine gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// This pivot is exactly zero.
     Pivot(usize),
+    /// This element of the diagonal of a triangular matrix is exactly zero.
+    Diagonal(usize),
+    /// The leading minor of this order is not positive.
+    Minor(usize),
+    /// An iteration did not end.
+    NoConvergence,
     /// There is no memory for the workspace.
     Memory,
 }
@@ -56,18 +87,26 @@ pub(crate) enum Failure {
 pub(crate) struct LinalgEngine {
     /// Its name, for people.
     pub(crate) name: &'static str,
+    /// Its routines on f32.
+    pub(crate) f32: Routines<f32>,
+    /// Its routines on f64.
+    pub(crate) f64: Routines<f64>,
+}
+
+/// The routines on one type of elements.
+pub(crate) struct Routines<T> {
     /// The matrix product.
-    pub(crate) gemm_f32: Gemm<f32>,
-    /// The matrix product.
-    pub(crate) gemm_f64: Gemm<f64>,
+    pub(crate) gemm: Gemm<T>,
     /// By LU with partial pivoting.
-    pub(crate) solve_f32: Solve<f32>,
-    /// By LU with partial pivoting.
-    pub(crate) solve_f64: Solve<f64>,
+    pub(crate) solve: Solve<T>,
     /// By QR with column pivoting.
-    pub(crate) lstsq_f32: Lstsq<f32>,
-    /// By QR with column pivoting.
-    pub(crate) lstsq_f64: Lstsq<f64>,
+    pub(crate) lstsq: Lstsq<T>,
+    pub(crate) lu: Lu<T>,
+    pub(crate) solve_triangular: SolveTriangular<T>,
+    pub(crate) cholesky: Cholesky<T>,
+    pub(crate) qr: Qr<T>,
+    pub(crate) svd: Svd<T>,
+    pub(crate) eigh: Eigh<T>,
 }
 
 impl LinalgEngine {
@@ -77,15 +116,21 @@ impl LinalgEngine {
     }
 }
 
-static FAER: LinalgEngine = LinalgEngine {
-    name: "faer",
-    gemm_f32: gemm::<f32>,
-    gemm_f64: gemm::<f64>,
-    solve_f32: solve::<f32>,
-    solve_f64: solve::<f64>,
-    lstsq_f32: lstsq::<f32>,
-    lstsq_f64: lstsq::<f64>,
-};
+static FAER: LinalgEngine = LinalgEngine { name: "faer", f32: filled::<f32>(), f64: filled::<f64>() };
+
+const fn filled<T: Real>() -> Routines<T> {
+    Routines {
+        gemm: gemm::<T>,
+        solve: solve::<T>,
+        lstsq: lstsq::<T>,
+        lu: factors::lu::<T>,
+        solve_triangular: factors::solve_triangular::<T>,
+        cholesky: factors::cholesky::<T>,
+        qr: factors::qr::<T>,
+        svd: factors::svd::<T>,
+        eigh: factors::eigh::<T>,
+    }
+}
 
 /// The float types of the table.
 trait Real: faer::traits::RealField + Copy + PartialOrd + num::Wide {}

@@ -26,12 +26,12 @@ pub(super) fn solve(a: &View<'_>, b: &View<'_>, out: Operand<'_>, origin: Span) 
     let (n, width) = (a.shape()[rank - 1], b.shape()[rank - 1]);
     let engine = LinalgEngine::current();
     match a.dtype() {
-        DType::F64 => solve_all::<f64>(elements(a)?, elements(b)?, out, (n, width), engine.solve_f64, origin),
-        DType::F32 => solve_all::<f32>(elements(a)?, elements(b)?, out, (n, width), engine.solve_f32, origin),
+        DType::F64 => solve_all::<f64>(elements(a)?, elements(b)?, out, (n, width), engine.f64.solve, origin),
+        DType::F32 => solve_all::<f32>(elements(a)?, elements(b)?, out, (n, width), engine.f32.solve, origin),
         DType::F16 | DType::BF16 => {
             let (a, b) = (widened(a), widened(b));
             let mut x = vec![0f32; b.len()];
-            solve_into(&a, &b, &mut x, (n, width), engine.solve_f32, origin)?;
+            solve_into(&a, &b, &mut x, (n, width), engine.f32.solve, origin)?;
             store_narrow(out, &x)
         }
         DType::I8
@@ -70,7 +70,7 @@ fn solve_into<T: Number>(
         return Ok(());
     }
     for (a, x) in a.chunks_exact(n * n).zip(x.chunks_exact_mut(n * width)) {
-        routine(a, x, n, width).map_err(|failure| failed(failure, origin))?;
+        routine(a, x, n, width).map_err(|failure| failed(failure, "solve", origin))?;
     }
     Ok(())
 }
@@ -95,17 +95,17 @@ pub(super) fn lstsq(
     match a.dtype() {
         DType::F64 => {
             let x = elements_mut::<f64>(out.bytes)?;
-            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, f64::EPSILON), engine.lstsq_f64, origin)
+            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, f64::EPSILON), engine.f64.lstsq, origin)
         }
         DType::F32 => {
             let x = elements_mut::<f32>(out.bytes)?;
             let eps = f64::from(f32::EPSILON);
-            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, eps), engine.lstsq_f32, origin)
+            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, eps), engine.f32.lstsq, origin)
         }
         DType::F16 | DType::BF16 => {
             let eps = if a.dtype() == DType::F16 { 2f64.powi(-10) } else { 2f64.powi(-7) };
             let mut x = vec![0f32; sizes.1 * sizes.2];
-            lstsq_into(&widened(a), &widened(b), &mut x, sizes, (cut, eps), engine.lstsq_f32, origin)?;
+            lstsq_into(&widened(a), &widened(b), &mut x, sizes, (cut, eps), engine.f32.lstsq, origin)?;
             store_narrow(out, &x)
         }
         DType::I8
@@ -135,18 +135,32 @@ fn lstsq_into<T: Number + Default>(
     }
     // NaN, like a negative number, asks for the default.
     let cut = if cut >= 0.0 { cut } else { default_cut };
-    routine(&LeastSquares { a, b, rows, cols, width, cut }, x).map_err(|failure| failed(failure, origin))
+    routine(&LeastSquares { a, b, rows, cols, width, cut }, x)
+        .map_err(|failure| failed(failure, "lstsq", origin))
 }
 
-fn failed(failure: Failure, origin: Span) -> RunError {
+pub(super) fn failed(failure: Failure, name: &str, origin: Span) -> RunError {
     let (code, message) = match failure {
         Failure::Pivot(pivot) => (codes::SINGULAR, format!("the matrix is singular: pivot {pivot} is zero")),
+        Failure::Diagonal(i) => (
+            codes::SINGULAR_TRIANGULAR,
+            format!("the triangular matrix is singular: element {i} of its diagonal is zero"),
+        ),
+        Failure::Minor(order) => (
+            codes::NOT_POSITIVE_DEFINITE,
+            format!(
+                "the matrix is not positive definite: its leading minor of order {order} is not positive"
+            ),
+        ),
+        Failure::NoConvergence => {
+            (codes::NO_CONVERGENCE, format!("the iteration of {name} did not converge"))
+        }
         Failure::Memory => (codes::OUT_OF_MEMORY, "no memory for the workspace of a solver".to_owned()),
     };
     RunError::Library { code, message, origin }
 }
 
-fn check_finite(x: &View<'_>, operand: &str, origin: Span) -> Result<(), RunError> {
+pub(super) fn check_finite(x: &View<'_>, operand: &str, origin: Span) -> Result<(), RunError> {
     let Some((place, bad)) = x.scalars().enumerate().find(|(_, e)| !e.to_f64().is_finite()) else {
         return Ok(());
     };

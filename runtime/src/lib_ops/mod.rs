@@ -1,9 +1,10 @@
-//! Operations that no kernel carries out: sorting, searching, scattering, and solving.
+//! Operations that no kernel carries out: sorting, searching, scattering, solving and factorizing.
 //!
 //! Inputs are contiguous views and the output is contiguous memory. The routines are generic over the element type and
 //! chosen by dtype once a call; bools are handled as the bytes that they are.
 
 mod engine;
+mod factors;
 mod linalg;
 mod scatter;
 mod search;
@@ -29,24 +30,43 @@ pub(crate) struct Operand<'a> {
 pub(crate) fn run(
     routine: &Routine,
     inputs: &[View<'_>],
-    output: Operand<'_>,
+    outputs: Vec<Operand<'_>>,
+    origin: Span,
+) -> Result<(), RunError> {
+    let Routine::Lib(op) = routine else { return scatter_into(routine, inputs, outputs, origin) };
+    if op.gives_tuple() {
+        return factors::run(op, inputs, outputs, origin);
+    }
+    let output = single(outputs)?;
+    match (op, inputs) {
+        (LibOp::Sort { axis, descending }, [x]) => sort::sort(x, *axis, *descending, output),
+        (LibOp::Argsort { axis, descending }, [x]) => sort::argsort(x, *axis, *descending, output),
+        (LibOp::SearchSorted { right }, [sorted, values]) => {
+            search::search_sorted(sorted, values, *right, output)
+        }
+        (LibOp::Solve, [a, b]) => linalg::solve(a, b, output, origin),
+        (LibOp::Lstsq, [a, b, cut]) => linalg::lstsq(a, b, cut, output, origin),
+        (_, inputs) => factors::run(op, inputs, vec![output], origin),
+    }
+}
+
+fn scatter_into(
+    routine: &Routine,
+    inputs: &[View<'_>],
+    outputs: Vec<Operand<'_>>,
     origin: Span,
 ) -> Result<(), RunError> {
     match (routine, inputs) {
-        (Routine::Lib(LibOp::Sort { axis, descending }), [x]) => sort::sort(x, *axis, *descending, output),
-        (Routine::Lib(LibOp::Argsort { axis, descending }), [x]) => {
-            sort::argsort(x, *axis, *descending, output)
-        }
-        (Routine::Lib(LibOp::SearchSorted { right }), [sorted, values]) => {
-            search::search_sorted(sorted, values, *right, output)
-        }
-        (Routine::Lib(LibOp::Solve), [a, b]) => linalg::solve(a, b, output, origin),
-        (Routine::Lib(LibOp::Lstsq), [a, b, cut]) => linalg::lstsq(a, b, cut, output, origin),
         (Routine::Scatter { axis, add }, [index, src]) => {
-            scatter::scatter(index, src, *axis, *add, output, origin)
+            scatter::scatter(index, src, *axis, *add, single(outputs)?, origin)
         }
         (Routine::Lib(_) | Routine::Scatter { .. }, _) => Err(malformed("a routine with other operands")),
     }
+}
+
+fn single(mut outputs: Vec<Operand<'_>>) -> Result<Operand<'_>, RunError> {
+    ensure(outputs.len() == 1, "a routine with another number of results")?;
+    outputs.pop().ok_or_else(|| malformed("a routine without a result"))
 }
 
 fn malformed(why: &str) -> RunError {

@@ -10,7 +10,7 @@ use crate::tensor::{LibOp, Node, RunError};
 use std::cmp::Ordering;
 
 /// "A matrix is singular" in the catalogue of codes.
-const SINGULAR: Code = Code(702);
+pub(super) const SINGULAR: Code = Code(702);
 /// "NaN or infinity in a matrix" in the catalogue of codes.
 const NON_FINITE: Code = Code(704);
 
@@ -34,6 +34,14 @@ impl Machine<'_> {
                 let cut = cut.ok_or_else(|| malformed("a cut that is no scalar float"))?.to_f64();
                 least_squares(&x, &b, cut, shape, node.origin)
             }
+            LibOp::SolveTriangular { .. }
+            | LibOp::Lu
+            | LibOp::Cholesky
+            | LibOp::Qr
+            | LibOp::Svd { .. }
+            | LibOp::Svdvals
+            | LibOp::Eigh
+            | LibOp::Eigvalsh => self.factor(op, node),
         }
     }
 }
@@ -87,7 +95,7 @@ fn search_sorted(sorted: &Array, values: &Array, right: bool) -> Result<Array, R
 }
 
 /// The matrix of the last two axes at an index of those before them.
-fn matrix(x: &Array, outer: &[usize]) -> Result<Matrix, RunError> {
+pub(super) fn matrix(x: &Array, outer: &[usize]) -> Result<Matrix, RunError> {
     let rank = x.rank();
     let mut m = Matrix::zeros(x.extent(rank.wrapping_sub(2))?, x.extent(rank.wrapping_sub(1))?);
     for i in 0..m.rows() {
@@ -98,7 +106,7 @@ fn matrix(x: &Array, outer: &[usize]) -> Result<Matrix, RunError> {
     Ok(m)
 }
 
-fn check_finite(x: &Array, operand: &str, origin: Span) -> Result<(), RunError> {
+pub(super) fn check_finite(x: &Array, operand: &str, origin: Span) -> Result<(), RunError> {
     each_index(x.shape(), |index| {
         let e = x.at(index)?;
         if e.to_f64().is_finite() {

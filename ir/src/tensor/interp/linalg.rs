@@ -23,7 +23,28 @@ impl Matrix {
         self.cols
     }
 
-    fn swap_rows(&mut self, i: usize, j: usize) {
+    pub(super) fn identity(n: usize) -> Matrix {
+        let mut m = Matrix::zeros(n, n);
+        (0..n).for_each(|i| m[(i, i)] = 1.0);
+        m
+    }
+
+    pub(super) fn transposed(&self) -> Matrix {
+        let mut t = Matrix::zeros(self.cols, self.rows);
+        for i in 0..self.rows {
+            for j in 0..self.cols {
+                t[(j, i)] = self[(i, j)];
+            }
+        }
+        t
+    }
+
+    /// The elements in row-major order.
+    pub(super) fn into_data(self) -> Vec<f64> {
+        self.data
+    }
+
+    pub(super) fn swap_rows(&mut self, i: usize, j: usize) {
         for c in 0..self.cols {
             self.data.swap(i * self.cols + c, j * self.cols + c);
         }
@@ -36,7 +57,7 @@ impl Matrix {
     }
 
     /// `row i -= factor * row j` from column `from` on.
-    fn subtract_row(&mut self, i: usize, j: usize, factor: f64, from: usize) {
+    pub(super) fn subtract_row(&mut self, i: usize, j: usize, factor: f64, from: usize) {
         for c in from..self.cols {
             self[(i, c)] -= factor * self[(j, c)];
         }
@@ -123,7 +144,7 @@ pub(super) fn solve_least_squares(mut a: Matrix, mut b: Matrix, cut: f64) -> Mat
 
 /// Applies to `a` and `b` the reflection that sends column `k` of `a`, of which rows from `k` on have length `size`,
 /// to a multiple of the unit vector `k`.
-fn reflect(a: &mut Matrix, b: &mut Matrix, k: usize, size: f64) {
+pub(super) fn reflect(a: &mut Matrix, b: &mut Matrix, k: usize, size: f64) {
     let alpha = if a[(k, k)] > 0.0 { -size } else { size };
     // The vector is divided by the length of the column, so that its square neither overflows nor vanishes.
     let mut v: Vec<f64> = (k..a.rows).map(|i| a[(i, k)] / size).collect();

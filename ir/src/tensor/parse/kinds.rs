@@ -22,7 +22,7 @@ pub(super) fn kind(
     if let Some(kind) = bare(head) {
         return Ok(kind);
     }
-    if matches!(head, "dot" | "search_sorted") {
+    if matches!(head, "dot" | "search_sorted" | "solve_triangular" | "svd") {
         return optional(c, head, separated);
     }
     if !separated {
@@ -60,17 +60,33 @@ fn bare(head: &str) -> Option<Kind> {
         "reshape" => Some(Kind::Reshape),
         "solve" => Some(Kind::Lib(LibOp::Solve)),
         "lstsq" => Some(Kind::Lib(LibOp::Lstsq)),
+        "lu" => Some(Kind::Lib(LibOp::Lu)),
+        "cholesky" => Some(Kind::Lib(LibOp::Cholesky)),
+        "qr" => Some(Kind::Lib(LibOp::Qr)),
+        "svdvals" => Some(Kind::Lib(LibOp::Svdvals)),
+        "eigh" => Some(Kind::Lib(LibOp::Eigh)),
+        "eigvalsh" => Some(Kind::Lib(LibOp::Eigvalsh)),
+        _ => None,
+    }
+}
+
+/// Routines with one flag, and the word that sets it.
+fn flagged(head: &str, set: bool) -> Option<(&'static str, LibOp)> {
+    match head {
+        "search_sorted" => Some(("right", LibOp::SearchSorted { right: set })),
+        "solve_triangular" => Some(("lower", LibOp::SolveTriangular { lower: set })),
+        "svd" => Some(("full", LibOp::Svd { full: set })),
         _ => None,
     }
 }
 
 /// Operations of which all that follows may be left out.
 fn optional(c: &mut Cursor<'_>, head: &str, separated: bool) -> Result<Kind, ParseError> {
-    if head == "search_sorted" {
+    if let Some((word, op)) = flagged(head, separated) {
         if separated {
-            c.word("right")?;
+            c.word(word)?;
         }
-        return Ok(Kind::Lib(LibOp::SearchSorted { right: separated }));
+        return Ok(Kind::Lib(op));
     }
     let (mut batch, mut contract) = (Vec::new(), Vec::new());
     if separated && c.eat_word("batch") {

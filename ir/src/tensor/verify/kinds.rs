@@ -20,13 +20,23 @@ fn arity(kind: &Kind) -> Option<usize> {
         | Kind::Reduce { .. }
         | Kind::Scan { .. }
         | Kind::Proj(_)
-        | Kind::Lib(LibOp::Sort { .. } | LibOp::Argsort { .. }) => Some(1),
+        | Kind::Lib(
+            LibOp::Sort { .. }
+            | LibOp::Argsort { .. }
+            | LibOp::Lu
+            | LibOp::Cholesky
+            | LibOp::Qr
+            | LibOp::Svd { .. }
+            | LibOp::Svdvals
+            | LibOp::Eigh
+            | LibOp::Eigvalsh,
+        ) => Some(1),
         Kind::Pad { .. }
         | Kind::Gather { .. }
         | Kind::GatherAlong { .. }
         | Kind::Dot { .. }
         | Kind::Check { .. }
-        | Kind::Lib(LibOp::SearchSorted { .. } | LibOp::Solve) => Some(2),
+        | Kind::Lib(LibOp::SearchSorted { .. } | LibOp::Solve | LibOp::SolveTriangular { .. }) => Some(2),
         Kind::ScatterAlong { .. } | Kind::Lib(LibOp::Lstsq) => Some(3),
         Kind::Update(axes) => Some(2 + axes.iter().filter(|a| **a == UpdateAxis::Index).count()),
         Kind::Concat { .. } | Kind::For(_) | Kind::While(..) | Kind::If(..) => None,
@@ -352,7 +362,50 @@ impl Verifier<'_> {
             // Wrong numbers of operands are reported before.
             (LibOp::Sort { .. } | LibOp::Argsort { .. } | LibOp::SearchSorted { .. }, _)
             | (LibOp::Solve | LibOp::Lstsq, _) => {}
+            (
+                LibOp::SolveTriangular { .. }
+                | LibOp::Lu
+                | LibOp::Cholesky
+                | LibOp::Qr
+                | LibOp::Svd { .. }
+                | LibOp::Svdvals
+                | LibOp::Eigh
+                | LibOp::Eigvalsh,
+                _,
+            ) => self.factorization(node, op),
         }
+    }
+
+    /// Checks operands and types of a factorization or of a triangular solver.
+    pub(super) fn factorization(&mut self, node: &Node, op: &LibOp) {
+        let Some(args) = self.operands(node) else { return };
+        let arity = if matches!(op, LibOp::SolveTriangular { .. }) { 2 } else { 1 };
+        if !self.ensure(args.len() == arity, format!("takes {arity} operands, but has {}", args.len())) {
+            return;
+        }
+        let Some(expected) = op.factors(&args) else {
+            return self.report(format!("{} of {}, which is no matrix", op.name(), args[0]));
+        };
+        let (a, rank) = (args[0], args[0].rank());
+        let float = matches!(a.dtype, DType::F32 | DType::F64);
+        self.ensure(float, format!("{} does not take {}", op.name(), a.dtype));
+        let square = !op.wants_square() || self.same_dim(&a.shape[rank - 1], &a.shape[rank - 2]);
+        self.ensure(square, format!("{} of {a}, which is not square", op.name()));
+        if let Some(b) = args.get(1) {
+            let fits = b.rank() == rank && self.same_shape(&a.shape[..rank - 1], &b.shape[..rank - 1]);
+            self.system(fits, a, b);
+        }
+        let found = match &node.ty {
+            Type::Tensor(t) => std::slice::from_ref(t),
+            Type::Tuple(ts) => ts.as_slice(),
+        };
+        let same = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(found, wanted)| self.same_type(found, wanted));
+        let wanted = match expected.as_slice() {
+            [only] => Type::Tensor(only.clone()),
+            _ => Type::Tuple(expected),
+        };
+        self.ensure(same, format!("has type {}, but {} gives {wanted}", node.ty, op.name()));
     }
 
     fn system(&mut self, fits: bool, a: &TensorType, b: &TensorType) {

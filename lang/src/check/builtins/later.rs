@@ -11,20 +11,6 @@ const TRANSFORMS: [&str; 10] =
     ["grad", "value_and_grad", "jvp", "vjp", "jacobian", "hessian", "vmap", "scan", "fold", "stop_gradient"];
 
 pub(super) const ROWS: &[Builtin] = &[
-    row("det", "A", not_yet_linalg),
-    row("slogdet", "A", not_yet_linalg),
-    row("inv", "A", not_yet_linalg),
-    row("solve_triangular", "A, b, lower=", not_yet_linalg),
-    row("cholesky", "A", not_yet_linalg),
-    row("lu", "A", not_yet_linalg),
-    row("qr", "A", not_yet_linalg),
-    row("svd", "A, full_matrices=", not_yet_linalg),
-    row("svdvals", "A", not_yet_linalg),
-    row("eigh", "A", not_yet_linalg),
-    row("eigvalsh", "A", not_yet_linalg),
-    row("pinv", "A, rcond=", not_yet_linalg),
-    row("matrix_power", "A, n", not_yet_linalg),
-    row("matrix_rank", "A, rtol=", not_yet_linalg),
     row("key", "seed", not_yet_random),
     row("split_key", "key", not_yet_random),
     row("fold_in", "key, data", not_yet_random),
@@ -44,16 +30,6 @@ pub(super) const ROWS: &[Builtin] = &[
     row("fold", "f, init, xs", not_yet_transform),
     row("stop_gradient", "x", not_yet_transform),
 ];
-
-fn not_yet_linalg(c: &mut Checker<'_>, args: &Args) -> R<Value> {
-    let message = format!("{} is not available yet", args.name);
-    c.fail(
-        codes::NOT_YET_LINALG,
-        message,
-        args.span,
-        "solve(A, b) and lstsq(A, b) are; the others come with a later version",
-    )
-}
 
 fn not_yet_random(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let message = format!("{} is not available yet", args.name);

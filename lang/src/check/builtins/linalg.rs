@@ -327,57 +327,74 @@ impl Checker<'_> {
         let with = |o: &Operand, id| Operand { val: Val::strong(id), span: o.span };
         Ok((with(&a, a_id), with(&b, b_id), dtype))
     }
+
+    /// A matrix whose last two axes have the same size, and that size.
+    pub(super) fn square(&mut self, a: &Operand, name: &str, help: &str) -> R<(ValueId, Dim)> {
+        let mut shape = self.shape(a.val.id);
+        let rank = shape.len();
+        let (n, m) = (shape[rank - 2].clone(), shape[rank - 1].clone());
+        if !self.agree(&n, &m, codes::NOT_SQUARE, "the matrix is not square", a.span) {
+            let message = format!("{name} takes a square matrix, this is {}", self.type_text(a.val.id));
+            return self.fail(codes::NOT_SQUARE_TYPE, message, a.span, help);
+        }
+        let n = self.resolve(&n);
+        shape[rank - 1] = n.clone();
+        shape[rank - 2] = n.clone();
+        Ok((self.retype(a.val.id, &shape), n))
+    }
+
+    /// A square matrix and columns that fit it, with the same batch axes; and whether a vector was given for them. As
+    /// the array API has it: b is a vector when it has one axis, else matrices of columns.
+    pub(super) fn square_system(&mut self, args: &Args) -> R<(ValueId, ValueId, bool)> {
+        let (a, b, _) = self.system(args)?;
+        let help = "lstsq(A, b) solves systems that are not square";
+        let (mut a_id, n) = self.square(&a, &args.name, help)?;
+        let mut columns = self.shape(b.val.id);
+        let vector = columns.len() == 1;
+        if vector {
+            columns.push(Dim::ONE);
+        }
+        let Some(at) = columns.len().checked_sub(2) else {
+            let help = "b is a vector or a matrix of columns";
+            let message = format!("{} needs a right side with rows", args.name);
+            return self.mismatch(codes::RANK_MISMATCH, message, &b, &a, help);
+        };
+        let rows = columns[at].clone();
+        let misfit = "the right side does not fit the matrix";
+        if !self.agree(&n, &rows, codes::CALL_SHAPES_DISAGREE, misfit, b.span) {
+            let message = format!("the matrix has {n} rows, the right side {rows}");
+            let help = "give b as many rows as A has";
+            return self.mismatch(codes::INNER_DIMS_DISAGREE, message, &b, &a, help);
+        }
+        let n = self.resolve(&n);
+        let mut square = self.shape(a_id);
+        let rank = square.len();
+        square[rank - 1] = n.clone();
+        square[rank - 2] = n.clone();
+        a_id = self.retype(a_id, &square);
+        columns[at] = n;
+        let mut b_id = self.b.reshape(b.val.id, columns);
+        if rank > 2 || self.rank(b_id) > 2 {
+            (a_id, b_id) = self.batched(a_id, b_id, [&a, &b], args.span)?;
+        }
+        Ok((a_id, b_id, vector))
+    }
+
+    /// The solution of a system, as a vector where one was given.
+    pub(super) fn solution(&mut self, x: ValueId, vector: bool) -> Value {
+        let mut shape = self.shape(x);
+        if vector {
+            shape.pop();
+        }
+        Val::strong(self.b.reshape(x, shape)).into()
+    }
 }
 
-/// As the array API: b is a vector when it has one axis, else matrices of columns.
 fn solve(c: &mut Checker<'_>, args: &Args) -> R<Value> {
-    let (a, b, dtype) = c.system(args)?;
-    let shape = c.shape(a.val.id);
-    let rank = shape.len();
-    let (n, m) = (shape[rank - 2].clone(), shape[rank - 1].clone());
-    if !c.agree(&n, &m, codes::NOT_SQUARE, "the matrix is not square", a.span) {
-        let message = format!("solve takes a square matrix, this is {}", c.type_text(a.val.id));
-        let help = "lstsq(A, b) solves systems that are not square";
-        return c.fail(codes::NOT_SQUARE_TYPE, message, a.span, help);
-    }
-    let vector = c.rank(b.val.id) == 1;
-    let b_shape = c.shape(b.val.id);
-    let Some(rows) = b_shape.get(b_shape.len().saturating_sub(if vector { 1 } else { 2 })).cloned() else {
-        let help = "b is a vector or a matrix of columns";
-        return c.mismatch(
-            codes::RANK_MISMATCH,
-            "solve needs a right side with rows".to_owned(),
-            &b,
-            &a,
-            help,
-        );
-    };
-    if !c.agree(&n, &rows, codes::CALL_SHAPES_DISAGREE, "the right side does not fit the matrix", b.span) {
-        let message = format!("the matrix has {n} rows, the right side {rows}");
-        return c.mismatch(codes::INNER_DIMS_DISAGREE, message, &b, &a, "give b as many rows as A has");
-    }
-    let n = c.resolve(&n);
-    let mut square = c.shape(a.val.id);
-    square[rank - 1] = n.clone();
-    square[rank - 2] = n.clone();
-    let mut a_id = c.retype(a.val.id, &square);
-    let mut columns = c.shape(b.val.id);
-    if vector {
-        columns.push(Dim::ONE);
-    }
-    let at = columns.len() - 2;
-    columns[at] = n;
-    let mut b_id = c.b.reshape(b.val.id, columns);
-    if rank > 2 || c.rank(b_id) > 2 {
-        (a_id, b_id) = c.batched(a_id, b_id, [&a, &b], args.span)?;
-    }
-    let ty = TensorType::new(dtype, c.shape(b_id));
-    let x = c.b.lib(LibOp::Solve, &[a_id, b_id], ty);
-    let mut shape = c.shape(x);
-    if vector {
-        shape.pop();
-    }
-    Ok(Val::strong(c.b.reshape(x, shape)).into())
+    let (a, b, vector) = c.square_system(args)?;
+    let ty = c.b.ty(b).clone();
+    let x = c.b.lib(LibOp::Solve, &[a, b], ty);
+    Ok(c.solution(x, vector))
 }
 
 fn lstsq(c: &mut Checker<'_>, args: &Args) -> R<Value> {

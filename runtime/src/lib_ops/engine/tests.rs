@@ -39,7 +39,7 @@ fn longley_to_eight_digits() {
     let b: Vec<f64> = LONGLEY.iter().map(|r| r[0]).collect();
     let mut x = vec![0.0; 7];
     let problem = LeastSquares { a: &a, b: &b, rows: 16, cols: 7, width: 1, cut: f64::EPSILON };
-    (LinalgEngine::current().lstsq_f64)(&problem, &mut x).unwrap();
+    (LinalgEngine::current().f64.lstsq)(&problem, &mut x).unwrap();
     for (got, want) in x.iter().zip(CERTIFIED) {
         let digits = -((got - want) / want).abs().log10();
         assert!(digits > 8.0, "{got} against {want}: {digits} digits");
@@ -50,16 +50,16 @@ fn longley_to_eight_digits() {
 fn a_singular_matrix_names_its_pivot() {
     let a = [1.0, 2.0, 3.0, 2.0, 4.0, 6.0, 1.0, 0.0, 0.0];
     let mut b = [1.0, 1.0, 1.0];
-    let e = (LinalgEngine::current().solve_f64)(&a, &mut b, 3, 1);
+    let e = (LinalgEngine::current().f64.solve)(&a, &mut b, 3, 1);
     assert_eq!(e, Err(Failure::Pivot(2)));
-    let e = (LinalgEngine::current().solve_f32)(&[0.0; 4], &mut [0.0; 2], 2, 1);
+    let e = (LinalgEngine::current().f32.solve)(&[0.0; 4], &mut [0.0; 2], 2, 1);
     assert_eq!(e, Err(Failure::Pivot(0)));
 }
 
 #[test]
 fn solutions_are_right_and_rank_is_cut() {
     let mut b = [5.0, 11.0, 6.0, 14.0];
-    (LinalgEngine::current().solve_f64)(&[1.0, 2.0, 3.0, 4.0], &mut b, 2, 2).unwrap();
+    (LinalgEngine::current().f64.solve)(&[1.0, 2.0, 3.0, 4.0], &mut b, 2, 2).unwrap();
     for (got, want) in b.iter().zip([-4.0, -8.0, 4.5, 9.5]) {
         assert!((got - want).abs() < 1e-12, "{b:?}");
     }
@@ -67,11 +67,11 @@ fn solutions_are_right_and_rank_is_cut() {
     let a = [1.0f32, 1.0, 2.0, 2.0, 3.0, 3.0];
     let mut x = [0.0f32; 2];
     let p = LeastSquares { a: &a, b: &[2.0, 4.0, 6.0], rows: 3, cols: 2, width: 1, cut: 1e-6 };
-    (LinalgEngine::current().lstsq_f32)(&p, &mut x).unwrap();
+    (LinalgEngine::current().f32.lstsq)(&p, &mut x).unwrap();
     assert!(x.contains(&0.0) && (x[0] + x[1] - 2.0).abs() < 1e-5, "{x:?}");
     // Fewer rows than columns.
     let mut x = [0.0; 3];
     let p = LeastSquares { a: &[1.0, 2.0, 4.0], b: &[8.0], rows: 1, cols: 3, width: 1, cut: 1e-15 };
-    (LinalgEngine::current().lstsq_f64)(&p, &mut x).unwrap();
+    (LinalgEngine::current().f64.lstsq)(&p, &mut x).unwrap();
     assert_eq!(x, [0.0, 0.0, 2.0]);
 }
