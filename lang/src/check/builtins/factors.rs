@@ -99,6 +99,14 @@ impl Checker<'_> {
         Ok((self.reduced(ReduceOp::Sum, kept, &[shape.len() - 1], false), sign))
     }
 
+    /// The product with a sign, without a negative zero.
+    fn signed(&mut self, sign: ValueId, x: ValueId) -> ValueId {
+        let (dtype, shape) = (self.dtype(x), self.shape(x));
+        let product = self.map_op(Op::Mul, &[sign, x]);
+        let zeros = self.repeated(Scalar::from_bits(dtype, 0), &shape);
+        self.map_op(Op::Add, &[product, zeros])
+    }
+
     /// The inverse of square matrices in f32 or f64.
     fn inverse(&mut self, a: ValueId) -> ValueId {
         let ty = self.b.ty(a).clone();
@@ -141,7 +149,7 @@ fn det(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let (diagonal, sign) = c.pivots(args)?;
     let last = c.rank(diagonal) - 1;
     let product = c.reduced(ReduceOp::Prod, diagonal, &[last], false);
-    Ok(Val::strong(c.map_op(Op::Mul, &[sign, product])).into())
+    Ok(Val::strong(c.signed(sign, product)).into())
 }
 
 /// Sign and logarithm of the absolute value; 0 and -inf for a singular matrix.
@@ -150,7 +158,7 @@ fn slogdet(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let last = c.rank(diagonal) - 1;
     let signs = c.map_op(Op::Sign, &[diagonal]);
     let signs = c.reduced(ReduceOp::Prod, signs, &[last], false);
-    let sign = c.map_op(Op::Mul, &[sign, signs]);
+    let sign = c.signed(sign, signs);
     let sizes = c.map_op(Op::Abs, &[diagonal]);
     let logs = c.map_op(Op::Log, &[sizes]);
     let sum = c.reduced(ReduceOp::Sum, logs, &[last], false);
