@@ -47,6 +47,9 @@ check softmax out0 'x=[[1, 2, 3, 4], [0, 0, 0, 0], [1000, 1001, 1002, 1003]]'
 check black_scholes "call put" S=examples/data/options.csv:S K=examples/data/options.csv:K \
     T=examples/data/options.csv:T sigma=examples/data/options.csv:sigma
 check kmeans "C label steps" X=examples/data/points.csv:x,y 'C=[[0, 0], [1, 0], [0, 1]]'
+check ridge "coef loss" X=examples/data/longley.csv:GNPDEFL,GNP,UNEMP,ARMED,POP,YEAR \
+    y=examples/data/longley.csv:TOTEMP penalty=0.1
+check pca "share directions scores" X=examples/data/longley.csv:GNPDEFL,GNP,UNEMP,ARMED,POP,YEAR
 check power_iteration "lambda v" 'A=[[4, 1, 0], [1, 3, 1], [0, 1, 2]]' 'v=[1, 1, 1]' iters=200
 
 if [ "$failed" = 0 ]; then echo "all examples agree"; fi
