@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::options::{UnknownChoice, choices};
 use matex_ir::tensor::Func;
 use matex_lang::unit::Signature;
-use matex_passes::run_pipeline;
+use matex_passes::{PIPELINE, run_pipeline};
 use matex_runtime::{CompileError, Compiled, Executable};
 use std::fmt;
 use std::str::FromStr;
@@ -38,6 +38,17 @@ choices! {
         Asm = "asm",
         /// The GPU's kernels.
         Wgsl = "wgsl",
+    }
+}
+
+impl Stage {
+    /// The passes that lead from [`Stage::Tensor`] to [`Stage::Optimized`], in their order: names, and what each does.
+    ///
+    /// ```
+    /// assert_eq!(matex::Stage::passes()[0].0, "canonicalize");
+    /// ```
+    pub fn passes() -> Vec<(&'static str, &'static str)> {
+        PIPELINE.iter().map(|pass| (pass.name, pass.about)).collect()
     }
 }
 

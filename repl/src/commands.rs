@@ -89,11 +89,11 @@ fn explain(function: &Function, values: &Values) -> Result<(), Failure> {
 }
 
 /// A word that is an error code and not a file.
-fn code(word: &str) -> Option<Code> {
+pub(crate) fn code(word: &str) -> Option<Code> {
     word.to_ascii_uppercase().parse().ok()
 }
 
-fn explain_code(code: Code) -> Result<(), Failure> {
+pub(crate) fn explain_code(code: Code) -> Result<(), Failure> {
     match codes::explain(code) {
         Some(row) => print(&format!("{}: {}\n\n{}\n", row.code, row.title, row.explanation)),
         None => {

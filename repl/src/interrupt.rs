@@ -30,9 +30,10 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
 
 /// Does work that Ctrl-C is not to cut off: a call, which looks at the flag, or the writing of a file.
 pub(crate) fn during<T>(work: impl FnOnce() -> T) -> T {
-    BUSY.store(true, Ordering::SeqCst);
+    // Work nests: a line of a session is work, and so are the calls in it.
+    let before = BUSY.swap(true, Ordering::SeqCst);
     let result = work();
-    BUSY.store(false, Ordering::SeqCst);
+    BUSY.store(before, Ordering::SeqCst);
     result
 }
 

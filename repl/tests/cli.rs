@@ -217,7 +217,12 @@ fn lines_are_a_session() {
     assert!(r.err.contains("<line>:1:3") && r.err.contains("t[0]"), "{}", r.err);
     let r =
         with_input(&[], "x = [1.0, 2.0]\nx[1] = 5\nfn f(a) { a + 1 }\nfn g(a) { f(a) * 2 }\ng(x)\n:vars\n");
-    assert_eq!((r.out.as_str(), r.code), ("f64[2]\n[4.0, 12.0]\nx: f64[2]\n", 0), "{}", r.err);
+    assert_eq!(
+        (r.out.as_str(), r.code),
+        ("f64[2]\n[4.0, 12.0]\nx: f64[2]\nfn f(a)\nfn g(a)\n", 0),
+        "{}",
+        r.err
+    );
     let r = with_input(&[], "1 + y\n2\n");
     assert_eq!((r.code, r.out.as_str()), (1, ""));
     assert!(r.err.contains("<line>:1:5"), "{}", r.err);

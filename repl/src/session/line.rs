@@ -153,6 +153,25 @@ pub(super) fn words(text: &str) -> Vec<&str> {
     text.split(part).filter(|w| !w.is_empty()).collect()
 }
 
+/// A text with a letter in the place of a word of one byte, so that all places stay; comments may change too.
+pub(super) fn replace_word(text: &str, word: &str, letter: char) -> String {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        out.push_str(before);
+        let whole = !part(out.chars().next_back()) && !part(after.chars().next());
+        if whole {
+            out.push(letter)
+        } else {
+            out.push_str(word)
+        }
+        rest = after;
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +205,12 @@ mod tests {
     fn lines_go_on_within_brackets() {
         assert!(is_open("[1, 2,") && is_open("fn f(x) {") && is_open("/* a /* */") && is_open("x = [1,"));
         assert!(!is_open("[1, 2]") && !is_open("1 +") && !is_open("x = 1 // (") && !is_open("())"));
+    }
+
+    #[test]
+    fn words_are_replaced_whole() {
+        assert_eq!(replace_word("_ + a_b + _x + (_)*_", "_", 'Z'), "Z + a_b + _x + (Z)*Z");
+        assert_eq!(replace_word("__ é_", "_", 'Z'), "__ éZ");
     }
 
     #[test]
