@@ -89,3 +89,8 @@ pub use typed::{Typed, TypedFn};
 pub fn compile(source: &str) -> Result<Function, Error> {
     Compiler::new().compile(source)
 }
+
+/// The examples of the front page run as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

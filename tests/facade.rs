@@ -246,3 +246,28 @@ fn tensor_errors_are_public() {
     let e = Tensor::from_slice(&[3], &[1.0]).unwrap_err();
     assert_eq!(e, TensorError::Length { shape: vec![3], found: 1 });
 }
+
+#[test]
+fn every_limit_is_reported_by_its_name() {
+    let small = |change: fn(&mut Limits)| {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Compiler::new().limits(limits)
+    };
+    let call = |c: Compiler, source: &str| match c.compile(source) {
+        Ok(f) => f.call(&[&3i64]).unwrap_err().to_string(),
+        Err(e) => e.to_string(),
+    };
+    let rows: [(&str, String); 7] = [
+        ("source_bytes", call(small(|l| l.source_bytes = 4), "k + 1")),
+        ("nesting_depth", call(small(|l| l.nesting_depth = 4), "((((((k))))))")),
+        ("ir_nodes", call(small(|l| l.ir_nodes = 4), "k + k * k - k / k + sqrt(k)")),
+        ("elements", call(small(|l| l.elements = 10), "zeros([k, k, k])")),
+        ("bytes", call(small(|l| l.bytes = 10), "zeros([k, k, k])")),
+        ("code_bytes", call(small(|l| l.code_bytes = 10), "k + 1")),
+        ("loop_steps", call(small(|l| l.loop_steps = 2), "{ s = 0; for i in 0..k { s += i; } s }")),
+    ];
+    for (name, told) in rows {
+        assert!(told.contains(name), "{name} is not named in\n{told}");
+    }
+}

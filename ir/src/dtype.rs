@@ -142,12 +142,13 @@ impl Scalar {
         Scalar { dtype, bits: bits & mask }
     }
 
-    /// Converts a real number by the language's cast rules: floats round to nearest even, integers truncate and
-    /// saturate (`NaN` gives 0), `bool` is "not zero".
+    /// Converts a real number by the language's cast rules: floats round to nearest even (`f16` and `bf16` by way of
+    /// `f32`), integers truncate and saturate (`NaN` gives 0), `bool` is "not zero".
     pub fn from_f64(dtype: DType, v: f64) -> Scalar {
         let bits = match dtype {
-            DType::F16 => f16::from_f64(v).to_bits().into(),
-            DType::BF16 => bf16::from_f64(v).to_bits().into(),
+            // Storage formats are reached through f32, as the engines do it.
+            DType::F16 => f16::from_f32(v as f32).to_bits().into(),
+            DType::BF16 => bf16::from_f32(v as f32).to_bits().into(),
             DType::F32 => (v as f32).to_bits().into(),
             DType::F64 => v.to_bits(),
             DType::I8 => v as i8 as u64,
@@ -230,10 +231,6 @@ impl Scalar {
             return self;
         }
         if self.dtype.is_float() {
-            // Storage formats are reached through f32: one rounding to f32, one to the storage format.
-            if dtype.compute() != dtype && self.dtype == DType::F64 {
-                return Scalar::from_f64(dtype, f64::from(self.to_f64() as f32));
-            }
             Scalar::from_f64(dtype, self.to_f64())
         } else {
             Scalar::from_i128(dtype, self.to_i128())
