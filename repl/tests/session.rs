@@ -69,7 +69,7 @@ fn help_is_there_for_everything() {
     let help = out(":help");
     for name in [
         "help", "vars", "type", "load", "save", "edit", "time", "bench", "explain", "ir", "clif", "asm",
-        "passes", "device", "threads", "simd", "mem", "nan", "set", "reset", "quit",
+        "plot", "passes", "device", "threads", "simd", "mem", "nan", "set", "reset", "quit",
     ] {
         assert!(help.contains(&format!(":{name} ")), "{name}: {help}");
         assert!(out(&format!(":help {name}")).starts_with(&format!(":{name}")));
@@ -184,6 +184,38 @@ fn the_last_line_is_edited_and_runs() {
 #[cfg(unix)]
 fn err_without_editor() -> String {
     err(":edit")
+}
+
+#[test]
+fn plots() {
+    let line = out(":plot linspace(0.0, 1.0, 50)");
+    assert!(line.contains('⠁') || line.contains('⠊') || line.contains('⡠'), "{line}");
+    assert!(
+        line.contains('1') && line.lines().count() > 5 && line.lines().all(|l| l.chars().count() <= 80),
+        "{line}"
+    );
+    assert!(out(":plot hist [1.0, 1.0, 2.0, 5.0]").contains('█'));
+    assert!(out(":plot heat eye(3)").contains('█'));
+    assert!(
+        out(":plot [[1.0, 2.0], [3.0, 4.0]]").contains("columns")
+            && out(":plot scatter [[1, 2], [3, 4]]").contains('⡀')
+    );
+    for good in [
+        "[1.0]",
+        "[1.0, 1.0]",
+        "[0.0 / 0.0, 1.0]",
+        "[1e308, -1e308]",
+        "heat [[1e308, -1e308, 0.0]]",
+        "hist [1e308, -1e308]",
+    ] {
+        out(&format!(":plot {good}"));
+    }
+    for bad in
+        ["3", "zeros([0])", "[0.0 / 0.0]", "zeros([2, 2, 2])", "heat [1.0]", "scatter [1.0]", "hist [[1.0]]"]
+    {
+        assert!(err(&format!(":plot {bad}")).contains("cannot be drawn"), "{bad}");
+    }
+    assert_eq!(session("x = 1; nope").0, 1);
 }
 
 #[test]

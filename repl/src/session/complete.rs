@@ -75,6 +75,7 @@ fn options(command: &str) -> Vec<&'static str> {
         Some("help") => COMMANDS.iter().map(|c| c.name).collect(),
         Some("set") => OPTIONS.to_vec(),
         Some("ir") => Stage::ALL.iter().map(|s| s.name()).collect(),
+        Some("plot") => super::plot::KINDS.to_vec(),
         Some("nan") => vec!["off", "on"],
         _ => Vec::new(),
     }

@@ -13,6 +13,7 @@ mod highlight;
 mod line;
 mod look;
 mod nan;
+mod plot;
 mod print;
 mod settings;
 mod state;

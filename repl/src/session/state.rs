@@ -85,8 +85,14 @@ impl Session {
         self.line(text).map(|()| Next::Go)
     }
 
-    /// Runs statements, an expression or functions.
+    /// Runs statements, an expression or functions; a line that fails changes nothing.
     pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        // Tensors are shared, so that this copies no elements.
+        let before = self.variables.clone();
+        self.run(text).inspect_err(|_| self.variables = before)
+    }
+
+    fn run(&mut self, text: &str) -> Result<(), Failure> {
         let (line, text) = self.read(text)?;
         let (assigned, statements, value) = match line {
             Line::Functions(functions) => return self.define(functions, text.typed),
