@@ -48,7 +48,6 @@ impl Checker<'_> {
 
     /// Parameters of the entry function of a module.
     pub(crate) fn entry_params(&mut self, def: &FnDef, args: &[Option<ArgSpec>]) -> R<()> {
-        self.defaults_last(def)?;
         let mut params = Vec::new();
         let mut given = Vec::new();
         self.declare_sizes(def);
@@ -72,23 +71,6 @@ impl Checker<'_> {
                 None => self.default_value(p)?,
             };
             self.frame.vars.insert(p.name.name.clone(), val.into());
-        }
-        Ok(())
-    }
-
-    fn defaults_last(&mut self, def: &FnDef) -> R<()> {
-        let mut optional = None;
-        for p in &def.params {
-            match (p.default, optional) {
-                (Some(_), _) => optional = Some(p.span),
-                (None, Some(first)) => {
-                    let message = format!("{} has no default but stands behind one that has", p.name.name);
-                    let d = Diagnostic::new(codes::DEFAULT_BEFORE_REQUIRED, message);
-                    let d = d.primary(p.span, "").secondary(first, "has a default");
-                    return self.error(d.help("put parameters with defaults last"));
-                }
-                (None, None) => {}
-            }
         }
         Ok(())
     }

@@ -131,9 +131,22 @@ impl Resolver<'_> {
                 self.dim_names(*d, &mut names);
             }
         }
+        self.defaults_last(id);
         self.vars = vec![names];
         self.ended.clear();
         self.block(def.body);
+    }
+
+    /// A parameter without a default behind one that has a default could not be given by place alone.
+    fn defaults_last(&mut self, id: FnId) {
+        let params = &self.ast[id].params;
+        let Some(first) = params.iter().position(|p| p.default.is_some()) else { return };
+        for p in params[first..].iter().filter(|p| p.default.is_none()) {
+            let message = format!("{} has no default but stands behind one that has", p.name.name);
+            let d = Diagnostic::new(codes::DEFAULT_BEFORE_REQUIRED, message);
+            let d = d.primary(p.span, "").secondary(params[first].span, "has a default");
+            self.errors.push(d.help("put parameters with defaults last"));
+        }
     }
 
     fn dim_names(&self, d: crate::ast::DimId, names: &mut HashSet<Name>) {
