@@ -50,9 +50,12 @@ impl Editor {
     }
 
     /// Reads a line, or several where brackets are open.
-    pub(super) fn read(&mut self, session: &Session) -> Result<Typed, Failure> {
+    pub(super) fn read(&mut self, session: &mut Session) -> Result<Typed, Failure> {
         if let Some(helper) = self.editor.helper_mut() {
             helper.names = Names::of(session);
+        }
+        if let Some((columns, _)) = self.editor.dimensions() {
+            session.columns = usize::from(columns);
         }
         match self.editor.readline("> ") {
             Ok(text) => {

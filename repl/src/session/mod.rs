@@ -47,7 +47,7 @@ fn on_terminal(mut session: Session) -> Result<(), Failure> {
     print(&format!("matex {}, :help lists what there is\n", env!("CARGO_PKG_VERSION")))?;
     let mut editor = Editor::new()?;
     loop {
-        let text = match editor.read(&session)? {
+        let text = match editor.read(&mut session)? {
             Typed::Text(text) => text,
             Typed::Nothing => continue,
             Typed::End => return Ok(()),

@@ -11,8 +11,8 @@ use matex::Tensor;
 /// What can be drawn.
 pub(super) const KINDS: [&str; 4] = ["heat", "hist", "line", "scatter"];
 
-/// Characters across and down.
-const WIDTH: usize = 60;
+/// Characters across at most, and down.
+const WIDEST: usize = 60;
 const HEIGHT: usize = 12;
 
 /// The most elements that are drawn.
@@ -29,7 +29,7 @@ pub(super) fn run(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let outputs = session.call(&ready, &text)?;
     let drawing = match &outputs[..] {
         [one] if one.len() > MOST => Err("it has more than 16,777,216 elements"),
-        [one] => draw(kind, one),
+        [one] => draw(kind, one, session.columns.saturating_sub(1).clamp(10, WIDEST)),
         _ => Err("it is not one value"),
     };
     match drawing {
@@ -41,21 +41,21 @@ pub(super) fn run(session: &mut Session, rest: &str) -> Result<(), Failure> {
     }
 }
 
-fn draw(kind: &str, tensor: &Tensor) -> Drawing {
+fn draw(kind: &str, tensor: &Tensor, width: usize) -> Drawing {
     let values: Vec<f64> = tensor.scalars().map(|s| s.to_f64()).collect();
     match (kind, tensor.shape()) {
-        ("hist", [_]) => histogram(&values),
+        ("hist", [_]) => histogram(&values, width),
         ("" | "line", [_]) => {
             let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, v)| (i as f64, *v)).collect();
-            dots(&points, true)
+            dots(&points, true, width)
         }
         ("" | "scatter", [_, 2]) => {
             let points: Vec<(f64, f64)> = values.as_chunks::<2>().0.iter().map(|[x, y]| (*x, *y)).collect();
-            let mut lines = dots(&points, false)?;
+            let mut lines = dots(&points, false, width)?;
             lines.insert(0, "the second of the columns over the first".to_owned());
             Ok(lines)
         }
-        ("" | "heat", [rows, columns]) => heat(&values, *rows, *columns),
+        ("" | "heat", [rows, columns]) => heat(&values, *rows, *columns, width),
         _ => Err("its shape does not fit"),
     }
 }
@@ -77,14 +77,14 @@ fn place(v: f64, (min, max): (f64, f64), most: usize) -> usize {
 }
 
 /// Points, joined to a line or not.
-fn dots(points: &[(f64, f64)], joined: bool) -> Drawing {
+fn dots(points: &[(f64, f64)], joined: bool, width: usize) -> Drawing {
     let finite: Vec<(f64, f64)> =
         points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     let across = ends(finite.iter().map(|p| p.0))?;
     let up = ends(finite.iter().map(|p| p.1))?;
-    let (wide, high) = (WIDTH * 2, HEIGHT * 4);
+    let (wide, high) = (width * 2, HEIGHT * 4);
     let at = |(x, y): (f64, f64)| (place(x, across, wide - 1), high - 1 - place(y, up, high - 1));
-    let mut cells = vec![[0_u8; WIDTH]; HEIGHT];
+    let mut cells = vec![vec![0_u8; width]; HEIGHT];
     let mut dot = |x: usize, y: usize| {
         const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
         if let Some(cell) = cells.get_mut(y / 4).and_then(|row| row.get_mut(x / 2)) {
@@ -115,29 +115,31 @@ fn dots(points: &[(f64, f64)], joined: bool) -> Drawing {
 }
 
 /// How many values there are in each of as many ranges of one width.
-fn histogram(values: &[f64]) -> Drawing {
+fn histogram(values: &[f64], width: usize) -> Drawing {
     let ends = ends(values.iter().copied())?;
     let bins = if ends.0 < ends.1 { HEIGHT } else { 1 };
     let mut counts = vec![0_usize; bins];
     for v in values.iter().filter(|v| v.is_finite()) {
-        let width = (ends.1 / 2.0 - ends.0 / 2.0) / bins as f64;
-        let bin = if width > 0.0 { ((v / 2.0 - ends.0 / 2.0) / width) as usize } else { 0 };
+        let range = (ends.1 / 2.0 - ends.0 / 2.0) / bins as f64;
+        let bin = if range > 0.0 { ((v / 2.0 - ends.0 / 2.0) / range) as usize } else { 0 };
         counts[bin.min(bins - 1)] += 1;
     }
     let most = counts.iter().copied().max().unwrap_or(1).max(1);
+    // Beside the bars stand a number before them and one behind.
+    let bar = width.saturating_sub(20).max(5);
     let row = |(i, count): (usize, &usize)| {
         let part = i as f64 / bins as f64;
         let from = ends.0 * (1.0 - part) + ends.1 * part;
-        format!("{:>12} {} {count}", Short(from).to_string(), "█".repeat((count * 40).div_ceil(most)))
+        format!("{:>12} {} {count}", Short(from).to_string(), "█".repeat((count * bar).div_ceil(most)))
     };
     Ok(counts.iter().enumerate().map(row).chain([format!("{:>12}", Short(ends.1).to_string())]).collect())
 }
 
 /// A matrix in shades; rows and columns that there is no room for are left out evenly.
-fn heat(values: &[f64], rows: usize, columns: usize) -> Drawing {
+fn heat(values: &[f64], rows: usize, columns: usize, width: usize) -> Drawing {
     const SHADES: [&str; 5] = ["  ", "░░", "▒▒", "▓▓", "██"];
     let ends = ends(values.iter().copied())?;
-    let (down, across) = (rows.min(HEIGHT * 2), columns.min(WIDTH / 2));
+    let (down, across) = (rows.min(HEIGHT * 2), columns.min(width / 2));
     let cell = |r: usize, c: usize| {
         let at = (r * rows / down) * columns + c * columns / across;
         let v = values.get(at).copied().filter(|v| v.is_finite());

@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) last: Option<Tensor>,
     /// The last line that was no command, for `:edit`.
     pub(super) input: String,
+    /// How wide the terminal is, in characters.
+    pub(super) columns: usize,
 }
 
 /// The name of the function that a line becomes; no program of people has it.
@@ -66,6 +68,7 @@ impl Session {
             functions: Vec::new(),
             last: None,
             input: String::new(),
+            columns: 80,
         })
     }
 
