@@ -1,6 +1,6 @@
 //! What happens between the two IRs: verified tensor IR comes in, a plan of kernels and library calls goes out.
 //!
-//! [`pipeline`] rewrites a function into canonical form, [`lower`] turns it into a [`Plan`](plan::Plan). Nothing here
+//! [`pipeline`] rewrites a function into canonical form, [`lower()`] turns it into a [`Plan`]. Nothing here
 //! knows how a kernel becomes machine code or where memory comes from.
 #![forbid(unsafe_code)]
 

@@ -2,7 +2,7 @@
 //!
 //! Views cost nothing: they are layouts ([`crate::layout`]) of memory that something else filled. All other ops fill a
 //! contiguous buffer of their own, by a kernel, a routine or a copy. Deciding which ops share a kernel is not done
-//! here; a pass that does can build on the same [`Nest`](nest::Nest)s.
+//! here; a pass that does can build on the same `Nest`s.
 
 mod control;
 mod dot;

@@ -40,6 +40,16 @@ pub(super) fn read_line(text: &str) -> Result<Line, Vec<Diagnostic>> {
         let functions = program.ast.fns().iter().map(|f| (f.name.name.to_string(), source(f.span)));
         return Ok(Line::Functions(functions.collect()));
     }
+    if let Some(inside) = block_inside(text, &limits) {
+        let line = read_line(&inside)?;
+        return Ok(match line {
+            // What a block assigns ends with it.
+            Line::Statements { statements, value, .. } => {
+                Line::Statements { assigned: Vec::new(), statements, value }
+            }
+            functions @ Line::Functions(_) => functions,
+        });
+    }
     // The last statement of a line needs no `;`.
     let attempts = [format!("{{{text}\n}}"), format!("{{{text};\n}}")];
     let mut first_error = None;
@@ -61,6 +71,15 @@ pub(super) fn read_line(text: &str) -> Result<Line, Vec<Diagnostic>> {
         Err(_) | Ok(_) => shifted(first_error.unwrap_or_default(), text.len()),
     };
     Err(errors)
+}
+
+/// The text of a block program with its braces blanked, so that places stay; `None` when the text is no block.
+fn block_inside(text: &str, limits: &Limits) -> Option<String> {
+    let (start, end) = (text.find('{')?, text.rfind('}')?);
+    let alone = text[..start].trim().is_empty() && text[end + 1..].trim().is_empty();
+    let program = parse(text, limits).ok().filter(|_| alone)?;
+    matches!(program.form, Form::Block(_))
+        .then(|| format!("{} {} {}", &text[..start], &text[start + 1..end], &text[end + 1..]))
 }
 
 /// Places in a line that was parsed behind a brace.
@@ -191,6 +210,7 @@ mod tests {
     #[test]
     fn kinds_of_lines() {
         assert_eq!(show("1 + 2"), " |  | 1 + 2");
+        assert_eq!(show("{ a = 1; a + 1 }"), " | a = 1; | a + 1");
         assert_eq!(show("x = 1"), "x | x = 1; | ");
         assert_eq!(show("x = 1; y = 2;"), "x,y | x = 1; y = 2; | ");
         assert_eq!(show("x = 1; x + 1"), "x | x = 1; | x + 1");
