@@ -76,6 +76,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) depth: usize,
     /// Nodes made so far, those of abandoned attempts included.
     pub(crate) work: usize,
+    /// Open branches and loop bodies, which may not run at all.
+    pub(crate) conditional: usize,
 }
 
 /// Checks a program for arguments and makes its function.
@@ -98,6 +100,7 @@ pub(crate) fn check(
         frame: Frame::default(),
         depth: 0,
         work: 0,
+        conditional: 0,
     };
     let outcome = c.program(program, entry, args);
     match outcome {

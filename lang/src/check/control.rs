@@ -189,7 +189,10 @@ impl Checker<'_> {
             let mark = self.b.mark();
             let before = self.b.func().nodes.len();
             let reported = self.errors.len();
-            let region = match body(self, carried) {
+            self.conditional += 1;
+            let outcome = body(self, carried);
+            self.conditional -= 1;
+            let region = match outcome {
                 Ok(r) => r,
                 Err(Reported) => {
                     self.work += self.b.func().nodes.len() - before;
@@ -344,7 +347,9 @@ impl Checker<'_> {
     ) -> R<Branch> {
         let mark = self.b.mark();
         let (region, _) = self.b.begin_region(&[]);
+        self.conditional += 1;
         let ran = run(self);
+        self.conditional -= 1;
         let vals: Option<Vec<Val>> = carried
             .iter()
             .map(|c| match self.frame.vars.get(&c.name) {
