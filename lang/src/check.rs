@@ -32,7 +32,7 @@ use crate::limits::Limits;
 use crate::unit::ArgSpec;
 use dims::Unifier;
 use matex_ir::tensor::verify::verify;
-use matex_ir::tensor::{Builder, Func, ValueId};
+use matex_ir::tensor::{Builder, Func, Guard, ValueId};
 use matex_ir::{Code, DType, Dim, Span};
 use std::collections::HashMap;
 use value::{Val, Value};
@@ -78,6 +78,9 @@ pub(crate) struct Checker<'a> {
     pub(crate) work: usize,
     /// Open branches and loop bodies, which may not run at all.
     pub(crate) conditional: usize,
+    /// Where a bound is worked out inside of those: conditions to be checked when it is used, instead of guards, which
+    /// would hold for the whole call.
+    pub(crate) deferred: Option<Vec<Guard>>,
 }
 
 /// Checks a program for arguments and makes its function.
@@ -101,6 +104,7 @@ pub(crate) fn check(
         depth: 0,
         work: 0,
         conditional: 0,
+        deferred: None,
     };
     let outcome = c.program(program, entry, args);
     match outcome {

@@ -4,7 +4,7 @@ use super::Checker;
 use super::value::Operand;
 use crate::diag::Diagnostic;
 use matex_ir::tensor::{Func, Guard, GuardKind, Kind, SliceAxis, Type, UpdateAxis, ValueId};
-use matex_ir::{Atom, Code, Dim, Span};
+use matex_ir::{Atom, Code, Dim, Op, Span};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -177,15 +177,26 @@ impl Checker<'_> {
         if slack.as_const().is_some() {
             return false;
         }
-        self.b.guard(Guard {
-            kind: GuardKind::AtMost,
-            left,
-            right,
-            code,
-            message: message.to_owned(),
-            origin,
-        });
+        let message = message.to_owned();
+        let guard = Guard { kind: GuardKind::AtMost, left, right, code, message, origin };
+        match &mut self.deferred {
+            Some(conditions) => conditions.push(guard),
+            None => self.b.guard(guard),
+        }
         true
+    }
+
+    /// A value under conditions on sizes that are looked at when it is used.
+    pub(crate) fn under(&mut self, x: ValueId, conditions: Vec<Guard>) -> ValueId {
+        conditions.into_iter().fold(x, |x, g| {
+            let before = self.b.set_origin(g.origin);
+            let (left, right) = (self.size_value(g.left).id, self.size_value(g.right).id);
+            let op = if g.kind == GuardKind::Equal { Op::Eq } else { Op::Le };
+            let holds = self.map_op(op, &[left, right]);
+            let x = self.b.check(x, holds, g.code, g.message);
+            self.b.set_origin(before);
+            x
+        })
     }
 
     /// The shape that operands have together, or the error that they have none.

@@ -21,8 +21,9 @@ impl Checker<'_> {
         }
         let shape = self.shape(x.val.id);
         let text = self.type_text(x.val.id);
-        let cuts = self.cuts(&shape, base_span, indices, &text)?;
-        let id = self.read(x.val.id, &cuts)?;
+        let (cuts, conditions) = self.cuts_here(&shape, base_span, indices, &text)?;
+        let checked = self.under(x.val.id, conditions);
+        let id = self.read(checked, &cuts)?;
         Ok(Val::with_weak(id, x.val.weak).into())
     }
 

@@ -5,7 +5,7 @@ use super::value::Operand;
 use super::{Checker, R};
 use crate::ast::{ExprId, Index, IndexKind};
 use crate::codes;
-use matex_ir::tensor::SliceAxis;
+use matex_ir::tensor::{Guard, SliceAxis};
 use matex_ir::{DType, Dim, Span};
 
 /// What an index does to an axis.
@@ -22,14 +22,24 @@ pub(crate) enum Cut {
 }
 
 impl Checker<'_> {
-    /// The cuts of all indices, `...` filled up; each but [`Cut::New`] stands for the next axis.
-    pub(crate) fn cuts(
+    /// The cuts of all indices, and the conditions under which they hold: none outside of branches and loops, where
+    /// they are guards of the call.
+    pub(crate) fn cuts_here(
         &mut self,
         shape: &[Dim],
         base: Span,
         indices: &[Index],
         type_text: &str,
-    ) -> R<Vec<Cut>> {
+    ) -> R<(Vec<Cut>, Vec<Guard>)> {
+        let here = (self.conditional > 0).then(Vec::new);
+        let outer = std::mem::replace(&mut self.deferred, here);
+        let cuts = self.cuts(shape, base, indices, type_text);
+        let conditions = std::mem::replace(&mut self.deferred, outer).unwrap_or_default();
+        Ok((cuts?, conditions))
+    }
+
+    /// The cuts of all indices, `...` filled up; each but [`Cut::New`] stands for the next axis.
+    fn cuts(&mut self, shape: &[Dim], base: Span, indices: &[Index], type_text: &str) -> R<Vec<Cut>> {
         let is = |i: &Index, wanted: fn(&IndexKind) -> bool| wanted(&i.kind);
         let ellipses: Vec<&Index> =
             indices.iter().filter(|i| is(i, |k| matches!(k, IndexKind::Ellipsis))).collect();

@@ -40,7 +40,9 @@ impl Checker<'_> {
         let x = self.target_dtype(old, &new)?;
         let shape = self.shape(x.val.id);
         let text = self.type_text(x.val.id);
-        let cuts = self.cuts(&shape, x.span, indices, &text)?;
+        let (cuts, conditions) = self.cuts_here(&shape, x.span, indices, &text)?;
+        let checked = self.under(x.val.id, conditions);
+        let x = Operand { val: Val::with_weak(checked, x.val.weak), span: x.span };
         let part = self.read(x.val.id, &cuts)?;
         let new = match op.binary() {
             Some(op) => {
