@@ -160,7 +160,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Demands `left <= right`: `false` when it never holds. What cannot be known becomes a guard.
+    /// Demands `left <= right`: `false` when it never holds. What cannot be known becomes a guard, or a condition of the
+    /// value that is being indexed where bounds are deferred.
     pub(crate) fn at_most(
         &mut self,
         left: &Dim,

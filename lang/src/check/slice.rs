@@ -110,19 +110,10 @@ impl Checker<'_> {
         }
         let known = o.val.dims.as_ref().and_then(|d| d.first()).map(|d| self.resolve(d));
         match known {
-            // A guard would hold for the whole call, also where the branch is not taken: look when the index is used.
-            Some(d) if self.conditional > 0 && self.undecided(&d, extent) => Ok(Cut::Dynamic(o)),
             Some(d) if d.as_const().is_some() || d.is_nonnegative() => self.known_index(&d, extent, o.span),
             // Whether it counts from the end is seen when the program runs.
             _ => Ok(Cut::Dynamic(o)),
         }
-    }
-
-    /// Whether only the call can tell that an index is in range.
-    fn undecided(&self, index: &Dim, extent: &Dim) -> bool {
-        let needed = if index.as_const().is_some_and(|v| v < 0) { -index } else { index + &Dim::ONE };
-        let slack = &self.resolve(extent) - &needed;
-        slack.as_const().is_none() && !slack.is_nonnegative()
     }
 
     fn known_index(&mut self, index: &Dim, extent: &Dim, span: Span) -> R<Cut> {
