@@ -12,7 +12,7 @@ mod work;
 use matex::{AsView, Limits};
 use matex_codegen_cpu::KernelCache;
 use matex_lang::unit::{ArgSpec, Unit};
-use matex_passes::{LayoutClass, lower, run_pipeline};
+use matex_passes::{LayoutClass, Options, lower, run_pipeline};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -122,8 +122,9 @@ fn stages(bench: &Bench, ops: usize) {
         let unit = Unit::new(&source, None, &limits).unwrap();
         let func = unit.specialize(&[spec(), spec()]).unwrap();
         lap(1);
-        let func = run_pipeline(&func, |_, _| {});
-        let plan = lower(&func, &[LayoutClass::Contiguous; 2]).unwrap();
+        let options = Options::default();
+        let func = run_pipeline(&func, &options, |_, _| {});
+        let plan = lower(&func, &[LayoutClass::Contiguous; 2], &options).unwrap();
         lap(2);
         for kernel in &plan.kernels {
             black_box(matex_codegen_cpu::compile(kernel).unwrap());

@@ -3,6 +3,8 @@
 //! What is told here is told before the program is looked at again: a value of the wrong dtype is the caller's error
 //! and is shown at the parameter that does not take it.
 
+use matex_ir::tensor::bind::Argument;
+use matex_ir::tensor::{Func, Param};
 use matex_ir::{DType, Scalar, Span};
 use matex_lang::unit::{ArgSpec, DTypeClass, DimSig, ParamSig, ParamType, Signature};
 use matex_lang::{Diagnostic, codes};
@@ -99,6 +101,21 @@ pub(crate) fn describe(view: &View<'_>) -> String {
     } else {
         format!("{}[{}]", view.dtype(), extents.join(", "))
     }
+}
+
+/// What binding sizes needs to know of the values of a function's parameters.
+pub(crate) fn described<'a>(func: &Func, slots: impl Iterator<Item = &'a Slot<'a>>) -> Vec<Argument<'a>> {
+    let one = |(slot, p): (&'a Slot<'a>, &Param)| {
+        let dtype = if slot.weak { p.ty.dtype } else { slot.view.dtype() };
+        Argument { dtype, shape: slot.view.shape(), int: integer(&slot.view) }
+    };
+    slots.zip(&func.params).map(one).collect()
+}
+
+/// The value of an integer scalar.
+pub(crate) fn integer(view: &View<'_>) -> Option<i64> {
+    let scalar = view.get(&[]).filter(|s| s.dtype().is_int())?;
+    i64::try_from(scalar.to_i128()).ok()
 }
 
 /// Gives each value to its parameter.

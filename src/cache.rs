@@ -1,9 +1,14 @@
-//! The checked and compiled forms of one program, one for each set of dtypes and ranks that it was called with.
+//! The checked and compiled forms of one program, one for each set of dtypes and ranks that it was called with, and
+//! where a plan was chosen by sizes, for each power of two of these sizes.
 
-use crate::arguments::{Slot, fits};
+use crate::arguments::{Slot, fits, integer};
 use crate::engine::Engine;
+use matex_ir::Dim;
+use matex_ir::dim::Atom;
 use matex_ir::tensor::Func;
 use matex_lang::unit::{ArgSpec, Signature};
+use matex_passes::sizes::bucket;
+use matex_passes::{Options, Sizes};
 use matex_runtime::View;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,9 +20,63 @@ pub(crate) struct Special {
     pub(crate) args: Vec<Option<ArgSpec>>,
     /// For each parameter whether its value is not contiguous, where the engine is prepared for that.
     pub(crate) strided: Vec<bool>,
+    /// The buckets of the sizes that its plan was chosen by; none for most programs.
+    pub(crate) buckets: Vec<Bucket>,
     pub(crate) func: Func,
     pub(crate) engine: Engine,
+    /// What its plan was made by.
+    pub(crate) passes: Options,
     pub(crate) names: Arc<[String]>,
+}
+
+/// One size that a plan was chosen by: of all extents with the same bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    /// The parameter that has it.
+    param: usize,
+    /// The axis; `None` for the value of an integer.
+    axis: Option<usize>,
+    bucket: u32,
+}
+
+impl Bucket {
+    /// The buckets of all names that a choice was made by. `places` has the parameter of the program for each of the
+    /// function, whose sizes were taken to be `sizes`.
+    pub(crate) fn of(func: &Func, places: &[usize], sizes: &Sizes) -> Vec<Bucket> {
+        let compared = sizes.compared();
+        compared.iter().filter_map(|atom| Bucket::one(func, places, sizes, atom)).collect()
+    }
+
+    fn one(func: &Func, places: &[usize], sizes: &Sizes, atom: &Atom) -> Option<Bucket> {
+        if let Atom::Int(name) = atom {
+            let i = func.params.iter().position(|p| p.ty.rank() == 0 && *p.name == **name)?;
+            let bucket = bucket(sizes.estimate(&Dim::int(name)) as i64);
+            return Some(Bucket { param: *places.get(i)?, axis: None, bucket });
+        }
+        let named = |dim: &Dim| {
+            let mut found = false;
+            dim.visit_names(&mut |a| found |= a == atom);
+            found
+        };
+        let axes = || {
+            let params = func.params.iter().enumerate();
+            params.flat_map(|(i, p)| p.ty.shape.iter().enumerate().map(move |(axis, dim)| (i, axis, dim)))
+        };
+        // An axis that is the name itself rather than a sum that it is part of.
+        let plain = axes().find(|(_, _, dim)| dim.as_size().is_some() && named(dim));
+        let (i, axis, dim) = plain.or_else(|| axes().find(|(_, _, dim)| named(dim)))?;
+        let bucket = bucket(sizes.estimate(dim) as i64);
+        Some(Bucket { param: *places.get(i)?, axis: Some(axis), bucket })
+    }
+
+    /// Whether the value of the parameter has a size of this bucket.
+    fn has(&self, view: &View<'_>) -> bool {
+        let value = match self.axis {
+            Some(axis) => view.shape().get(axis).and_then(|n| i64::try_from(*n).ok()),
+            None => integer(view),
+        };
+        value.is_some_and(|v| bucket(v) == self.bucket)
+    }
 }
 
 /// The most forms that are kept of one program. A program is called with few kinds of arguments; a caller that tries
@@ -59,6 +118,9 @@ impl Cache {
                 }
                 (None, None) => true,
                 (Some(_), None) | (None, Some(_)) => false,
+            }) && e.special.buckets.iter().all(|b| {
+                let slot = slots.get(b.param).and_then(Option::as_ref);
+                slot.is_some_and(|slot| b.has(&slot.view))
             })
         };
         let entry = entries.iter().find(same)?;
@@ -84,6 +146,7 @@ impl Cache {
                     let strides = *strided == (layouts && !view.is_contiguous());
                     strides && spec.as_ref().is_some_and(|spec| fits(spec, p, view, false))
                 })
+                && e.special.buckets.iter().all(|b| views.get(b.param).is_some_and(|view| b.has(view)))
         };
         let entry = entries.iter().find(same)?;
         if entries.len() > 1 {
@@ -95,7 +158,10 @@ impl Cache {
     /// Keeps a form, in the place of the one that was used longest ago when there is no room.
     pub(crate) fn keep(&self, special: &Arc<Special>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.iter().any(|e| e.special.args == special.args && e.special.strided == special.strided) {
+        fn key(s: &Special) -> (&[Option<ArgSpec>], &[bool], &[Bucket]) {
+            (&s.args, &s.strided, &s.buckets)
+        }
+        if entries.iter().any(|e| key(&e.special) == key(special)) {
             return;
         }
         let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
@@ -112,12 +178,15 @@ impl Cache {
 mod tests {
     use super::*;
     use matex_ir::DType;
+    use matex_runtime::AsView;
 
     fn special(rank: usize) -> Arc<Special> {
         let func = Func::default();
         let engine = Engine::Interpreter;
         let args = vec![Some(ArgSpec { dtype: DType::F64, ones: vec![false; rank], weak: false })];
-        Arc::new(Special { args, strided: vec![false], func, engine, names: Vec::new().into() })
+        let (strided, passes) = (vec![false], Options::default());
+        let names = Vec::new().into();
+        Arc::new(Special { args, strided, buckets: Vec::new(), func, engine, passes, names })
     }
 
     #[test]
@@ -133,11 +202,31 @@ mod tests {
         };
         assert_eq!(ranks(&cache).len(), KEPT);
         let signature = matex_lang::Unit::new("x + 1", None, &matex_lang::Limits::default()).unwrap();
-        let slot = Slot { view: matex_runtime::AsView::as_view(&1.5), weak: false };
+        let slot = Slot { view: 1.5.as_view(), weak: false };
         assert!(cache.find(signature.signature(), &[Some(slot)], false).is_some());
         cache.keep(&special(KEPT));
         let kept = ranks(&cache);
         assert_eq!(kept.len(), KEPT);
         assert!(kept.contains(&0) && !kept.contains(&1) && kept.contains(&KEPT));
+    }
+
+    #[test]
+    fn plans_are_found_by_the_buckets_of_the_sizes_that_they_were_chosen_by() {
+        use matex_ir::tensor::{Param, TensorType};
+        let sizes = [Dim::size("n"), &Dim::size("m") + &Dim::ONE];
+        let x = TensorType::new(DType::F64, sizes.to_vec());
+        let k = TensorType::scalar(DType::I64);
+        let params = [("x", x), ("k", k)].map(|(name, ty)| Param { name: name.into(), ty });
+        let func = Func { params: params.to_vec(), ..Func::default() };
+        let sizes = Sizes::of([(Atom::Size("n".into()), 100), (Atom::Int("k".into()), 3)]);
+        assert_eq!(Bucket::of(&func, &[1, 2], &sizes), []);
+        sizes.compare(&(&Dim::size("n") * &Dim::size("m")));
+        sizes.compare(&Dim::int("k"));
+        let bucket = |param, axis, bucket| Bucket { param, axis, bucket };
+        let buckets = Bucket::of(&func, &[1, 2], &sizes);
+        assert_eq!(buckets, [bucket(1, Some(1), 11), bucket(1, Some(0), 7), bucket(2, None, 2)]);
+        let has = |n: usize| buckets[1].has(&ndarray::Array2::<f64>::zeros((n, 2)).as_view());
+        assert_eq!([63, 64, 127, 128].map(has), [false, true, true, false]);
+        assert_eq!([1, 2, 3, 4].map(|k: i64| buckets[2].has(&k.as_view())), [false, true, true, false]);
     }
 }

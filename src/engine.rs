@@ -30,21 +30,26 @@ pub(crate) struct Budget<'a> {
 const INTERPRETER_ELEMENTS: u64 = 1 << 28;
 
 impl Engine {
-    /// The engine for a function, whose arguments lie in memory as `classes` say.
-    pub(crate) fn new(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Engine, ExecError> {
-        let prepare = |engine| {
-            let options = PrepareOptions { engine, limits: options.limits.clone() };
-            Executable::prepare(func, classes, &options).map(|e| Engine::Plan(Box::new(e)))
+    /// The engine for a function, whose arguments lie in memory as `classes` say, and what its plan was chosen by.
+    pub(crate) fn new(
+        func: &Func,
+        classes: &[LayoutClass],
+        options: &Options,
+        passes: matex_passes::Options,
+    ) -> Result<(Engine, matex_passes::Options), ExecError> {
+        let engine = match options.engine {
+            Choice::Interpreter => return Ok((Engine::Interpreter, passes)),
+            Choice::LoopInterpreter => Kernels::LoopInterp,
+            Choice::Cranelift | Choice::Auto => Kernels::Cranelift,
         };
-        match options.engine {
-            Choice::Interpreter => Ok(Engine::Interpreter),
-            Choice::LoopInterpreter => prepare(Kernels::LoopInterp),
-            Choice::Cranelift => prepare(Kernels::Cranelift),
+        let prepare = PrepareOptions { engine, limits: options.limits.clone(), passes };
+        match Executable::prepare(func, classes, &prepare) {
+            Ok(exe) => Ok((Engine::Plan(Box::new(exe)), prepare.passes)),
             // A machine without machine code of ours runs every program all the same.
-            Choice::Auto => match prepare(Kernels::Cranelift) {
-                Err(ExecError::Compile { why: CompileError::Host(_), .. }) => Ok(Engine::Interpreter),
-                result => result,
-            },
+            Err(ExecError::Compile { why: CompileError::Host(_), .. }) if options.engine == Choice::Auto => {
+                Ok((Engine::Interpreter, prepare.passes))
+            }
+            Err(e) => Err(e),
         }
     }
 

@@ -1,13 +1,13 @@
 //! What a call of a program does and what it costs.
 
-use crate::arguments::{Arg, describe};
+use crate::arguments::{Arg, describe, described};
 use crate::cache::Special;
 use crate::engine::Engine;
 use crate::error::{Error, guarded};
 use crate::failure::failed;
 use crate::function::{Function, Ready};
 use matex_ir::Span;
-use matex_ir::tensor::bind::{Argument, bind_sizes};
+use matex_ir::tensor::bind::bind_sizes;
 use matex_ir::tensor::{Kind, Node};
 use matex_passes::plan::{Plan, Routine, Step as PlanStep};
 use matex_runtime::AsView;
@@ -81,17 +81,7 @@ impl Function {
 fn cost(function: &Function, ready: &Ready<'_>) -> Result<(Cost, u64, Vec<String>), Error> {
     let (func, given) = (&ready.special.func, ready.given());
     let fail = |e| function.error(vec![failed(e, func, &given)]);
-    let described: Vec<Argument<'_>> = given
-        .iter()
-        .zip(&func.params)
-        .map(|((_, slot), p)| {
-            let scalar = slot.view.get(&[]).filter(|s| s.dtype().is_int());
-            let int = scalar.and_then(|s| i64::try_from(s.to_i128()).ok());
-            let dtype = if slot.weak { p.ty.dtype } else { slot.view.dtype() };
-            Argument { dtype, shape: slot.view.shape(), int }
-        })
-        .collect();
-    let bindings = bind_sizes(&func.params, &described).map_err(fail)?;
+    let bindings = bind_sizes(&func.params, &described(func, given.iter().map(|(_, s)| *s))).map_err(fail)?;
     let size = |count: usize, dtype: matex_ir::DType| (count as u64).saturating_mul(dtype.size() as u64);
     let bytes_in =
         given.iter().fold(0u64, |sum, (_, s)| sum.saturating_add(size(s.view.len(), s.view.dtype())));

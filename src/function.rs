@@ -1,16 +1,19 @@
 //! A compiled program and the ways to call it.
 
 use crate::arguments::{self, Arg, Slot, Slots};
-use crate::cache::{Cache, Special, is_strided};
+use crate::cache::{Bucket, Cache, Special, is_strided};
 use crate::engine::{Budget, Engine};
 use crate::error::{Error, guarded, internal};
 use crate::failure::diagnose;
 use crate::options::Options;
 use crate::outputs::{self, Outputs};
 use crate::typed::{Typed, TypedFn};
+use matex_ir::dim::Atom;
 use matex_ir::tensor::Func;
+use matex_ir::tensor::bind::bind_sizes;
 use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
 use matex_lang::{Diagnostic, Limits, codes};
+use matex_passes::Sizes;
 use matex_runtime::{AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
 use smallvec::SmallVec;
 use std::fmt;
@@ -306,10 +309,14 @@ impl Function {
             spec.as_ref().map(|_| if *strided { LayoutClass::Strided } else { LayoutClass::Contiguous })
         };
         let classes: Vec<LayoutClass> = args.iter().zip(&strided).filter_map(class).collect();
-        let engine = Engine::new(&func, &classes, &self.0.options);
-        let engine = engine.map_err(|e| self.error(vec![diagnose(e, &func, &[])]))?;
+        let given: Vec<&Slot<'_>> = slots.into_iter().flatten().flatten().collect();
+        let passes = self.0.options.passes(sizes(&func, &given));
+        let engine = Engine::new(&func, &classes, &self.0.options, passes);
+        let (engine, passes) = engine.map_err(|e| self.error(vec![diagnose(e, &func, &[])]))?;
+        let places: Vec<usize> = (0..args.len()).filter(|i| args[*i].is_some()).collect();
+        let buckets = Bucket::of(&func, &places, &passes.sizes);
         let names = outputs::names(&func.result_names, func.results().len());
-        let special = Arc::new(Special { args, strided, func, engine, names });
+        let special = Arc::new(Special { args, strided, buckets, func, engine, passes, names });
         self.0.cache.keep(&special);
         crate::debug::report(self, &special);
         Ok(special)
@@ -357,6 +364,20 @@ fn specs(signature: &Signature, slots: &Slots<'_>) -> Vec<Option<ArgSpec>> {
         slot.as_ref().map(|slot| arguments::spec(p, &slot.view, slot.weak))
     };
     signature.params.iter().zip(slots).map(spec).collect()
+}
+
+/// The sizes of these values, for the choice of a plan; without values, or with some that a call will refuse, all are
+/// nominal.
+fn sizes(func: &Func, given: &[&Slot<'_>]) -> Sizes {
+    let described = arguments::described(func, given.iter().copied());
+    let Ok(bindings) = bind_sizes(&func.params, &described) else { return Sizes::nominal() };
+    let mut values = Vec::new();
+    let mut add = |atom: &Atom| values.extend(bindings.lookup(atom).map(|v| (atom.clone(), v)));
+    for p in &func.params {
+        p.ty.shape.iter().for_each(|dim| dim.visit_names(&mut add));
+        add(&Atom::Int(p.name.as_str().into()));
+    }
+    Sizes::of(values)
 }
 
 /// A form of a program together with the values of a call.

@@ -4,6 +4,7 @@ use crate::error::{Error, guarded};
 use crate::function::Function;
 use crate::typed::{Typed, TypedFn};
 use matex_lang::{Diagnostic, Limits, codes};
+use matex_passes::{Sizes, Tier};
 use std::fmt;
 use std::str::FromStr;
 
@@ -146,6 +147,23 @@ pub(crate) struct Options {
     pub(crate) engine: Engine,
     /// 0 for silence, up to 5 for everything.
     pub(crate) debug: u8,
+}
+
+impl Options {
+    /// How programs are rewritten and planned for these sizes.
+    pub(crate) fn passes(&self, sizes: Sizes) -> matex_passes::Options {
+        matex_passes::Options {
+            tier: match self.numerics {
+                Numerics::Exact => Tier::Exact,
+                Numerics::Default => Tier::Default,
+                Numerics::Fast => Tier::Fast,
+            },
+            max_nodes: self.limits.optimizer_nodes,
+            max_iterations: self.limits.optimizer_iterations,
+            sizes,
+            ..matex_passes::Options::default()
+        }
+    }
 }
 
 /// Compiles programs with options of one's own.

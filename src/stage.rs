@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::options::{UnknownChoice, choices};
 use matex_ir::tensor::Func;
 use matex_lang::unit::Signature;
-use matex_passes::{PIPELINE, run_pipeline};
+use matex_passes::{Options, PIPELINE, run_pipeline};
 use matex_runtime::{CompileError, Compiled, Executable};
 use std::fmt;
 use std::str::FromStr;
@@ -87,11 +87,11 @@ impl Function {
 
 /// The program at a stage.
 pub(crate) fn show(stage: Stage, special: &Special) -> String {
-    let Special { func, engine, .. } = special;
+    let Special { func, engine, passes, .. } = special;
     match (stage, engine) {
         (Stage::Tensor, _) => func.to_string(),
         (Stage::Wgsl, _) => "// this program has no GPU kernels in this build of matex\n".to_owned(),
-        (_, Engine::Plan(exe)) => show_plan(stage, func, exe),
+        (_, Engine::Plan(exe)) => show_plan(stage, func, exe, passes),
         (_, Engine::Interpreter) => {
             let runs = "the interpreter runs the tensor IR as it stands";
             match stage {
@@ -106,7 +106,7 @@ pub(crate) fn show(stage: Stage, special: &Special) -> String {
 }
 
 /// A stage of a program that has a plan.
-fn show_plan(stage: Stage, func: &Func, exe: &Executable) -> String {
+fn show_plan(stage: Stage, func: &Func, exe: &Executable, passes: &Options) -> String {
     let plan = exe.plan();
     let code = |show: fn(&Compiled) -> Result<String, CompileError>| {
         let one = |c: &Arc<Compiled>| {
@@ -121,7 +121,7 @@ fn show_plan(stage: Stage, func: &Func, exe: &Executable) -> String {
     };
     let none = |what: &str| format!("// there is no {what}: this program has no compiled kernels\n");
     match stage {
-        Stage::Optimized => run_pipeline(func, |_, _| {}).to_string(),
+        Stage::Optimized => run_pipeline(func, passes, |_, _| {}).to_string(),
         Stage::Kernels if plan.kernels.is_empty() => none("loop IR"),
         Stage::Kernels => plan.kernels_text(),
         Stage::Plan => plan.to_string(),

@@ -6,7 +6,7 @@ mod support;
 
 use matex_ir::tensor::Func;
 use matex_lang::{Limits, Unit};
-use matex_passes::{lower, run_pipeline};
+use matex_passes::{Options, lower, run_pipeline};
 
 /// Programs that show one thing each. Their parameters have types, so that no arguments are needed.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -67,7 +67,8 @@ fn tensor_ir() {
 fn canonical_tensor_ir() {
     let mut book = String::new();
     for (name, text) in PROGRAMS {
-        book += &format!("---- {name}\n{}\n", run_pipeline(&func(name, text), |_, _| {}));
+        book +=
+            &format!("---- {name}\n{}\n", run_pipeline(&func(name, text), &Options::default(), |_, _| {}));
     }
     insta::assert_snapshot!(book);
 }
@@ -76,7 +77,8 @@ fn canonical_tensor_ir() {
 fn plans() {
     let mut book = String::new();
     for (name, text) in PROGRAMS {
-        let plan = lower(&run_pipeline(&func(name, text), |_, _| {}), &[]);
+        let options = Options::default();
+        let plan = lower(&run_pipeline(&func(name, text), &options, |_, _| {}), &[], &options);
         let plan = plan.unwrap_or_else(|e| panic!("{name}: {e:?}"));
         book += &format!("---- {name}\n{plan}\n");
     }

@@ -7,9 +7,13 @@
 pub mod canon;
 pub mod layout;
 pub mod lower;
+pub mod options;
 pub mod pipeline;
 pub mod plan;
+pub mod sizes;
 
 pub use lower::{LayoutClass, LowerError, lower};
+pub use options::{Options, Tier};
 pub use pipeline::{PIPELINE, Pass, run_pipeline};
 pub use plan::Plan;
+pub use sizes::Sizes;

@@ -10,7 +10,7 @@ use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::verify::verify;
 use matex_ir::tensor::{Builder, Func, Kind, ReduceOp, ScanOp, SliceAxis, UpdateAxis, ValueId};
 use matex_ir::{DType, Dim, Op, Scalar};
-use matex_passes::run_pipeline;
+use matex_passes::{Options, run_pipeline};
 
 struct Program {
     b: Builder,
@@ -198,9 +198,13 @@ fn random_programs_agree() {
     for seed in 0..300 {
         let (func, dtype) = program(seed);
         assert_eq!(verify(&func), [], "seed {seed}");
-        let canonical = run_pipeline(&func, |_, _| {});
+        let canonical = run_pipeline(&func, &Options::default(), |_, _| {});
         assert_eq!(verify(&canonical), [], "seed {seed}\n{func}\n{canonical}");
-        assert_eq!(run_pipeline(&canonical, |_, _| {}).to_string(), canonical.to_string(), "seed {seed}");
+        assert_eq!(
+            run_pipeline(&canonical, &Options::default(), |_, _| {}).to_string(),
+            canonical.to_string(),
+            "seed {seed}"
+        );
         let exes = executables(&func);
         let mut rng = Rng(seed);
         for [n, m] in [[2, 3], [1, 1], [3, 1], [1, 4], [0, 2]] {

@@ -2,10 +2,12 @@
 
 use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError, parse};
-use matex_ir::{Code, DType, Scalar};
+use matex_ir::{DType, Scalar};
 use matex_lang::{Limits, codes};
+use matex_passes::{Options, Tier};
 use matex_runtime::{
-    AsView, Element, ExecError, Executable, FromTensor, LayoutClass, PrepareOptions, Tensor, View,
+    AsView, Element, Engine as Code, ExecError, Executable, FromTensor, LayoutClass, PrepareOptions, Tensor,
+    View,
 };
 use ndarray::{ArrayD, Axis, Slice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +19,7 @@ pub(crate) struct Engine {
 }
 
 /// Results, or the code of an error and its text.
-pub(crate) type Outcome = Result<Vec<Array>, (Option<Code>, String)>;
+pub(crate) type Outcome = Result<Vec<Array>, (Option<matex_ir::Code>, String)>;
 
 /// Enough for every case; the endless ones end soon.
 const MAX_STEPS: u64 = 20_000;
@@ -26,20 +28,39 @@ const MAX_STEPS: u64 = 20_000;
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { name: "oracle", run: oracle },
     Engine { name: "oracle after a round trip of the text", run: round_trip },
-    Engine { name: "Cranelift", run: |f, a| execute(f, a, matex_runtime::Engine::Cranelift, Memory::Plain) },
+    Engine {
+        name: "Cranelift",
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, Options::default()),
+    },
     Engine {
         name: "Cranelift, strided",
-        run: |f, a| execute(f, a, matex_runtime::Engine::Cranelift, Memory::Strided),
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Strided, Options::default()),
+    },
+    Engine {
+        name: "Cranelift, strided, neither optimized nor fused",
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Strided, Options::plain()),
+    },
+    Engine {
+        name: "Cranelift, exact",
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, tier(Tier::Exact)),
     },
     Engine {
         name: "loop interpreter",
-        run: |f, a| execute(f, a, matex_runtime::Engine::LoopInterp, Memory::Plain),
+        run: |f, a| execute(f, a, Code::LoopInterp, Memory::Plain, Options::default()),
     },
     Engine {
         name: "loop interpreter, strided",
-        run: |f, a| execute(f, a, matex_runtime::Engine::LoopInterp, Memory::Strided),
+        run: |f, a| execute(f, a, Code::LoopInterp, Memory::Strided, Options::default()),
+    },
+    Engine {
+        name: "loop interpreter, neither optimized nor fused",
+        run: |f, a| execute(f, a, Code::LoopInterp, Memory::Plain, Options::plain()),
     },
 ];
+
+fn tier(tier: Tier) -> Options {
+    Options { tier, ..Options::default() }
+}
 
 /// How the arguments lie in memory.
 #[derive(Clone, Copy, PartialEq)]
@@ -67,9 +88,9 @@ fn round_trip(func: &Func, args: &[Array]) -> Outcome {
     oracle(&read, args)
 }
 
-fn execute(func: &Func, args: &[Array], engine: matex_runtime::Engine, memory: Memory) -> Outcome {
+fn execute(func: &Func, args: &[Array], engine: Code, memory: Memory, passes: Options) -> Outcome {
     let limits = Limits { loop_steps: MAX_STEPS, elements: 1 << 26, ..Limits::default() };
-    let options = PrepareOptions { engine, limits };
+    let options = PrepareOptions { engine, limits, passes };
     let strided = memory == Memory::Strided;
     let class =
         |a: &Array| if strided && a.rank() > 0 { LayoutClass::Strided } else { LayoutClass::Contiguous };
@@ -125,7 +146,7 @@ fn spread_as<T: Element>(a: &Array) -> Box<dyn AsView> {
 }
 
 /// The code in the catalogue for what can go wrong at a call.
-pub(crate) fn code(e: &RunError) -> Option<Code> {
+pub(crate) fn code(e: &RunError) -> Option<matex_ir::Code> {
     match e {
         RunError::ArgumentCount { .. } => Some(codes::CALL_COUNT),
         RunError::ArgumentDType { .. } => Some(codes::CALL_DTYPE),

@@ -15,6 +15,7 @@ mod update;
 mod views;
 
 use crate::layout::Layout;
+use crate::options::Options;
 use crate::plan::{
     Block, BlockId, BufferId, Item, Plan, PlanParam, PlanResult, PlanView, Source, Step, Tables, live,
 };
@@ -77,7 +78,7 @@ impl std::error::Error for LowerError {}
 ///
 /// # Errors
 /// When the function is malformed or nests too deeply.
-pub fn lower(func: &Func, classes: &[LayoutClass]) -> Result<Plan, LowerError> {
+pub fn lower(func: &Func, classes: &[LayoutClass], _options: &Options) -> Result<Plan, LowerError> {
     let mut lower = Lower {
         func,
         tables: Tables::default(),

@@ -51,6 +51,8 @@ pub struct PrepareOptions {
     pub engine: Engine,
     /// What preparation may use up, and calls that are not given limits of their own.
     pub limits: Limits,
+    /// How the function is rewritten and planned.
+    pub passes: matex_passes::Options,
 }
 
 /// What one call may use up.
@@ -96,8 +98,8 @@ impl Executable {
         classes: &[LayoutClass],
         options: &PrepareOptions,
     ) -> Result<Executable, ExecError> {
-        let func = run_pipeline(func, |_, _| {});
-        let plan = matex_passes::lower(&func, classes).map_err(ExecError::Lower)?;
+        let func = run_pipeline(func, &options.passes, |_, _| {});
+        let plan = matex_passes::lower(&func, classes, &options.passes).map_err(ExecError::Lower)?;
         let code = match options.engine {
             Engine::LoopInterp => Code::Interpreted,
             Engine::Cranelift => Code::Compiled(compile(&plan, options.limits.code_bytes)?),
