@@ -35,7 +35,8 @@ use std::sync::atomic::AtomicBool;
 pub struct Function(Arc<Shared>);
 
 struct Shared {
-    unit: Unit,
+    /// The error is that of a program that was checked elsewhere and is refused here all the same.
+    unit: Result<Unit, Error>,
     options: Options,
     file: Arc<str>,
     source: Arc<str>,
@@ -113,11 +114,26 @@ impl Function {
         file: &str,
         options: &Options,
     ) -> Result<Function, Error> {
+        let function = Function::unchecked(source, entry, file, options);
+        function.unit()?;
+        Ok(function)
+    }
+
+    /// A program that was checked while the crate that holds it was built. Should it be refused now, each call says so.
+    pub(crate) fn checked(source: &str, file: &str, options: &Options) -> Function {
+        Function::unchecked(source, None, file, options)
+    }
+
+    fn unchecked(source: &str, entry: Option<&str>, file: &str, options: &Options) -> Function {
         let (source, file): (Arc<str>, Arc<str>) = (source.into(), file.into());
-        let unit = Unit::new(&source, entry, &options.limits);
-        let unit = unit.map_err(|ds| Error::new(ds, &file, &source))?;
-        let shared = Shared { unit, options: options.clone(), file, source, cache: Cache::default() };
-        Ok(Function(Arc::new(shared)))
+        let unit = guarded(|| {
+            Unit::new(&source, entry, &options.limits).map_err(|ds| Error::new(ds, &file, &source))
+        });
+        Function(Arc::new(Shared { unit, options: options.clone(), file, source, cache: Cache::default() }))
+    }
+
+    fn unit(&self) -> Result<&Unit, Error> {
+        self.0.unit.as_ref().map_err(Clone::clone)
     }
 
     /// The name, the parameters and the declared results.
@@ -129,7 +145,8 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn signature(&self) -> &Signature {
-        self.0.unit.signature()
+        static NOTHING: Signature = Signature { name: String::new(), params: Vec::new(), results: None };
+        self.0.unit.as_ref().map_or(&NOTHING, Unit::signature)
     }
 
     /// The text that it was compiled from.
@@ -289,7 +306,7 @@ impl Function {
     /// The form for arguments that are told by their kinds only, as far as the signature tells the rest; it is not
     /// kept where a call would not find it.
     pub(crate) fn assumed(&self) -> Result<Arc<Special>, Error> {
-        let args = self.0.unit.assumed_args().map_err(|ds| self.error(ds))?;
+        let args = self.unit()?.assumed_args().map_err(|ds| self.error(ds))?;
         self.specialize(args, None)
     }
 
@@ -300,7 +317,7 @@ impl Function {
         args: Vec<Option<ArgSpec>>,
         slots: Option<&Slots<'_>>,
     ) -> Result<Arc<Special>, Error> {
-        let func = self.0.unit.specialize(&args).map_err(|ds| self.error(ds))?;
+        let func = self.unit()?.specialize(&args).map_err(|ds| self.error(ds))?;
         let layouts = Engine::has_layouts(&self.0.options);
         let strided =
             |i: usize| slots.and_then(|s| s[i].as_ref()).is_some_and(|slot| is_strided(slot, layouts));
@@ -328,7 +345,7 @@ impl Function {
         args: &[Arg<'_>],
         then: impl FnOnce(&Ready<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let signature = self.signature();
+        let signature = self.unit()?.signature();
         let mut slots = arguments::place(signature, args).map_err(|ds| self.error(ds))?;
         let converted = arguments::settle(signature, &slots).map_err(|ds| self.error(ds))?;
         for (slot, tensor) in slots.iter_mut().zip(&converted) {

@@ -50,6 +50,7 @@
 mod arguments;
 mod cache;
 mod debug;
+mod embedded;
 mod engine;
 mod error;
 mod explain;
@@ -88,6 +89,72 @@ pub use typed::{Typed, TypedFn};
 /// ```
 pub fn compile(source: &str) -> Result<Function, Error> {
     Compiler::new().compile(source)
+}
+
+/// A program in the language of matex, checked while the crate that holds it is built: what is wrong is an error of
+/// rustc at the program's own tokens. It gives a `&'static` [`Function`], compiled when it is first called.
+///
+/// The program is an expression, a block, a module of functions, or a closure with types:
+///
+/// ```
+/// let norm = matex::compile!(|x: f32[n], y: f32[n]| { m = x + y; m / (m[0] + m[1]) });
+/// assert_eq!(norm.call(&[&[1.0f32, 2.0], &[0.0f32, 1.0]])?[0].to_string(), "[0.25, 0.75]");
+///
+/// let ols = matex::compile! {
+///     fn ols(X: f64[n, k], y: f64[n]) -> f64[k] { solve(X.T @ X, X.T @ y) }
+/// };
+/// assert_eq!(ols.signature().name, "ols");
+/// # Ok::<(), matex::Error>(())
+/// ```
+///
+/// A mistake does not build:
+///
+/// ```compile_fail
+/// matex::compile!(|y: f64[n], X: f64[n, k]| y - X);
+/// ```
+pub use matex_macros::compile;
+
+/// Compiles a Rust function of arrays. What is left is a function of the same type, whose body runs as one compiled
+/// program: nothing is allocated for what is in between.
+///
+/// Parameters are numbers, slices, arrays, `Vec`s and ndarray's arrays, by reference or by value. The body has operators,
+/// method calls (those of Rust's numbers and ndarray's arrays that mean the same, and every function of the language as
+/// `x.f(a)` or `f(x, a)`), `let`, `if`, `for` over a range, `while`, assignment to variables and elements, indexing by
+/// numbers, ranges and tuples, casts, and calls of other such functions that stand above it. Anything else is an error
+/// at its token.
+///
+/// ```
+/// use ndarray::{Array1, array};
+///
+/// #[matex::jit]
+/// fn cool_comp(m0: &Array1<f32>, m1: &Array1<f32>) -> Array1<f32> {
+///     let m2 = m0 + m1;
+///     &m2 / (m2[0] + m2[1])
+/// }
+///
+/// assert_eq!(cool_comp(&array![1.0, 2.0], &array![0.0, 1.0]), array![0.25, 0.75]);
+/// ```
+///
+/// # Panics
+/// The function panics where ndarray's operators do, when shapes do not fit; one that returns `Result<_, matex::Error>`
+/// gives the error instead:
+///
+/// ```
+/// #[matex::jit]
+/// fn mean_of(x: &[f64], k: f64) -> Result<f64, matex::Error> {
+///     x.sum() / k
+/// }
+///
+/// assert_eq!(mean_of(&[1.0, 2.0, 6.0], 3.0)?, 3.0);
+/// # Ok::<(), matex::Error>(())
+/// ```
+pub use matex_macros::jit;
+
+/// What the macros expand to; no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::embedded::{Jit, Program, value};
+    pub use matex_macros::jit_with;
 }
 
 /// The examples of the front page run as doc tests.

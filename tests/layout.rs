@@ -22,7 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("passes", &["matex-ir"]),
     ("codegen-cpu", &["matex-ir"]),
     ("runtime", &["matex-ir", "matex-lang", "matex-passes", "matex-codegen-cpu"]),
-    (".", &["matex-ir", "matex-lang", "matex-passes", "matex-runtime"]),
+    ("macros", &["matex-lang"]),
+    (".", &["matex-ir", "matex-lang", "matex-macros", "matex-passes", "matex-runtime"]),
     ("repl", &["matex", "matex-ir", "matex-lang", "matex-runtime"]),
 ];
 

@@ -1,0 +1,5 @@
+fn main() {
+    let _ = matex_macros::compile! {
+        fn f(x: f32[n]) -> f32[n] { sqt(x) + nothing }
+    };
+}

@@ -1,0 +1,6 @@
+fn main() {
+    let _ = matex_macros::compile!(|y: f64[n], X: f64[n, k]| {
+        r = y - X;
+        sum(r**2)
+    });
+}

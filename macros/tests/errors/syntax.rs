@@ -1,0 +1,4 @@
+fn main() {
+    let _ = matex_macros::compile!({ m = $0 + ; m ^ 2 });
+    let _ = matex_macros::compile!();
+}
