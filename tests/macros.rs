@@ -90,7 +90,7 @@ both! {
     }
 
     fn branches(x: f64) -> f64 {
-        let y = if x < 0.0 { -x } else if x == 0.0 && !(x > 1.0) { std::f64::consts::PI } else { x.recip() };
+        let y = if x < 0.0 { -x } else if x == 0.0 || x.is_infinite() { std::f64::consts::PI } else { x.recip() };
         let mut n = 0;
         while n < 3 { n += 1; }
         y + n as f64

@@ -1,3 +1,4 @@
+// Bodies with what means something else, or nothing, in the language.
 use matex_macros::jit;
 
 #[jit]

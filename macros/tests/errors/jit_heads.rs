@@ -1,3 +1,4 @@
+// Functions whose head has no meaning in the language.
 use matex_macros::jit;
 
 #[jit]
