@@ -159,7 +159,7 @@ fn an_error_is_a_value_or_a_panic_by_the_type() {
     let (x, y) = (array![1.0, 2.0], array![1.0, 2.0, 3.0]);
     assert_eq!(fallible(&x, &x).unwrap(), array![2.0, 4.0]);
     assert_eq!(fallible(&x, &y).unwrap_err().kind(), matex::ErrorKind::Call);
-    let panic =
-        std::panic::catch_unwind(|| compiled::cool_comp(&array![1.0], &array![1.0, 2.0])).unwrap_err();
+    let panic = std::panic::catch_unwind(|| compiled::cool_comp(&array![1.0, 2.0, 3.0], &array![1.0, 2.0]))
+        .unwrap_err();
     assert!(panic.downcast_ref::<String>().unwrap().contains("error[E"));
 }
