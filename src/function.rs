@@ -1,6 +1,7 @@
 //! A compiled program and the ways to call it.
 
 use crate::arguments::{self, Arg, Slot, Slots};
+use crate::builder::{self, Places};
 use crate::cache::{Bucket, Cache, Special, is_strided};
 use crate::engine::{Budget, Engine};
 use crate::error::{Error, guarded, internal};
@@ -41,6 +42,8 @@ struct Shared {
     file: Arc<str>,
     source: Arc<str>,
     cache: Cache,
+    /// The lines of Rust that a built program came from.
+    places: Option<Places>,
 }
 
 /// What one call may do.
@@ -112,24 +115,35 @@ impl Function {
         source: &str,
         entry: Option<&str>,
         file: &str,
+        places: Option<&Places>,
         options: &Options,
     ) -> Result<Function, Error> {
-        let function = Function::unchecked(source, entry, file, options);
+        let function = Function::new(source, entry, file, places, options);
         function.unit()?;
         Ok(function)
     }
 
     /// A program that was checked while the crate that holds it was built. Should it be refused now, each call says so.
     pub(crate) fn checked(source: &str, file: &str, options: &Options) -> Function {
-        Function::unchecked(source, None, file, options)
+        Function::new(source, None, file, None, options)
     }
 
-    fn unchecked(source: &str, entry: Option<&str>, file: &str, options: &Options) -> Function {
+    fn new(
+        source: &str,
+        entry: Option<&str>,
+        file: &str,
+        places: Option<&Places>,
+        options: &Options,
+    ) -> Function {
         let (source, file): (Arc<str>, Arc<str>) = (source.into(), file.into());
         let unit = guarded(|| {
-            Unit::new(&source, entry, &options.limits).map_err(|ds| Error::new(ds, &file, &source))
+            Unit::new(&source, entry, &options.limits).map_err(|ds| {
+                let noted = if let Some(places) = places { places.note(&source, ds) } else { ds };
+                Error::new(noted, &file, &source)
+            })
         });
-        Function(Arc::new(Shared { unit, options: options.clone(), file, source, cache: Cache::default() }))
+        let (options, cache, places) = (options.clone(), Cache::default(), places.cloned());
+        Function(Arc::new(Shared { unit, options, file, source, cache, places }))
     }
 
     fn unit(&self) -> Result<&Unit, Error> {
@@ -296,6 +310,10 @@ impl Function {
     }
 
     pub(crate) fn error(&self, diagnostics: Vec<Diagnostic>) -> Error {
+        let diagnostics = match &self.0.places {
+            Some(places) => places.note(&self.0.source, diagnostics),
+            None => diagnostics,
+        };
         Error::new(diagnostics, &self.0.file, &self.0.source)
     }
 
@@ -317,7 +335,10 @@ impl Function {
         args: Vec<Option<ArgSpec>>,
         slots: Option<&Slots<'_>>,
     ) -> Result<Arc<Special>, Error> {
-        let func = self.unit()?.specialize(&args).map_err(|ds| self.error(ds))?;
+        let mut func = self.unit()?.specialize(&args).map_err(|ds| self.error(ds))?;
+        if self.0.places.is_some() {
+            builder::forget_names(&mut func);
+        }
         let layouts = Engine::has_layouts(&self.0.options);
         let strided =
             |i: usize| slots.and_then(|s| s[i].as_ref()).is_some_and(|slot| is_strided(slot, layouts));

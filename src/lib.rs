@@ -48,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+pub mod builder;
 mod cache;
 mod debug;
 mod embedded;

@@ -1,5 +1,6 @@
 //! How to compile: [`Compiler`] and what can be chosen with it.
 
+use crate::builder::Places;
 use crate::error::{Error, guarded};
 use crate::function::Function;
 use crate::typed::{Typed, TypedFn};
@@ -350,13 +351,33 @@ impl Compiler {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn compile(&self, source: &str) -> Result<Function, Error> {
+        let file = self.file_name.as_deref().unwrap_or("<program>");
+        self.compile_text(source, self.entry.as_deref(), file, None)
+    }
+
+    /// Compiles what a builder wrote, with the lines of Rust that asked for it.
+    pub(crate) fn compile_built(
+        &self,
+        source: &str,
+        entry: &str,
+        places: &Places,
+    ) -> Result<Function, Error> {
+        self.compile_text(source, Some(entry), "<built>", Some(places))
+    }
+
+    fn compile_text(
+        &self,
+        source: &str,
+        entry: Option<&str>,
+        file: &str,
+        places: Option<&Places>,
+    ) -> Result<Function, Error> {
         guarded(|| {
             if self.options.device == Device::Gpu {
                 let d = Diagnostic::new(codes::NOT_YET_DEVICE, "this build of matex has no GPU engine");
                 return Err(Error::plain(d.help("choose the device `auto` or `cpu`")));
             }
-            let file = self.file_name.as_deref().unwrap_or("<program>");
-            Function::compile(source, self.entry.as_deref(), file, &self.options)
+            Function::compile(source, entry, file, places, &self.options)
         })
     }
 
