@@ -24,7 +24,7 @@ fn a_built_program_has_the_ir_of_the_text() {
     let b = Builder::new("ols");
     let (x, y) = (b.param("X", "f64[n, k]"), b.param("y", "f64[n]"));
     let gram = x.t().matmul(&x);
-    let beta = gram.solve(&x.t().matmul(&y));
+    let beta = gram.solve(x.t().matmul(&y));
     same(&b.returns(&[&beta]), "fn ols(X: f64[n, k], y: f64[n]) { solve(X.T @ X, X.T @ y) }");
 
     let b = Builder::new("loss");
@@ -100,7 +100,7 @@ fn literals_are_weak_and_exact() {
     let b = Builder::new("f");
     let x = b.param("x", "f32");
     let values = [0.1f64, -2.5, 1e300, -0.0, f64::INFINITY, f64::NEG_INFINITY, 5e-324, 123456789012345.0];
-    let exact = b.literal(&values).cast(DType::F64);
+    let exact = b.literal(values).cast(DType::F64);
     let sum = 0.1f32 + &x + 1 - 0.5 * x.clone() + (-3);
     let out = b.returns(&[&exact, &sum]).compile().unwrap().call(&[&1.0f32]).unwrap();
     let back: Vec<u64> = out[0].to_vec::<f64>().unwrap().iter().map(|v| v.to_bits()).collect();
