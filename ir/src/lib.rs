@@ -5,6 +5,7 @@ pub mod dim;
 pub mod dtype;
 pub mod loops;
 pub mod ops;
+pub mod random;
 pub mod span;
 pub mod tensor;
 

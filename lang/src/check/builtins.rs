@@ -9,6 +9,7 @@ mod elementwise;
 mod factors;
 mod later;
 mod linalg;
+mod random;
 mod reduce;
 mod scan;
 mod search;
@@ -55,6 +56,7 @@ const TABLES: &[&[Builtin]] = &[
     search::ROWS,
     linalg::ROWS,
     factors::ROWS,
+    random::ROWS,
     later::ROWS,
 ];
 

@@ -1,10 +1,6 @@
 //! E09xx: what is not available yet, and bugs.
 
 super::codes! {
-NOT_YET_RANDOM = 902, "random functions are not available yet",
-"`key`, `split_key`, `fold_in`, `uniform`, `normal`, `bernoulli`, `randint` and `permutation` are
-known and reserved, and this version does not compile them yet. Pass random numbers as arguments.";
-
 NOT_YET_TRANSFORM = 903, "this transform is not available yet",
 "`grad`, `jvp`, `vjp`, `jacobian`, `hessian`, `vmap`, `scan`, `fold` and their like are known and
 reserved, and this version does not compile all of them yet. A loop does what `scan` and `fold` do.";

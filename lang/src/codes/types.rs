@@ -205,4 +205,10 @@ CAST_NOT_DEFINED = 239, "a cast between these dtypes is not defined",
 "`bitcast` wants dtypes of the same width; `cast` converts values between any two.
 wrong:  fn f(x: f64[n]) { bitcast(x, i32) }
 right:  fn f(x: f64[n]) { bitcast(x, i64) }";
+
+NOT_A_KEY = 240, "not a key",
+"Random functions take a key, which is u32[2] and comes from `key(seed)`, `split_key` or `fold_in`. The
+same key gives the same numbers, so each draw wants a key of its own.
+wrong:  uniform(1, [3])
+right:  uniform(key(1), [3])";
 }

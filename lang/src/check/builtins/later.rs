@@ -11,14 +11,6 @@ const TRANSFORMS: [&str; 10] =
     ["grad", "value_and_grad", "jvp", "vjp", "jacobian", "hessian", "vmap", "scan", "fold", "stop_gradient"];
 
 pub(super) const ROWS: &[Builtin] = &[
-    row("key", "seed", not_yet_random),
-    row("split_key", "key", not_yet_random),
-    row("fold_in", "key, data", not_yet_random),
-    row("uniform", "key, shape, dtype=", not_yet_random),
-    row("normal", "key, shape, dtype=", not_yet_random),
-    row("bernoulli", "key, p, shape", not_yet_random),
-    row("randint", "key, shape, lo, hi", not_yet_random),
-    row("permutation", "key, n", not_yet_random),
     row("grad", "f, wrt=", not_yet_transform),
     row("value_and_grad", "f, wrt=", not_yet_transform),
     row("jvp", "f, *values", not_yet_transform),
@@ -30,16 +22,6 @@ pub(super) const ROWS: &[Builtin] = &[
     row("fold", "f, init, xs", not_yet_transform),
     row("stop_gradient", "x", not_yet_transform),
 ];
-
-fn not_yet_random(c: &mut Checker<'_>, args: &Args) -> R<Value> {
-    let message = format!("{} is not available yet", args.name);
-    c.fail(
-        codes::NOT_YET_RANDOM,
-        message,
-        args.span,
-        "random functions come with a later version; pass random numbers in",
-    )
-}
 
 fn not_yet_transform(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let message = format!("{} is not available yet", args.name);
