@@ -213,7 +213,15 @@ impl Checker<'_> {
 /// Multiples of 2^-53 (f64), 2^-24 (f32), 2^-11 (f16) or 2^-8 (bf16) from 0 up to, not including, 1: all of them are
 /// numbers of the dtype, so that nothing rounds up to 1.
 fn uniform_of(c: &mut Checker<'_>, bits: [ValueId; 2], dtype: DType) -> ValueId {
-    let width = if dtype == DType::F64 { 27 } else { dtype.mantissa() };
+    let width = if dtype == DType::F16 {
+        11
+    } else if dtype == DType::BF16 {
+        8
+    } else if dtype == DType::F32 {
+        24
+    } else {
+        27
+    };
     let high = c.high_bits(bits[0], width, dtype);
     if dtype != DType::F64 {
         return c.by(Op::Mul, high, 0.5f64.powi(width as i32));
