@@ -27,7 +27,14 @@ impl Cli {
         match &self.command {
             Some(Command::Eval { to, .. } | Command::Run { to, .. }) => to.json,
             Some(Command::Bench { json, .. }) => *json,
-            Some(Command::Dump { .. } | Command::Explain { .. } | Command::Doctor) | None => false,
+            Some(
+                Command::Dump { .. }
+                | Command::Explain { .. }
+                | Command::Doctor
+                | Command::Completions { .. }
+                | Command::Man,
+            )
+            | None => false,
         }
     }
 }
@@ -77,6 +84,13 @@ pub(crate) enum Command {
     },
     /// Show what this program found on this machine
     Doctor,
+    /// Write the completions of a shell to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page to standard output
+    Man,
     /// Measure a program: compilation, the first call, and steady calls
     Bench {
         #[command(flatten)]

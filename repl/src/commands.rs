@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Command, Source, To, Values};
 use crate::data::{self, DataError};
 use crate::failure::Failure;
-use crate::{bench, doctor, inputs, interrupt, output, session};
+use crate::{bench, doctor, inputs, interrupt, manual, output, session};
 use matex::{CallOptions, Function, Outputs, Stage};
 use matex_lang::{Code, codes};
 use serde_json::json;
@@ -23,6 +23,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             None => explain(&inputs::compile_file(&what, entry.as_deref())?, &values),
         },
         Some(Command::Doctor) => print(&doctor::report(&inputs::compiler()?)),
+        Some(Command::Completions { shell }) => print(&manual::completions(shell)),
+        Some(Command::Man) => print(&manual::page()?),
         Some(Command::Bench { program, values, json }) => bench::run(&program, &values, json),
     }
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod failure;
 mod inputs;
 mod interrupt;
+mod manual;
 mod output;
 mod session;
 

@@ -262,3 +262,41 @@ fn an_interrupted_run_is_130_and_leaves_no_file() {
     assert_eq!(r.code, 130, "{}", r.err);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn the_shell_and_the_manual_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell]);
+        assert_eq!(script.code, 0, "{}", script.err);
+        for command in ["eval", "run", "dump", "explain", "doctor", "bench"] {
+            assert!(script.out.contains(command), "{shell} does not complete {command}");
+        }
+    }
+    assert_eq!(run(&["completions", "cmd"]).code, 2);
+    let page = run(&["man"]);
+    assert_eq!(page.code, 0, "{}", page.err);
+    assert!(page.out.contains(".TH matex 1") && page.out.contains("max\\-steps"), "{}", page.out);
+}
+
+#[test]
+fn the_grammar_of_editors_is_that_of_the_language() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../editors/matex.tmLanguage.json");
+    let grammar = json(&std::fs::read_to_string(path).unwrap());
+    let words = |part: &str| -> Vec<String> {
+        let rule = &grammar["repository"][part];
+        let text = rule["match"].as_str().or(rule["patterns"][0]["match"].as_str()).unwrap();
+        let inside = text.split("(?:").nth(1).unwrap().split(')').next().unwrap();
+        inside.split('|').map(str::to_owned).collect()
+    };
+    let mut functions = words("functions");
+    functions.sort();
+    let known: Vec<String> = matex_lang::functions().into_iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(functions, known);
+    let dtypes: Vec<String> = matex::DType::ALL.iter().map(|d| d.name().to_owned()).collect();
+    assert!(dtypes.iter().all(|d| words("types").contains(d)));
+    for keyword in words("keywords").into_iter().chain(words("constants")) {
+        let program = format!("fn f({keyword}: f64) {{ {keyword} }}");
+        let shadows = ["pi", "inf", "nan"].contains(&keyword.as_str());
+        assert_eq!(matex::compile(&program).is_ok(), shadows, "{keyword}");
+    }
+}
