@@ -5,11 +5,11 @@ use super::Emitter;
 use super::eval::{Copies, Reduction};
 use super::loops::Point;
 use super::row::Tree;
+use super::stage::Walk;
 use super::types::Width;
 use super::vector;
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 use cranelift_frontend::Variable;
-use matex_ir::loops::InstKind;
 use matex_ir::loops::canon::LINES;
 
 /// The registers that a tile's accumulators may take.
@@ -25,14 +25,15 @@ impl Emitter<'_, '_> {
         self.leave_if_empty(&parallel);
         let Some((&inner, outer)) = parallel.split_last() else { return };
         let (open, at) = self.open_all(outer);
-        let all = vec![true; self.k.body.len()];
-        let width = vector::width(self.k, &all, true);
-        let reductions = self.reductions();
+        let stages = self.k.stages();
+        let walks: Vec<Walk> = stages.iter().map(|s| Walk::of(self.k, s, reduce_axis)).collect();
+        let width = self.column_width(&walks);
         let (mut start, end) = self.range(inner);
         let mut tiers = vec![(Width::Scalar, 1)];
         if width.is_vector() {
             tiers.insert(0, (width, 1));
-            let tile = TILE / reductions.len().max(1);
+            let accumulators = walks.iter().map(|w| w.reductions.len()).max().unwrap_or(0);
+            let tile = TILE / accumulators.max(1);
             if tile > 1 && self.k.body.len() <= 24 {
                 tiers.insert(0, (width, tile));
             }
@@ -40,39 +41,27 @@ impl Emitter<'_, '_> {
         for (w, tile) in tiers {
             let step = i64::from(w.lanes()) * tile as i64;
             let (l, inside) = self.open(&at, inner, start, end, step);
-            let states = self.reduce_tile(&reductions, &inside, reduce_axis, w, tile, &all);
-            self.point_phase(&reductions, &states, &inside, w, tile);
+            let mut points = Copies::new(self.k).times(tile);
+            for (stage, walk) in stages.iter().zip(&walks) {
+                self.still(&mut points, stage, reduce_axis, &inside, w);
+                let states = self.reduce_tile(walk, &points, &inside, reduce_axis, w);
+                let reduced: Vec<_> = walk.reductions.iter().cloned().zip(states).collect();
+                self.point_phase(&mut points, stage, &reduced, &inside, w);
+            }
             start = self.close(l);
         }
         self.close_all(open);
     }
 
-    /// What runs once per parallel point, below the reductions.
-    pub(super) fn point_phase(
-        &mut self,
-        reductions: &[Reduction],
-        states: &[States],
-        at: &Point,
-        w: Width,
-        tile: usize,
-    ) {
-        let k = self.k;
-        let mut copies = Copies::new(k).times(tile);
-        for copy in 0..tile {
-            for (r, states) in reductions.iter().zip(states) {
-                let state = states[copy].iter().map(|v| self.b.use_var(*v)).collect();
-                copies.set_state(copy, r.id, state);
-            }
-        }
-        let split = k.element_insts();
-        let roots: Vec<usize> = k.stores.iter().map(|s| s.value.index()).collect();
-        let mut wanted = self.needed(&roots);
-        for (id, wanted) in wanted.iter_mut().enumerate().take(split) {
-            // Constants are all that is used of the element phase, apart from the reductions.
-            *wanted &= matches!(k.body[id].kind, InstKind::Const(_));
-        }
-        self.eval(&mut copies, at, w, 0..k.body.len(), &wanted);
-        self.store_all(&copies, at, w);
+    /// The width at which everything in the kernel can be computed, since all of it lies along the vectors.
+    fn column_width(&self, walks: &[Walk]) -> Width {
+        let everything = Walk {
+            range: 0..self.k.body.len(),
+            wanted: vec![true; self.k.body.len()],
+            reductions: walks.iter().flat_map(|w| w.reductions.clone()).collect(),
+            stores: self.k.stores.clone(),
+        };
+        vector::width(self.k, &everything)
     }
 
     /// Variables for the states of reductions, holding `first`.
@@ -104,19 +93,20 @@ impl Emitter<'_, '_> {
         all
     }
 
-    /// The reductions over `reduce_axis` at `tile` vectors from `at` on, and the variables that hold their results.
+    /// A walk along `axis` at as many vectors from `at` on as `points` has copies, and the variables that hold what its
+    /// reductions came to.
     pub(super) fn reduce_tile(
         &mut self,
-        reductions: &[Reduction],
+        walk: &Walk,
+        points: &Copies,
         at: &Point,
-        reduce_axis: usize,
+        axis: usize,
         w: Width,
-        tile: usize,
-        wanted: &[bool],
     ) -> Vec<States> {
+        let (reductions, tile) = (&walk.reductions, points.count());
         let results = self.states(reductions, w, tile, First::Empty);
         let (some, done) = (self.b.create_block(), self.b.create_block());
-        let n = self.args.extents[reduce_axis];
+        let n = self.args.extents[axis];
         let any = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, n, 0);
         self.b.ins().brif(any, some, &[], done, &[]);
         self.b.switch_to_block(some);
@@ -129,7 +119,8 @@ impl Emitter<'_, '_> {
                 trees.push(ordered.then(|| self.tree(w, tile)));
             }
             let blocks = self.open_blocks(zero, n, LINES as i64);
-            self.reduce_span(reductions, &accs, at, reduce_axis, (blocks.start, blocks.end), w, wanted);
+            let span = Span { axis, start: blocks.start, end: blocks.end, w };
+            self.reduce_span(walk, points, &accs, at, &span);
             for ((r, tree), accs) in reductions.iter().zip(&trees).zip(&accs) {
                 let Some(tree) = tree else { continue };
                 let block: Vec<_> = accs.iter().map(|a| self.b.use_var(a[0])).collect();
@@ -148,7 +139,8 @@ impl Emitter<'_, '_> {
                 }
             }
         } else {
-            self.reduce_span(reductions, &accs, at, reduce_axis, (zero, n), w, wanted);
+            let span = Span { axis, start: zero, end: n, w };
+            self.reduce_span(walk, points, &accs, at, &span);
         }
         for (result, acc) in results.iter().flatten().flatten().zip(accs.iter().flatten().flatten()) {
             let v = self.b.use_var(*acc);
@@ -160,36 +152,31 @@ impl Emitter<'_, '_> {
     }
 
     /// A loop over a part of the reduce axis that combines every element into the accumulators.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a place, a span and a shape, each of which its callers have apart"
-    )]
-    fn reduce_span(
-        &mut self,
-        reductions: &[Reduction],
-        accs: &[States],
-        at: &Point,
-        axis: usize,
-        span: (Value, Value),
-        w: Width,
-        wanted: &[bool],
-    ) {
-        let tile = accs.first().map_or(1, Vec::len);
-        let (l, inside) = self.open(at, axis, span.0, span.1, 1);
-        let mut copies = Copies::new(self.k).times(tile);
-        self.eval(&mut copies, &inside, w, 0..self.k.element_insts(), wanted);
-        for (r, accs) in reductions.iter().zip(accs) {
+    fn reduce_span(&mut self, walk: &Walk, points: &Copies, accs: &[States], at: &Point, span: &Span) {
+        let (l, inside) = self.open(at, span.axis, span.start, span.end, 1);
+        let mut copies = points.clone();
+        self.eval(&mut copies, &inside, span.w, walk.range.clone(), &walk.wanted);
+        for (r, accs) in walk.reductions.iter().zip(accs) {
             for (copy, acc) in accs.iter().enumerate() {
                 let Some(element) = r.elements(&copies, copy) else { continue };
                 let before: Vec<_> = acc.iter().map(|v| self.b.use_var(*v)).collect();
-                let after = self.combine(r, &before, &element, w);
+                let after = self.combine(r, &before, &element, span.w);
                 for (var, v) in acc.iter().zip(after) {
                     self.b.def_var(*var, v);
                 }
             }
         }
+        self.store_all(&walk.stores, &copies, &inside, span.w);
         self.close(l);
     }
+}
+
+/// A part of an axis, and the width of the values computed there.
+struct Span {
+    axis: usize,
+    start: Value,
+    end: Value,
+    w: Width,
 }
 
 /// What a state begins with.

@@ -5,7 +5,7 @@ use super::loops::Point;
 use super::types::Width;
 use cranelift_codegen::ir::{InstBuilder, Value, types as ct};
 use matex_ir::DType;
-use matex_ir::loops::{Access, Combine, InstId, InstKind, Kernel};
+use matex_ir::loops::{Combine, InstId, InstKind, Kernel, Store};
 use std::ops::Range;
 
 /// The values of a body's instructions in each of several copies; copy `c` stands `c` vectors further along the
@@ -35,6 +35,11 @@ impl Copies {
     /// A value that has been evaluated. The verifier has seen to it that there is one for every use.
     pub(super) fn get(&self, copy: usize, id: InstId) -> Option<Value> {
         self.values[copy][id.index()]
+    }
+
+    /// The value of an instruction, if it has been evaluated.
+    pub(super) fn known(&self, copy: usize, id: usize) -> Option<Value> {
+        self.values[copy][id]
     }
 
     pub(super) fn set(&mut self, copy: usize, id: usize, v: Value) {
@@ -129,81 +134,16 @@ impl Emitter<'_, '_> {
         self.b.ins().insertlane(v, next, 1)
     }
 
-    /// One copy with the values that do not depend on the position along the vector axis: constants and what is
-    /// loaded with stride 0. `at` is any place that agrees along the other axes.
-    pub(super) fn hoist(&mut self, at: &Point, w: Width, wanted: &[bool]) -> Copies {
-        let mut copies = Copies::new(self.k);
-        let limit = self.k.element_insts();
-        for (id, wanted) in wanted.iter().enumerate().take(limit) {
-            let v = match &self.k.body[id].kind {
-                InstKind::Const(s) if *wanted => self.constant(*s, w),
-                InstKind::Load(o) if *wanted && self.vector_access(*o) == Access::Zero => {
-                    self.load(*o, at, 0, w)
-                }
-                InstKind::Const(_)
-                | InstKind::Load(_)
-                | InstKind::LoadAt { .. }
-                | InstKind::Index(_)
-                | InstKind::Map(..)
-                | InstKind::Cast(_)
-                | InstKind::Bitcast(_)
-                | InstKind::Rescue(..)
-                | InstKind::Reduce { .. }
-                | InstKind::Part { .. }
-                | InstKind::Scan { .. } => continue,
-            };
-            copies.set(0, id, v);
-        }
-        copies
-    }
-
-    /// Writes the outputs of every copy.
-    pub(super) fn store_all(&mut self, copies: &Copies, at: &Point, w: Width) {
+    /// Writes values of every copy.
+    pub(super) fn store_all(&mut self, stores: &[Store], copies: &Copies, at: &Point, w: Width) {
         for copy in 0..copies.count() {
             let d = copy as i64 * i64::from(w.lanes());
-            for s in &self.k.stores {
+            for s in stores {
                 if let Some(v) = copies.get(copy, s.value) {
                     self.store(s.operand, v, at, d, w);
                 }
             }
         }
-    }
-
-    /// The instructions that these depend on, themselves included.
-    pub(super) fn needed(&self, roots: &[usize]) -> Vec<bool> {
-        let mut needed = vec![false; self.k.body.len()];
-        for r in roots {
-            needed[*r] = true;
-        }
-        for id in (0..needed.len()).rev() {
-            if needed[id] {
-                for a in self.k.body[id].kind.args() {
-                    needed[a.index()] = true;
-                }
-            }
-        }
-        needed
-    }
-
-    /// The reductions of the kernel.
-    pub(super) fn reductions(&self) -> Vec<Reduction> {
-        let found = self.k.body.iter().enumerate().filter_map(|(id, inst)| match &inst.kind {
-            InstKind::Reduce { combine, values } => {
-                let dtypes = values.iter().map(|v| self.dtype(*v)).collect();
-                Some(Reduction { id, combine: *combine, values: values.clone(), dtypes })
-            }
-            InstKind::Load(_)
-            | InstKind::LoadAt { .. }
-            | InstKind::Index(_)
-            | InstKind::Const(_)
-            | InstKind::Map(..)
-            | InstKind::Cast(_)
-            | InstKind::Bitcast(_)
-            | InstKind::Rescue(..)
-            | InstKind::Part { .. }
-            | InstKind::Scan { .. } => None,
-        });
-        found.collect()
     }
 
     /// One step of a combination.

@@ -2,10 +2,14 @@
 
 use super::Emitter;
 use super::eval::Copies;
+use super::stage::Walk;
 use super::types::Width;
 use super::vector;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, condcodes::IntCC, types as ct};
 use matex_ir::loops::{Access, InstKind};
+
+/// How many values may be loaded before the first of them is used.
+const LOADS: usize = 12;
 
 /// A place in the iteration space.
 #[derive(Clone, Debug)]
@@ -144,29 +148,44 @@ impl Emitter<'_, '_> {
     pub(super) fn map_kernel(&mut self) {
         let axes: Vec<usize> = (0..self.k.axes.len()).collect();
         self.leave_if_empty(&axes);
-        let wanted = vec![true; self.k.body.len()];
         let Some((&inner, outer)) = axes.split_last() else {
             let at = self.origin();
-            return self.elements(&at, Width::Scalar, 1, &wanted, None);
+            let mut copies = Copies::new(self.k);
+            self.eval(&mut copies, &at, Width::Scalar, 0..self.k.body.len(), &vec![true; self.k.body.len()]);
+            return self.store_all(&self.k.stores, &copies, &at, Width::Scalar);
         };
         let (open, at) = self.open_all(outer);
-        let (mut start, end) = self.range(inner);
-        let width = vector::width(self.k, &wanted, true);
-        for (w, unroll) in self.tiers(width) {
-            // Values that do not change along the innermost axis are computed once, before the loop.
-            let fixed = self.hoist(&at, w, &wanted);
-            let step = i64::from(w.lanes()) * unroll;
-            let (l, inside) = self.open(&at, inner, start, end, step);
-            self.elements(&inside, w, unroll, &wanted, Some(&fixed));
-            start = self.close(l);
+        for stage in self.k.stages() {
+            let mut points = Copies::new(self.k);
+            self.still(&mut points, &stage, inner, &at, Width::Scalar);
+            let walk = Walk::of(self.k, &stage, inner);
+            self.elements(&walk, &points, inner, &at);
         }
         self.close_all(open);
     }
 
+    /// A walk along the innermost axis that combines nothing.
+    pub(super) fn elements(&mut self, walk: &Walk, points: &Copies, axis: usize, at: &Point) {
+        let (mut start, end) = self.range(axis);
+        let width = vector::width(self.k, walk);
+        for (w, unroll) in self.tiers(walk, width) {
+            // Values that do not change along the innermost axis are computed once, before the loop.
+            let fixed = self.spread(points, walk, w);
+            let step = i64::from(w.lanes()) * unroll;
+            let (l, inside) = self.open(at, axis, start, end, step);
+            // `unroll` copies of the body: all loads, then all arithmetic, then all stores.
+            let mut copies = fixed.times(unroll as usize);
+            self.eval(&mut copies, &inside, w, walk.range.clone(), &walk.wanted);
+            self.store_all(&walk.stores, &copies, &inside, w);
+            start = self.close(l);
+        }
+    }
+
     /// The loops over the innermost axis, each for what the one before it left: unrolled vectors, vectors, scalars.
-    fn tiers(&self, width: Width) -> Vec<(Width, i64)> {
-        let size = self.k.body.len();
-        let calls = self.k.body.iter().any(|i| match &i.kind {
+    fn tiers(&self, walk: &Walk, width: Width) -> Vec<(Width, i64)> {
+        let wanted = || walk.range.clone().filter(|id| walk.wanted[*id]).map(|id| &self.k.body[id].kind);
+        let size = wanted().count();
+        let calls = wanted().any(|kind| match kind {
             InstKind::Map(op, _) => super::libcalls::symbol(*op).is_some(),
             InstKind::LoadAt { .. } => true,
             InstKind::Load(_)
@@ -179,14 +198,9 @@ impl Emitter<'_, '_> {
             | InstKind::Part { .. }
             | InstKind::Scan { .. } => false,
         });
-        // Larger bodies have enough independent work in them, and unrolled they cost compile time.
-        let unroll = match size {
-            0..=24 => 4,
-            25..=64 => 2,
-            _ => 1,
-        };
         let mut tiers = Vec::new();
         if width.is_vector() {
+            let unroll = self.unroll(walk, size);
             if unroll > 1 {
                 tiers.push((width, unroll));
             }
@@ -198,10 +212,16 @@ impl Emitter<'_, '_> {
         tiers
     }
 
-    /// `unroll` copies of the body: all loads, then all arithmetic, then all stores.
-    fn elements(&mut self, at: &Point, w: Width, unroll: i64, wanted: &[bool], fixed: Option<&Copies>) {
-        let mut copies = fixed.map_or_else(|| Copies::new(self.k), Clone::clone).times(unroll as usize);
-        self.eval(&mut copies, at, w, 0..self.k.body.len(), wanted);
-        self.store_all(&copies, at, w);
+    /// How many copies of a body are worth having in one turn. Large ones have enough independent work in them, and
+    /// unrolled they cost compile time; the loads of all copies come first, and beyond the registers they are spilled.
+    fn unroll(&self, walk: &Walk, size: usize) -> i64 {
+        let loads = walk.range.clone().filter(|id| walk.wanted[*id]);
+        let loads = loads.filter(|id| matches!(self.k.body[*id].kind, InstKind::Load(_))).count();
+        let limit = match size {
+            0..=16 => 4,
+            17..=48 => 2,
+            _ => 1,
+        };
+        [4, 2].into_iter().find(|n| *n <= limit && loads * *n <= LOADS).unwrap_or(1) as i64
     }
 }

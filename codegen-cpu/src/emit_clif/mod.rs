@@ -16,6 +16,7 @@ mod memory;
 mod rescue;
 mod row;
 mod scan;
+mod stage;
 mod types;
 mod vector;
 

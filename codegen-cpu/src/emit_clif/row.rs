@@ -7,9 +7,10 @@
 use super::Emitter;
 use super::column::First;
 use super::column::States;
-use super::eval::Reduction;
+use super::eval::{Copies, Reduction};
 use super::loops::Point;
 use super::memory::memory;
+use super::stage::Walk;
 use super::types::{VECTOR, Width};
 use super::vector;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, condcodes::IntCC, types as ct};
@@ -52,60 +53,78 @@ impl Emitter<'_, '_> {
         let outer: Vec<usize> = (0..axis).collect();
         self.leave_if_empty(&outer);
         let (open, at) = self.open_all(&outer);
-        let reductions = self.reductions();
-        let roots: Vec<usize> = reductions.iter().flat_map(|r| &r.values).map(|v| v.index()).collect();
-        let mut wanted = self.needed(&roots);
-        for r in &reductions {
-            wanted[r.id] = true;
+        let mut points = Copies::new(self.k);
+        for stage in self.k.stages() {
+            self.still(&mut points, &stage, axis, &at, Width::Scalar);
+            let walk = Walk::of(self.k, &stage, axis);
+            let reduced = self.row_stage(&walk, &points, &at, axis);
+            self.point_phase(&mut points, &stage, &reduced, &at, Width::Scalar);
         }
-        let width = vector::width(self.k, &wanted, false);
-        let mut states: Vec<Option<States>> = vec![None; reductions.len()];
-        if width.is_vector() {
-            let found = self.row_pass(&reductions, &at, axis, width);
-            states = found.into_iter().map(Some).collect();
-        } else {
-            self.scalar_passes(&reductions, &at, axis, &mut states);
-        }
-        let states: Vec<States> = states.into_iter().flatten().collect();
-        self.point_phase(&reductions, &states, &at, Width::Scalar, 1);
         self.close_all(open);
     }
 
-    /// Without a vector form: a pass for each lane count among the ordered reductions, and one for all others.
-    fn scalar_passes(&mut self, all: &[Reduction], at: &Point, axis: usize, states: &mut [Option<States>]) {
+    /// The elements of a stage, and what its reductions came to.
+    fn row_stage(
+        &mut self,
+        walk: &Walk,
+        points: &Copies,
+        at: &Point,
+        axis: usize,
+    ) -> Vec<(Reduction, States)> {
+        if walk.reductions.is_empty() {
+            self.elements(walk, points, axis, at);
+            return Vec::new();
+        }
+        let width = vector::width(self.k, walk);
+        if width.is_vector() {
+            let states = self.row_pass(walk, points, at, axis, width);
+            return walk.reductions.iter().cloned().zip(states).collect();
+        }
+        self.scalar_passes(walk, points, at, axis)
+    }
+
+    /// Without a vector form: a pass for each lane count among the ordered reductions, and one for all others. The
+    /// first of them writes.
+    fn scalar_passes(
+        &mut self,
+        walk: &Walk,
+        points: &Copies,
+        at: &Point,
+        axis: usize,
+    ) -> Vec<(Reduction, States)> {
+        let all = &walk.reductions;
         let class = |r: &Reduction| if r.ordered() { lanes(r.dtypes[0]) } else { 0 };
         let mut classes: Vec<usize> = all.iter().map(class).collect();
         classes.sort_unstable();
         classes.dedup();
-        for c in classes {
+        let mut reduced = Vec::new();
+        for (pass, c) in classes.into_iter().enumerate() {
             let which: Vec<usize> = (0..all.len()).filter(|i| class(&all[*i]) == c).collect();
-            let some: Vec<Reduction> = which.iter().map(|i| all[*i].clone()).collect();
-            let found = if c == 0 {
-                let roots: Vec<usize> = some.iter().flat_map(|r| &r.values).map(|v| v.index()).collect();
-                let wanted = self.needed(&roots);
-                self.reduce_tile(&some, at, axis, Width::Scalar, 1, &wanted)
+            let part = walk.part(self.k, axis, &which, pass == 0);
+            let states = if c == 0 {
+                self.reduce_tile(&part, points, at, axis, Width::Scalar)
             } else {
-                self.row_pass(&some, at, axis, Width::Scalar)
+                self.row_pass(&part, points, at, axis, Width::Scalar)
             };
-            for (i, s) in which.into_iter().zip(found) {
-                states[i] = Some(s);
-            }
+            reduced.extend(part.reductions.into_iter().zip(states));
         }
+        reduced
     }
 
     /// Reductions of one element size in lanes; elements are computed at width `w`.
-    fn row_pass(&mut self, reductions: &[Reduction], at: &Point, axis: usize, w: Width) -> Vec<States> {
+    fn row_pass(&mut self, walk: &Walk, points: &Copies, at: &Point, axis: usize, w: Width) -> Vec<States> {
+        let reductions = &walk.reductions;
         let results = self.states(reductions, Width::Scalar, 1, First::Empty);
         let (some, done) = (self.b.create_block(), self.b.create_block());
         let n = self.args.extents[axis];
         let any = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, n, 0);
         self.b.ins().brif(any, some, &[], done, &[]);
         self.b.switch_to_block(some);
-        let roots: Vec<usize> = reductions.iter().flat_map(|r| &r.values).map(|v| v.index()).collect();
         let pass = Pass {
+            walk,
+            points,
             axis,
             w,
-            wanted: self.needed(&roots),
             lane_slots: reductions.iter().map(|_| self.slot(VECTOR * VECTORS as u32)).collect(),
         };
         let zero = self.int(0);
@@ -113,7 +132,7 @@ impl Emitter<'_, '_> {
         if reductions.iter().any(Reduction::ordered) {
             let trees: Vec<Tree> = reductions.iter().map(|_| self.tree(Width::Scalar, 1)).collect();
             let blocks = self.open_blocks(zero, n, (LINES * 256 / size) as i64);
-            let values = self.block(reductions, at, &pass, (blocks.start, blocks.end));
+            let values = self.block(at, &pass, (blocks.start, blocks.end));
             for ((r, tree), v) in reductions.iter().zip(&trees).zip(values) {
                 self.push(tree, r, vec![v], blocks.number);
             }
@@ -124,7 +143,7 @@ impl Emitter<'_, '_> {
             }
         } else {
             // The order is free, so that one block holds everything.
-            let values = self.block(reductions, at, &pass, (zero, n));
+            let values = self.block(at, &pass, (zero, n));
             for (v, result) in values.into_iter().zip(&results) {
                 self.b.def_var(result[0][0], v);
             }
@@ -135,9 +154,10 @@ impl Emitter<'_, '_> {
     }
 
     /// One block: fills the lanes and merges them. Gives a scalar for each reduction.
-    fn block(&mut self, rs: &[Reduction], at: &Point, pass: &Pass, span: (Value, Value)) -> Vec<Value> {
+    fn block(&mut self, at: &Point, pass: &Pass<'_>, span: (Value, Value)) -> Vec<Value> {
+        let rs = &pass.walk.reductions;
         let tail = if pass.w.is_vector() {
-            self.full_lines(rs, at, pass, span)
+            self.full_lines(at, pass, span)
         } else {
             for (r, slot) in rs.iter().zip(&pass.lane_slots) {
                 let w = Width::Vector(r.dtypes[0].size() as u32);
@@ -148,16 +168,23 @@ impl Emitter<'_, '_> {
             }
             span.0
         };
-        self.tail(rs, at, pass, tail, span.1);
+        self.tail(at, pass, tail, span.1);
         rs.iter().zip(&pass.lane_slots).map(|(r, slot)| self.merge_lanes(r, *slot)).collect()
     }
 
     /// The part of a block that fills all lanes, as vectors; leaves the lanes in their slots and gives the position
     /// after it.
-    fn full_lines(&mut self, rs: &[Reduction], at: &Point, pass: &Pass, span: (Value, Value)) -> Value {
+    fn full_lines(&mut self, at: &Point, pass: &Pass<'_>, span: (Value, Value)) -> Value {
+        let (walk, rs) = (pass.walk, &pass.walk.reductions);
         let line = VECTORS as i64 * i64::from(pass.w.lanes());
-        let group = (GROUP / rs.len().max(1)).max(1).next_power_of_two().min(GROUP);
-        let fixed = self.hoist(at, pass.w, &pass.wanted);
+        // Long bodies have enough independent work in them, and each copy of one costs compile time.
+        let body = match walk.wanted.iter().filter(|w| **w).count() {
+            0..=8 => GROUP,
+            9..=32 => GROUP / 2,
+            _ => GROUP / 4,
+        };
+        let group = (body / rs.len().max(1)).max(1).next_power_of_two().min(GROUP);
+        let fixed = self.spread(pass.points, walk, pass.w);
         let mut end = span.0;
         for first in (0..VECTORS).step_by(group) {
             let accs = self.states(rs, pass.w, group, First::Identity);
@@ -165,7 +192,7 @@ impl Emitter<'_, '_> {
             let skip = first as i64 * i64::from(pass.w.lanes());
             let inside = self.skipped(&inside, pass.axis, skip);
             let mut copies = fixed.times(group);
-            self.eval(&mut copies, &inside, pass.w, 0..self.k.element_insts(), &pass.wanted);
+            self.eval(&mut copies, &inside, pass.w, walk.range.clone(), &walk.wanted);
             for (r, accs) in rs.iter().zip(&accs) {
                 for (copy, acc) in accs.iter().enumerate() {
                     let Some(element) = r.elements(&copies, copy) else { continue };
@@ -174,6 +201,7 @@ impl Emitter<'_, '_> {
                     self.b.def_var(acc[0], after[0]);
                 }
             }
+            self.store_all(&walk.stores, &copies, &inside, pass.w);
             end = self.close(l);
             for (accs, slot) in accs.iter().zip(&pass.lane_slots) {
                 for (copy, acc) in accs.iter().enumerate() {
@@ -207,11 +235,11 @@ impl Emitter<'_, '_> {
     }
 
     /// The elements of `start..end` one by one, into the lanes in their slots. `start` is a multiple of the lanes.
-    fn tail(&mut self, rs: &[Reduction], at: &Point, pass: &Pass, start: Value, end: Value) {
-        let fixed = self.hoist(at, Width::Scalar, &pass.wanted);
+    fn tail(&mut self, at: &Point, pass: &Pass<'_>, start: Value, end: Value) {
+        let (walk, rs) = (pass.walk, &pass.walk.reductions);
         let (l, inside) = self.open(at, pass.axis, start, end, 1);
-        let mut copies = fixed;
-        self.eval(&mut copies, &inside, Width::Scalar, 0..self.k.element_insts(), &pass.wanted);
+        let mut copies = pass.points.clone();
+        self.eval(&mut copies, &inside, Width::Scalar, walk.range.clone(), &walk.wanted);
         for (r, slot) in rs.iter().zip(&pass.lane_slots) {
             let Some(element) = r.elements(&copies, 0) else { continue };
             let d = r.dtypes[0];
@@ -223,6 +251,7 @@ impl Emitter<'_, '_> {
             let after = self.combine(r, &[before], &element, Width::Scalar);
             self.b.ins().store(memory(), after[0], ptr, 0);
         }
+        self.store_all(&walk.stores, &copies, &inside, Width::Scalar);
         self.close(l);
     }
 
@@ -375,11 +404,12 @@ impl Emitter<'_, '_> {
 }
 
 /// What a pass over a row has fixed.
-struct Pass {
+struct Pass<'w> {
+    walk: &'w Walk,
+    /// What is known at the parallel point, as scalars.
+    points: &'w Copies,
     axis: usize,
     w: Width,
-    /// The instructions that its reductions need.
-    wanted: Vec<bool>,
     /// The lanes in memory, for each reduction.
     lane_slots: Vec<Value>,
 }

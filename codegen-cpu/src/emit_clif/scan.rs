@@ -29,7 +29,7 @@ impl Emitter<'_, '_> {
         let (l, inside) = self.open(&at, axis, start, end, 1);
         let mut copies = super::eval::Copies::new(self.k);
         self.eval(&mut copies, &inside, Width::Scalar, 0..self.k.body.len(), &wanted);
-        self.store_all(&copies, &inside, Width::Scalar);
+        self.store_all(&self.k.stores, &copies, &inside, Width::Scalar);
         self.close(l);
         self.close_all(open);
     }

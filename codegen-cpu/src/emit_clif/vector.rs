@@ -3,27 +3,35 @@
 //! A kernel is vectorized when all its values have one width, each of its ops has a vector form at that width, and
 //! its accesses along the vector axis allow it. Everything else runs as scalars.
 
+use super::stage::Walk;
 use super::types::Width;
-use matex_ir::loops::{Access, InstId, InstKind, Kernel, Role};
+use matex_ir::loops::{Access, InstId, InstKind, Kernel, OperandId};
 use matex_ir::{DType, Op};
 
-/// The vector width for the instructions of a kernel that are wanted, or `Scalar` when they have no vector form. With
-/// `stores` the kernel's outputs have to allow it too.
-pub(super) fn width(k: &Kernel, wanted: &[bool], stores: bool) -> Width {
+/// The vector width for a walk, or `Scalar` when it has no vector form.
+pub(super) fn width(k: &Kernel, walk: &Walk) -> Width {
     let Some(axis) = k.vector_axis() else { return Width::Scalar };
-    let insts = || k.body.iter().zip(wanted).filter(|(_, w)| **w).map(|(i, _)| i);
-    let mut sizes = insts().map(|i| i.dtype).filter(|d| *d != DType::Bool).map(|d| d.size() as u32);
-    let bytes = sizes.next().unwrap_or(1);
-    let alike = sizes.all(|s| s == bytes);
-    let operands_fit = k.operands.iter().all(|o| {
-        let used = stores || o.role == Role::In;
-        let access = o.access[axis];
+    let insts = || walk.range.clone().filter(|id| walk.wanted[*id]).map(|id| &k.body[id]);
+    let outside = walk.sources(k).into_iter().map(|id| &k.body[id]);
+    let mut sizes = insts().chain(outside).map(|i| i.dtype).filter(|d| *d != DType::Bool);
+    let bytes = sizes.next().map_or(1, |d| d.size() as u32);
+    let alike = sizes.all(|d| d.size() as u32 == bytes);
+    let operand_fits = |o: &OperandId| {
+        let (access, o) = (k.access(*o, axis), &k.operands[o.index()]);
         // Lanes of a strided operand are moved one by one, which pays for wide ones only.
         let moved = access == Access::Unit || bytes >= 4;
-        let written = o.role == Role::In || access != Access::Zero;
-        !used || (o.dtype.size() as u32 == bytes && moved && written)
+        o.dtype.size() as u32 == bytes && moved
+    };
+    let loads_fit = insts().all(|i| if let InstKind::Load(o) = &i.kind { operand_fits(o) } else { true });
+    let stores_fit =
+        walk.stores.iter().all(|s| operand_fits(&s.operand) && k.access(s.operand, axis) != Access::Zero);
+    // A mask is wider than the truth value it stands for, whose lanes the canonical order counts.
+    let combined = walk.reductions.iter().all(|r| {
+        let step = r.combine.op().is_some_and(|op| map(k, op, r.dtypes[0], r.dtypes[0], &[]));
+        step && r.dtypes[0].size() as u32 == bytes
     });
-    if alike && operands_fit && insts().all(|i| inst(k, &i.kind, i.dtype, bytes)) {
+    let evaluated = insts().all(|i| inst(k, &i.kind, i.dtype, bytes));
+    if alike && loads_fit && stores_fit && combined && evaluated {
         Width::Vector(bytes)
     } else {
         Width::Scalar
@@ -38,11 +46,8 @@ fn inst(k: &Kernel, kind: &InstKind, dtype: DType, bytes: u32) -> bool {
         InstKind::Map(op, args) => map(k, *op, k.inst(args[0]).dtype, dtype, args),
         InstKind::Cast(a) => cast(k.inst(*a).dtype, dtype),
         InstKind::Bitcast(_) | InstKind::Rescue(..) => true,
-        // A mask is wider than the truth value it stands for, whose lanes the canonical order counts.
-        InstKind::Reduce { combine, .. } => {
-            let step = combine.op().is_some_and(|op| map(k, op, dtype, dtype, &[]));
-            step && dtype.size() as u32 == bytes
-        }
+        // Looked at by itself: it is not evaluated like the others.
+        InstKind::Reduce { .. } => true,
         InstKind::Part { .. } => false,
     }
 }

@@ -38,6 +38,7 @@ impl KernelBuilder {
                 axes,
                 operands: Vec::new(),
                 body: Vec::new(),
+                stages: vec![0],
                 stores: Vec::new(),
             },
         }
@@ -56,6 +57,21 @@ impl KernelBuilder {
     /// Adds a tensor that is written, with its access class for each axis.
     pub fn output(&mut self, dtype: DType, access: &[Access]) -> OperandId {
         self.operand(Operand { dtype, role: Role::Out, access: access.to_vec(), gathers: 0 })
+    }
+
+    /// Adds a row of memory that lasts for one parallel point: stored in one stage, loaded in later ones. The reduce
+    /// axis has to be the innermost one, and the operand stands after all that are not scratch.
+    pub fn scratch(&mut self, dtype: DType) -> OperandId {
+        let mut access = vec![Access::Zero; self.kernel.axes.len()];
+        if let Some(last) = access.last_mut() {
+            *last = Access::Unit;
+        }
+        self.operand(Operand { dtype, role: Role::Scratch, access, gathers: 0 })
+    }
+
+    /// Begins the next stage: another walk over the reduce axis.
+    pub fn next_stage(&mut self) {
+        self.kernel.stages.push(self.kernel.body.len());
     }
 
     /// Adds an operand.
@@ -138,7 +154,8 @@ impl KernelBuilder {
         self.inst(self.dtype(value), InstKind::Scan { combine, value })
     }
 
-    /// Writes a value, at every point or, in a reduce kernel, at every parallel point.
+    /// Writes a value in its stage: at every point or, where the operand does not move along the reduce axis, at every
+    /// parallel point.
     pub fn store(&mut self, operand: OperandId, value: InstId) {
         self.kernel.stores.push(Store { operand, value });
     }

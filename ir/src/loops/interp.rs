@@ -2,7 +2,7 @@
 //!
 //! Code generators are tested against it bit for bit (any NaN counts as any other).
 
-use super::{AxisKind, Combine, Form, InstId, InstKind, Kernel, OperandId, Status, canon};
+use super::{AxisKind, Combine, Form, InstId, InstKind, Kernel, OperandId, Stage, Status, Store, canon};
 use crate::dtype::{DType, Scalar};
 use std::fmt;
 use std::ops::Range;
@@ -76,7 +76,8 @@ pub fn run(kernel: &Kernel, args: &KernelArgs, memory: &mut [&mut [u8]]) -> Resu
     }
     let special = kernel.axes.iter().position(|a| a.kind != AxisKind::Parallel);
     let inner = special.map(|a| std::mem::replace(&mut ranges[a], 0..1));
-    let mut run = Run { kernel, args, memory, status: Status::Ok };
+    let moving = special.map_or_else(Vec::new, |axis| kernel.moving(axis));
+    let mut run = Run { kernel, stages: kernel.stages(), moving, args, memory, status: Status::Ok };
     let mut point: Vec<i64> = ranges.iter().map(|r| r.start).collect();
     if ranges.iter().any(|r| r.is_empty()) {
         return Ok(Status::Ok);
@@ -106,6 +107,9 @@ fn advance(point: &mut [i64], ranges: &[Range<i64>]) -> bool {
 
 struct Run<'a, 'm> {
     kernel: &'a Kernel,
+    stages: Vec<Stage>,
+    /// Which values change along the reduce or scan axis.
+    moving: Vec<bool>,
     args: &'a KernelArgs,
     memory: &'a mut [&'m mut [u8]],
     status: Status,
@@ -118,64 +122,86 @@ impl Run<'_, '_> {
     /// A point of a kernel without a reduce or scan axis.
     fn element(&mut self, point: &[i64]) -> Result<(), InterpError> {
         let mut states = vec![None; self.kernel.body.len()];
-        let values = self.body(point, 0..self.kernel.body.len(), &mut states, Vec::new())?;
-        self.store(point, &values)
+        let mut values = self.unknown();
+        self.body(point, 0..self.kernel.body.len(), &mut states, &mut values)?;
+        self.store(point, &values, |_| true)
+    }
+
+    /// Values of which none is known yet.
+    fn unknown(&self) -> Vec<Scalar> {
+        self.kernel.body.iter().map(|i| Scalar::from_bits(i.dtype, 0)).collect()
     }
 
     /// All elements along the reduce or scan axis at one parallel point.
     fn line(&mut self, point: &mut [i64], axis: usize, range: Range<i64>) -> Result<(), InterpError> {
-        let k = self.kernel;
-        let all = k.body.len();
+        let all = self.kernel.body.len();
         let mut states: States = vec![None; all];
-        if matches!(k.form(), Form::Scan(_)) {
+        let mut values = self.unknown();
+        if matches!(self.kernel.form(), Form::Scan(_)) {
             for i in range {
                 point[axis] = i;
-                let values = self.body(point, 0..all, &mut states, Vec::new())?;
-                self.store(point, &values)?;
+                self.body(point, 0..all, &mut states, &mut values)?;
+                self.store(point, &values, |_| true)?;
             }
             point[axis] = 0;
             return Ok(());
         }
-        let split = k.element_insts();
-        let mut elements: Vec<Vec<canon::State>> = vec![Vec::new(); all];
+        for i in 0..self.stages.len() {
+            let stage = self.stages[i].clone();
+            self.stage(point, axis, range.clone(), &stage, &mut states, &mut values)?;
+        }
+        Ok(())
+    }
+
+    /// One walk over the reduce axis. What changes along it stays in `values` without meaning for the stages below, as
+    /// the verifier has seen to.
+    fn stage(
+        &mut self,
+        point: &mut [i64],
+        axis: usize,
+        range: Range<i64>,
+        stage: &Stage,
+        states: &mut States,
+        values: &mut [Scalar],
+    ) -> Result<(), InterpError> {
+        let k = self.kernel;
+        let here = |s: &Store| stage.insts().contains(&s.value.index());
+        let mut elements: Vec<Vec<canon::State>> = vec![Vec::new(); k.body.len()];
         for i in range {
             point[axis] = i;
-            let values = self.body(point, 0..split, &mut states, Vec::new())?;
-            for (id, inst) in k.body.iter().enumerate() {
-                if let InstKind::Reduce { values: v, .. } = &inst.kind {
+            self.body(point, stage.element.clone(), states, values)?;
+            self.store(point, values, |s| here(s) && k.stores_elements(s))?;
+            for id in stage.element.clone() {
+                if let InstKind::Reduce { values: v, .. } = &k.body[id].kind {
                     elements[id].push(v.iter().map(|a| values[a.index()]).collect());
                 }
             }
         }
         point[axis] = 0;
         let lanes = |d: DType| if k.form() == Form::RowReduce { canon::lanes(d) } else { 1 };
-        for (id, inst) in k.body.iter().enumerate() {
+        for id in stage.element.clone() {
+            let inst = &k.body[id];
             if let InstKind::Reduce { combine, .. } = &inst.kind {
                 let whole = canon::reduce(*combine, inst.dtype, lanes(inst.dtype), &elements[id]);
+                values[id] = whole[0];
                 states[id] = Some(whole);
+            } else if !self.moving[id] {
+                // Known even where there are no elements.
+                self.body(point, id..id + 1, states, values)?;
             }
         }
-        // Reductions and constants are the only values of the element phase that are seen below it.
-        let mut values = Vec::new();
-        for (id, inst) in k.body[..split].iter().enumerate() {
-            values.push(match (&inst.kind, &states[id]) {
-                (InstKind::Const(s), _) => *s,
-                (_, Some(state)) => state[0],
-                (_, None) => Scalar::from_bits(inst.dtype, 0),
-            });
-        }
-        let values = self.body(point, split..all, &mut states, values)?;
-        self.store(point, &values)
+        self.body(point, stage.point.clone(), states, values)?;
+        self.store(point, values, |s| here(s) && !k.stores_elements(s))
     }
 
-    /// Evaluates instructions; `values` holds those above them.
+    /// Evaluates instructions; `values` holds those that they use.
     fn body(
         &mut self,
         point: &[i64],
         insts: Range<usize>,
         states: &mut States,
-        mut values: Vec<Scalar>,
-    ) -> Result<Vec<Scalar>, InterpError> {
+        values: &mut [Scalar],
+    ) -> Result<(), InterpError> {
         for id in insts {
             let inst = &self.kernel.body[id];
             let at = |a: &InstId| values[a.index()];
@@ -207,17 +233,17 @@ impl Run<'_, '_> {
                 }
                 InstKind::Cast(a) => at(a).cast(inst.dtype),
                 InstKind::Bitcast(a) => Scalar::from_bits(inst.dtype, at(a).bits()),
-                // The element phase only gathers the operands.
-                InstKind::Reduce { values, .. } => at(&values[0]),
+                // Known when all elements are.
+                InstKind::Reduce { .. } => continue,
                 InstKind::Part { of, component } => {
                     let state = states[of.index()].as_ref().ok_or(InterpError::Kernel)?;
                     state[*component as usize]
                 }
                 InstKind::Scan { combine, value } => scan(*combine, at(value), &mut states[id]),
             };
-            values.push(value);
+            values[id] = value;
         }
-        Ok(values)
+        Ok(())
     }
 
     /// The bytes that indices move an operand by, or `None` when one is out of range.
@@ -257,8 +283,13 @@ impl Run<'_, '_> {
         Ok(Scalar::from_bits(self.kernel.operands[o.index()].dtype, u64::from_le_bytes(word)))
     }
 
-    fn store(&mut self, point: &[i64], values: &[Scalar]) -> Result<(), InterpError> {
-        for s in &self.kernel.stores {
+    fn store(
+        &mut self,
+        point: &[i64],
+        values: &[Scalar],
+        which: impl Fn(&Store) -> bool,
+    ) -> Result<(), InterpError> {
+        for s in self.kernel.stores.iter().filter(|s| which(s)) {
             let (buffer, range) = self.locate(point, s.operand, 0)?;
             let bytes = values[s.value.index()].bits().to_le_bytes();
             let size = range.len();

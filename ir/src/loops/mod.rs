@@ -9,10 +9,14 @@
 //!   parallel axis and the reduction runs inside a tile of it).
 //! * **Operands** carry an access class for each axis. Only the vector axis ([`Kernel::vector_axis`]) needs an exact
 //!   class: writing [`Access::Strided`] for the others, whatever their stride, lets more programs share a kernel.
-//! * **The body** is in SSA form with dense ids: an instruction may use the ones above it. The instructions up to the last
-//!   [`InstKind::Reduce`] run once per element; those below it run once per parallel point and see the reductions'
-//!   results, the constants, and one another.
-//! * **Stores** happen per element, and in a reduce kernel once per parallel point.
+//! * **The body** is in SSA form with dense ids: an instruction may use the ones above it. It is cut into [`Stage`]s, each a
+//!   walk over the reduce axis at one parallel point, so that a softmax is one kernel. In a stage the instructions up
+//!   to the last [`InstKind::Reduce`] run once per element; those below it run once per parallel point and see the
+//!   reductions' results and what does not change along the reduce axis. A stage sees of the ones before it what does
+//!   not change along that axis, and may load what they stored. Kernels without a reduce axis have one stage, all of
+//!   it per element.
+//! * **Stores** happen in the stage of their value: per element when the operand moves along the reduce axis (or there is
+//!   none), else once per parallel point.
 //!
 //! The order in which a floating-point reduction combines its elements is part of the meaning; see [`canon`].
 
@@ -33,6 +37,7 @@ pub use combine::Combine;
 
 use crate::dtype::{DType, Scalar};
 use crate::ops::Op;
+use std::ops::Range;
 
 /// An instruction of a body, by its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +72,8 @@ pub struct Kernel {
     pub operands: Vec<Operand>,
     /// The scalar computation.
     pub body: Vec<Inst>,
+    /// Where in the body each stage begins; the first at 0.
+    pub stages: Vec<usize>,
     /// What is written where.
     pub stores: Vec<Store>,
 }
@@ -94,8 +101,12 @@ pub enum AxisKind {
 pub enum Role {
     /// Read.
     In,
-    /// Written.
+    /// Written, and read back by stages after the one that wrote it.
     Out,
+    /// The same, but nobody's result: a row of memory that the caller lends for the time of a call, one element for
+    /// each position along the reduce axis, which is the innermost one. Calls that run at the same time need each
+    /// their own.
+    Scratch,
 }
 
 /// How an operand moves when an axis advances by one.
@@ -119,6 +130,22 @@ impl Access {
         } else {
             Access::Strided
         }
+    }
+}
+
+/// A walk over the reduce axis: a part of the body, in two parts of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// The instructions that run once per element: those up to the last reduction, or all.
+    pub element: Range<usize>,
+    /// The instructions that run once per parallel point, after the reductions.
+    pub point: Range<usize>,
+}
+
+impl Stage {
+    /// All of its instructions.
+    pub fn insts(&self) -> Range<usize> {
+        self.element.start..self.point.end
     }
 }
 
@@ -148,7 +175,8 @@ pub struct Inst {
 /// How a scalar value is computed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InstKind {
-    /// The operand's element at the current point. Below a reduction the operand may not move along the reduce axis.
+    /// The operand's element at the current point. Per parallel point the operand may not move along the reduce axis.
+    /// An operand that is written can be loaded per element in the stages after one that stored it.
     Load(OperandId),
     /// The operand's element at the current point, moved along its gathered dimensions by these integers, one for
     /// each. A negative index counts from the end. An index out of range makes the kernel answer
@@ -227,7 +255,8 @@ impl InstKind {
     }
 }
 
-/// One value written to one operand, at every point (in a reduce kernel: at every parallel point).
+/// One value written to one operand, in the stage of the value: at every point, or once per parallel point where the
+/// operand does not move along the reduce axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Store {
     /// Where to.
@@ -297,10 +326,72 @@ impl Kernel {
         self.axes.iter().position(|a| a.kind == AxisKind::Parallel)
     }
 
-    /// How many instructions run once per element: those up to the last reduction, or all.
-    pub fn element_insts(&self) -> usize {
-        let last = self.body.iter().rposition(|i| matches!(i.kind, InstKind::Reduce { .. }));
-        last.map_or(self.body.len(), |p| p + 1)
+    /// The reduce axis, if there is one.
+    pub fn reduce_axis(&self) -> Option<usize> {
+        self.axes.iter().position(|a| a.kind == AxisKind::Reduce)
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> Vec<Stage> {
+        let end = self.body.len();
+        let ends = self.stages.iter().skip(1).copied().chain([end]);
+        let bounds = self.stages.iter().map(|b| (*b).min(end)).zip(ends.map(|e| e.min(end)));
+        let split = |(begin, end): (usize, usize)| {
+            let end = end.max(begin);
+            let last = self.body[begin..end].iter().rposition(|i| matches!(i.kind, InstKind::Reduce { .. }));
+            let middle = last.map_or(end, |p| begin + p + 1);
+            Stage { element: begin..middle, point: middle..end }
+        };
+        bounds.map(split).collect()
+    }
+
+    /// The stage that an instruction stands in.
+    pub fn stage_of(&self, id: InstId) -> usize {
+        self.stages.iter().rposition(|begin| *begin <= id.index()).unwrap_or(0)
+    }
+
+    /// For each instruction, whether its value can change from one position along an axis to the next. What a gather
+    /// reads counts as changing wherever it runs per element, because it can fail there.
+    pub fn moving(&self, axis: usize) -> Vec<bool> {
+        let reduced = self.reduce_axis() == Some(axis);
+        let mut moving = vec![false; self.body.len()];
+        for stage in self.stages() {
+            for id in stage.insts() {
+                let inst = &self.body[id];
+                let follows = inst.kind.args().iter().any(|a| moving.get(a.index()) == Some(&true));
+                moving[id] = match &inst.kind {
+                    InstKind::Load(o) => self.access(*o, axis) != Access::Zero,
+                    InstKind::LoadAt { .. } => !(reduced && stage.point.contains(&id)),
+                    InstKind::Index(a) => *a as usize == axis,
+                    InstKind::Reduce { .. } => !reduced && follows,
+                    InstKind::Scan { .. } => follows || self.axes[axis].kind == AxisKind::Scan,
+                    InstKind::Const(_)
+                    | InstKind::Map(..)
+                    | InstKind::Rescue(..)
+                    | InstKind::Cast(_)
+                    | InstKind::Bitcast(_)
+                    | InstKind::Part { .. } => follows,
+                };
+            }
+        }
+        moving
+    }
+
+    /// The access class of an operand along an axis; that of a broadcast where there is no such operand.
+    pub fn access(&self, operand: OperandId, axis: usize) -> Access {
+        let access = self.operands.get(operand.index()).and_then(|o| o.access.get(axis));
+        access.copied().unwrap_or(Access::Zero)
+    }
+
+    /// Whether a store happens at every position along the reduce axis and not only once per parallel point. All do
+    /// where there is no such axis.
+    pub fn stores_elements(&self, store: &Store) -> bool {
+        self.reduce_axis().is_none_or(|axis| self.access(store.operand, axis) != Access::Zero)
+    }
+
+    /// How many operands belong to nobody; they stand after all others.
+    pub fn scratch_operands(&self) -> usize {
+        self.operands.iter().filter(|o| o.role == Role::Scratch).count()
     }
 
     /// The number of words in the strides array of a call: a stride for every operand and axis, then an extent and a

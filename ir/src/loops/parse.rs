@@ -30,8 +30,14 @@ impl std::error::Error for ParseError {}
 /// # Errors
 /// The first line that is not of the form that the printer writes.
 pub fn parse(text: &str) -> Result<Kernel, ParseError> {
-    let mut kernel =
-        Kernel { name: String::new(), axes: vec![], operands: vec![], body: vec![], stores: vec![] };
+    let mut kernel = Kernel {
+        name: String::new(),
+        axes: vec![],
+        operands: vec![],
+        body: vec![],
+        stages: vec![0],
+        stores: vec![],
+    };
     let (mut begun, mut ended) = (false, false);
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -86,6 +92,10 @@ fn item(line: &str, k: &mut Kernel) -> Outcome<()> {
         k.stores.push(Store { operand: operand_id(operand)?, value: inst_id(value)? });
         return Ok(());
     }
+    if line == "stage" {
+        k.stages.push(k.body.len());
+        return Ok(());
+    }
     let (id, rest) = line.split_once(": ").ok_or_else(|| format!("`{line}` is no instruction"))?;
     if id.starts_with('$') {
         let found = operand_id(id)?.index();
@@ -107,11 +117,8 @@ fn dense(found: usize, expected: usize) -> Outcome<()> {
 fn operand(text: &str) -> Outcome<Operand> {
     let form = || format!("`{text}` is no operand");
     let (role, rest) = text.split_once(' ').ok_or_else(form)?;
-    let role = match role {
-        "in" => Role::In,
-        "out" => Role::Out,
-        _ => return Err(form()),
-    };
+    let roles = [Role::In, Role::Out, Role::Scratch];
+    let role = roles.into_iter().find(|r| r.name() == role).ok_or_else(form)?;
     let (dtype, rest) = rest.split_once('[').ok_or_else(form)?;
     let (list, rest) = rest.split_once(']').ok_or_else(form)?;
     let mut access = Vec::new();

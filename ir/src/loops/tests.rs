@@ -68,6 +68,137 @@ fn text_reads_back() {
     assert_eq!(scalar.parse::<Kernel>().unwrap().to_string(), scalar);
 }
 
+/// Three walks over a row: the largest, the exponentials and their sum, the quotients.
+fn softmax() -> Kernel {
+    let mut b = KernelBuilder::new("softmax", &[Parallel, Reduce]);
+    let x = b.input(DType::F64, &[Access::Strided, Access::Unit]);
+    let out = b.output(DType::F64, &[Access::Strided, Access::Unit]);
+    let row = b.scratch(DType::F64);
+    let v = b.load(x);
+    let max = b.reduce(Combine::Max, &[v]);
+    b.next_stage();
+    let v = b.load(x);
+    let below = b.map(Op::Sub, &[v, max]);
+    let e = b.map(Op::Exp, &[below]);
+    b.store(row, e);
+    let sum = b.reduce(Combine::Sum, &[e]);
+    let one = b.constant(Scalar::from_f64(DType::F64, 1.0));
+    let factor = b.map(Op::Div, &[one, sum]);
+    b.next_stage();
+    let e = b.load(row);
+    let y = b.map(Op::Mul, &[e, factor]);
+    b.store(out, y);
+    b.finish().unwrap()
+}
+
+#[test]
+fn stages_have_a_text_that_reads_back() {
+    let k = softmax();
+    insta::assert_snapshot!(k, @r"
+    kernel @softmax [parallel, reduce] {
+      $0: in f64[strided, unit]
+      $1: out f64[strided, unit]
+      $2: scratch f64[zero, unit]
+      %0: f64 = load $0
+      %1: f64 = reduce.max %0
+      stage
+      %2: f64 = load $0
+      %3: f64 = sub %2, %1
+      %4: f64 = exp %3
+      %5: f64 = reduce.sum %4
+      %6: f64 = const 1.0
+      %7: f64 = div %6, %5
+      stage
+      %8: f64 = load $2
+      %9: f64 = mul %8, %7
+      store $2, %4
+      store $1, %9
+    }
+    ");
+    assert_eq!(k.to_string().parse::<Kernel>().unwrap(), k);
+    let expanded = expand::expand(&k);
+    assert_eq!(verify::verify(&expanded), Ok(()));
+    assert_eq!(expanded.to_string().parse::<Kernel>().unwrap(), expanded);
+    assert_eq!(expanded.stages().len(), 3);
+    // What is loaded in the last stage is what the second one stored.
+    assert!(matches!(expanded.body[expanded.stages[2]].kind, InstKind::Load(OperandId(2))));
+}
+
+#[test]
+fn stages_see_what_was_stored_and_what_does_not_change() {
+    let k = softmax();
+    let x = [0.0, 2.0f64.ln(), 5.0f64.ln(), 1.0, 1.0, f64::NEG_INFINITY];
+    let (mut x, mut y, mut row) = (bytes(&x), bytes(&[0.0; 6]), bytes(&[0.0; 3]));
+    let args = KernelArgs {
+        bases: vec![base(0), base(1), base(2)],
+        extents: vec![2, 3],
+        strides: vec![24, 8, 24, 8, 0, 8],
+        range: None,
+    };
+    assert_eq!(run(&k, &args, &mut [&mut x, &mut y, &mut row]), Ok(Status::Ok));
+    for (got, want) in floats(&y).iter().zip([0.125, 0.25, 0.625, 0.5, 0.5, 0.0]) {
+        assert!((got - want).abs() < 1e-15, "{got} {want}");
+    }
+}
+
+#[test]
+fn every_violation_of_stages_is_reported() {
+    let text = "kernel @bad [parallel, reduce] {
+      $0: in f32[strided, unit]
+      $1: scratch f32[strided, unit]
+      $2: out f32[strided, zero]
+      $3: out f32[strided, unit]
+      $4: out f32[strided, unit]
+      %0: f32 = load $0
+      %1: f32 = load $3
+      %2: f32 = reduce.sum %0
+      %3: f32 = load $0
+      stage
+      stage
+      %4: f32 = add %0, %2
+      %5: f32 = reduce.sum %4
+      %6: f32 = add %5, %5
+      stage
+      %7: f32 = load $4
+      store $1, %4
+      store $2, %4
+      store $3, %6
+      store $3, %5
+      store $4, %7
+    }";
+    let found = super::verify::verify(&text.parse().unwrap()).unwrap_err();
+    insta::assert_snapshot!(found, @r"
+    $1 is scratch and not a row of the innermost axis
+    $1 is scratch and stands before an operand that is not
+    stage 1 is empty
+    %1 loads $3, which no stage before it stores per element
+    %7 loads $4, which no stage before it stores per element
+    %3 runs per point, but $0 moves along the reduce axis
+    %4 runs per element and cannot use %0
+    %4 is per element, but $2 does not move along the reduce axis
+    %6 is per point, but $3 moves along the reduce axis
+    %5 is per point, but $3 moves along the reduce axis
+    $3 is out and is stored 2 times
+    ");
+    let map = "kernel @bad [parallel] {
+      $0: scratch f32[unit]
+      $1: out f32[unit]
+      %0: f32 = load $1
+      stage
+      %1: f32 = load $1
+      store $0, %0
+      store $1, %1
+    }";
+    let found = super::verify::verify(&map.parse().unwrap()).unwrap_err();
+    insta::assert_snapshot!(found, @r"
+    $0 is scratch, and the innermost axis is not a reduce axis
+    $0 is scratch and stands before an operand that is not
+    2 stages without a reduce axis
+    %0 loads $1, which no stage before it stores per element
+    %1 loads $1, which no stage before it stores per element
+    ");
+}
+
 #[test]
 fn key_leaves_the_name_out() {
     let (a, mut b) = (norm2(), norm2());
@@ -111,8 +242,8 @@ fn every_violation_is_reported() {
     %7 runs per point and cannot use %4
     $0 is an input and is stored to
     $0 is f16 and %6 is f32
-    $0 is written and moves along the reduce axis
-    $1 is an output that is stored 0 times
+    %6 is per point, but $0 moves along the reduce axis
+    $1 is out and is stored 0 times
     ");
 }
 

@@ -32,6 +32,7 @@ impl Role {
         match self {
             Role::In => "in",
             Role::Out => "out",
+            Role::Scratch => "scratch",
         }
     }
 }
@@ -58,10 +59,17 @@ fn write_kernel(f: &mut dyn Write, k: &Kernel, name: &str) -> fmt::Result {
     for (i, o) in k.operands.iter().enumerate() {
         write_operand(f, i, o)?;
     }
+    let mut stages = k.stages.iter().skip(1).peekable();
     for (i, inst) in k.body.iter().enumerate() {
+        while stages.next_if(|begin| **begin <= i).is_some() {
+            f.write_str("  stage\n")?;
+        }
         write!(f, "  %{i}: {} = ", inst.dtype)?;
         write_inst(f, &inst.kind)?;
         f.write_char('\n')?;
+    }
+    for _ in stages {
+        f.write_str("  stage\n")?;
     }
     for s in &k.stores {
         writeln!(f, "  store ${}, %{}", s.operand.0, s.value.0)?;

@@ -114,7 +114,7 @@ pub struct KernelStep {
     pub id: usize,
     /// Which of [`Plan::kernels`].
     pub kernel: usize,
-    /// The operands, in the kernel's order.
+    /// The operands, in the kernel's order, but for its rows of scratch, which are the last and belong to who runs it.
     pub operands: Vec<Binding>,
     /// The extents of the kernel's axes.
     pub extents: Vec<Slot>,

@@ -5,6 +5,7 @@
 
 use super::machine::{Machine, out_of_range};
 use super::memory::Memory;
+use super::rows::with_rows;
 use super::{Code, ExecError, internal, run_error};
 use crate::{Dims, Strides, View};
 use matex_codegen_cpu::{Compiled, abi::Args};
@@ -71,7 +72,9 @@ fn run_with(
         Code::Compiled(_) if super::gemm::run(step, kernel, scratch, machine.cancel) => Status::Ok,
         Code::Compiled(code) => {
             let code = code.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
-            call(code, kernel, scratch, machine.cancel)
+            let cancel = machine.cancel;
+            with_rows(kernel, scratch, |scratch| call(code, kernel, scratch, cancel))
+                .ok_or_else(|| super::rows::refused(kernel, scratch, step.origin))?
         }
         Code::Interpreted => interpret(machine, step, kernel, scratch)?,
     };
@@ -108,6 +111,12 @@ fn words(
             scratch.strides.push(stride);
         }
     }
+    // Rows of scratch stand after all operands that are bound.
+    for operand in &kernel.operands[step.operands.len()..] {
+        for access in &operand.access {
+            scratch.strides.push(if *access == Access::Zero { 0 } else { operand.dtype.size() as i64 });
+        }
+    }
     for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
         for (extent, stride) in &binding.gathers {
             let extent = machine.extent(*extent, step.origin)?;
@@ -129,7 +138,8 @@ fn bind(
     kernel: &Kernel,
     scratch: &mut Scratch,
 ) -> Result<(), ExecError> {
-    if step.operands.len() != kernel.operands.len() || step.extents.len() != kernel.axes.len() {
+    let bound = step.operands.len() + kernel.scratch_operands();
+    if bound != kernel.operands.len() || step.extents.len() != kernel.axes.len() {
         return Err(internal("a kernel step does not fit its kernel"));
     }
     scratch.extents.clear();
@@ -165,15 +175,17 @@ fn reaches(
         let strides = &scratch.strides[i * kernel.axes.len()..(i + 1) * kernel.axes.len()];
         let walk = scratch.extents.iter().zip(strides).map(|(e, s)| (*e, *s));
         let (low, high) = reach(offset, walk.chain(gathers.chunks_exact(2).map(|w| (w[0], w[1]))));
-        // Nothing is read when there are no elements; a reduction still writes its identity. An axis to gather along
-        // that has no elements: every index is out of range and nothing is read.
-        let untouched = (empty && operand.role == Role::In) || gathers.chunks_exact(2).any(|w| w[0] == 0);
+        // What moves along a reduce axis without elements is not touched; a reduction still writes its identity, and
+        // what does not move may be read for it. An axis to gather along that has no elements: every index is out of
+        // range and nothing is read.
+        let moves = kernel.reduce_axis().is_some_and(|axis| operand.access[axis] != Access::Zero);
+        let untouched = (empty && moves) || gathers.chunks_exact(2).any(|w| w[0] == 0);
         let low = i64::try_from(low).unwrap_or(i64::MIN);
         let high = i64::try_from(high + i128::from(size)).unwrap_or(i64::MAX);
         scratch.offsets.push(offset);
         scratch.reach.push((!untouched).then_some((low, high)));
         let same = step.operands.iter().filter(|b| b.place.buffer == binding.place.buffer).count();
-        if operand.role == Role::Out && same > 1 {
+        if operand.role != Role::In && same > 1 {
             return Err(internal("a kernel writes what is shared"));
         }
     }
@@ -197,7 +209,7 @@ fn place(
                     memory.reach().ok_or_else(|| internal("a kernel reads what is not there"))?;
                 (start.cast_mut(), first, last)
             }
-            Role::Out => {
+            Role::Out | Role::Scratch => {
                 let place = memory.unique().ok_or_else(|| internal("a kernel writes what is shared"))?;
                 (place.start, 0, place.len as i64)
             }
@@ -235,9 +247,9 @@ fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<
     let mut begin = 0;
     while begin < end {
         let stop = begin.saturating_add(piece).min(end);
-        // SAFETY: `bind` and `place` filled as many words as the kernel asks for, found the strides to be of their
-        // access classes, and every element of the iteration space to lie in the memory of its operand. Memory that is
-        // written is the call's alone and no other operand's. The memory of arguments is borrowed during the call.
+        // SAFETY: `bind`, `place` and `with_rows` filled as many words as the kernel asks for, found the strides to be of
+        // their access classes, and every element of the iteration space to lie in the memory of its operand. Memory
+        // that is written is the call's alone and no other operand's, and rows of scratch are this thread's. The memory of arguments is borrowed during the call.
         // Bools are 0 or 1 in arguments by the contract of views, and elsewhere because kernels write nothing else.
         let status = unsafe { compiled.call(&args, begin, stop) };
         if status != Status::Ok || cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
@@ -267,6 +279,10 @@ fn interpret(
         images.push(image);
         let offset = usize::try_from(offset - low).unwrap_or(0);
         args.bases.push(Base { buffer, offset });
+    }
+    for row in super::rows::lengths(kernel, scratch) {
+        args.bases.push(Base { buffer: images.len(), offset: 0 });
+        images.push(vec![0; row.ok_or_else(|| super::rows::refused(kernel, scratch, step.origin))?]);
     }
     let mut memory: Vec<&mut [u8]> = images.iter_mut().map(Vec::as_mut_slice).collect();
     let status = interp::run(kernel, &args, &mut memory)

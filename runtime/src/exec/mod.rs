@@ -11,6 +11,7 @@ mod kernel;
 mod machine;
 mod memory;
 mod results;
+mod rows;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -86,3 +86,50 @@ fn kernels_run_in_pieces_when_someone_may_cancel() {
     let pieces = exe.call_with(&[x.as_view()], &CallOptions { limits: None, cancel: Some(&never) }).unwrap();
     assert_eq!(whole, pieces);
 }
+
+/// A kernel that keeps the squares of a row between its stages, in place of a plain sum of rows.
+#[test]
+fn rows_of_scratch_belong_to_the_thread() {
+    let ty = TensorType::new(DType::F64, vec![Dim::size("n"), Dim::size("m")]);
+    let mut b = Builder::new("f", vec![Param { name: "x".into(), ty }]);
+    let sum = b.reduce(ReduceOp::Sum, ValueId(0), vec![1]);
+    let func = b.finish(vec![sum], vec![None]);
+    let staged = "kernel @staged [parallel, reduce] {
+      $0: in f64[strided, unit]
+      $1: out f64[strided, zero]
+      $2: scratch f64[zero, unit]
+      $3: scratch f32[zero, unit]
+      %0: f64 = load $0
+      %1: f64 = mul %0, %0
+      %2: f32 = cast %0
+      %3: f64 = reduce.sum %0
+      stage
+      %4: f64 = load $2
+      %5: f32 = load $3
+      %6: f64 = cast %5
+      %7: f64 = fma %6, %3, %4
+      %8: f64 = reduce.sum %7
+      store $2, %1
+      store $3, %2
+      store $1, %8
+    }";
+    for engine in [Engine::Cranelift, Engine::LoopInterp] {
+        let options = PrepareOptions { engine, ..PrepareOptions::default() };
+        let mut exe = Executable::prepare(&func, &[], &options).unwrap();
+        exe.plan.kernels = vec![Arc::new(staged.parse().unwrap())];
+        if engine == Engine::Cranelift {
+            exe.code = Code::Compiled(compile(&exe.plan, usize::MAX).unwrap());
+        }
+        exe.id = IDS.fetch_add(1, Ordering::Relaxed);
+        for width in [3usize, 70, 1, 0] {
+            let x = ndarray::Array2::from_shape_fn((4, width), |(i, j)| (i + j) as f64);
+            let want = x.map_axis(ndarray::Axis(1), |row| row.sum() * row.sum() + row.dot(&row));
+            let check = || {
+                let found = exe.call(&[x.as_view()]).unwrap();
+                assert_eq!(found[0].to_vec::<f64>().unwrap(), want.to_vec());
+            };
+            check();
+            std::thread::scope(|s| (0..2).for_each(|_| drop(s.spawn(check))));
+        }
+    }
+}

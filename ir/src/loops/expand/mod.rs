@@ -137,7 +137,10 @@ fn recorded(op: Op, dtype: DType) -> Option<Expansion> {
 pub fn expand(kernel: &Kernel) -> Kernel {
     let mut out = Kernel { body: Vec::with_capacity(kernel.body.len()), ..kernel.clone() };
     let mut place: Vec<InstId> = Vec::with_capacity(kernel.body.len());
-    for inst in &kernel.body {
+    for (i, inst) in kernel.body.iter().enumerate() {
+        for (begin, _) in out.stages.iter_mut().zip(&kernel.stages).filter(|(_, old)| **old == i) {
+            *begin = out.body.len();
+        }
         let mut kind = inst.kind.clone();
         for a in kind.args_mut() {
             *a = place[a.index()];

@@ -5,6 +5,8 @@ use crate::dtype::DType;
 use crate::ops::{Class, Op};
 use std::fmt;
 
+mod stages;
+
 /// What is wrong with a kernel, a line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations(pub Vec<String>);
@@ -25,6 +27,7 @@ pub fn verify(k: &Kernel) -> Result<(), Violations> {
     let mut c = Checker { k, found: Vec::new() };
     c.axes();
     c.operands();
+    c.stages();
     for (i, inst) in k.body.iter().enumerate() {
         c.inst(i, inst);
     }
@@ -61,6 +64,16 @@ impl Checker<'_> {
                 format!("${i} has {} access classes for {rank} axes", o.access.len())
             });
             self.check(o.gathers == 0 || o.role == Role::In, || format!("${i} is written and gathered"));
+            if o.role == Role::Scratch {
+                let row = self.k.form() == Form::RowReduce;
+                self.check(row, || format!("${i} is scratch, and the innermost axis is not a reduce axis"));
+                let one_row = o.access.split_last().is_some_and(|(last, outer)| {
+                    *last == Access::Unit && outer.iter().all(|a| *a == Access::Zero)
+                });
+                self.check(one_row, || format!("${i} is scratch and not a row of the innermost axis"));
+                let last = k.operands[i..].iter().all(|o| o.role == Role::Scratch);
+                self.check(last, || format!("${i} is scratch and stands before an operand that is not"));
+            }
         }
     }
 
@@ -136,7 +149,6 @@ impl Checker<'_> {
         let Some(o) = self.k.operands.get(operand.index()) else {
             return self.fail(format!("%{i}: there is no ${}", operand.0));
         };
-        self.check(o.role == Role::In, || format!("%{i} reads ${}, which is an output", operand.0));
         self.check(o.gathers as usize == gathers, || {
             format!("%{i} gathers ${} along {gathers} dimensions of {}", operand.0, o.gathers)
         });
@@ -167,86 +179,5 @@ impl Checker<'_> {
             // A forward reference, reported at the reduction.
             Some(_) => {}
         }
-    }
-
-    /// What runs per point may not use what runs per element, and reductions do not feed one another.
-    fn phases(&mut self) {
-        let k = self.k;
-        let split = k.element_insts();
-        if split == k.body.len() && k.body.iter().all(|i| !matches!(i.kind, InstKind::Reduce { .. })) {
-            return;
-        }
-        for (i, inst) in k.body.iter().enumerate() {
-            for arg in inst.kind.args() {
-                let Some(source) = k.body.get(arg.index()) else { continue };
-                let reduced = matches!(source.kind, InstKind::Reduce { .. });
-                let constant = matches!(source.kind, InstKind::Const(_));
-                let ok = if i < split { !reduced } else { reduced || constant || arg.index() >= split };
-                self.check(ok, || {
-                    let phase = if i < split { "per element" } else { "per point" };
-                    format!("%{i} runs {phase} and cannot use %{}", arg.0)
-                });
-            }
-            if i >= split {
-                self.point_inst(i, inst);
-            }
-        }
-    }
-
-    /// Below the reductions nothing may depend on the position along the reduce axis.
-    fn point_inst(&mut self, i: usize, inst: &Inst) {
-        let k = self.k;
-        let Some(axis) = k.axes.iter().position(|a| a.kind == AxisKind::Reduce) else { return };
-        match inst.kind {
-            InstKind::Load(o) | InstKind::LoadAt { operand: o, .. } => {
-                let access = k.operands.get(o.index()).and_then(|o| o.access.get(axis));
-                self.check(access == Some(&Access::Zero), || {
-                    format!("%{i} runs per point, but ${} moves along the reduce axis", o.0)
-                });
-            }
-            InstKind::Index(a) => {
-                self.check(a as usize != axis, || format!("%{i} runs per point, on the reduce axis"));
-            }
-            InstKind::Const(_)
-            | InstKind::Map(..)
-            | InstKind::Cast(_)
-            | InstKind::Bitcast(_)
-            | InstKind::Rescue(..)
-            | InstKind::Reduce { .. }
-            | InstKind::Part { .. }
-            | InstKind::Scan { .. } => {}
-        }
-    }
-
-    fn stores(&mut self) {
-        let k = self.k;
-        let reduce_axis = k.axes.iter().position(|a| a.kind == AxisKind::Reduce);
-        let mut written = vec![0usize; k.operands.len()];
-        self.check(!k.stores.is_empty(), || "nothing is stored".to_string());
-        for s in &k.stores {
-            let (Some(o), Some(v)) = (k.operands.get(s.operand.index()), k.body.get(s.value.index())) else {
-                self.fail(format!("store ${}, %{}: no such operand or value", s.operand.0, s.value.0));
-                continue;
-            };
-            written[s.operand.index()] += 1;
-            let at = s.operand.0;
-            self.check(o.role == Role::Out, || format!("${at} is an input and is stored to"));
-            self.check(o.dtype == v.dtype, || {
-                format!("${at} is {} and %{} is {}", o.dtype, s.value.0, v.dtype)
-            });
-            if let Some(axis) = reduce_axis {
-                let still = o.access.get(axis) == Some(&Access::Zero);
-                self.check(still, || format!("${at} is written and moves along the reduce axis"));
-                let point = s.value.index() >= k.element_insts()
-                    || matches!(v.kind, InstKind::Reduce { .. } | InstKind::Const(_));
-                self.check(point, || format!("%{} is per element and is stored per point", s.value.0));
-            }
-        }
-        for (i, o) in k.operands.iter().enumerate() {
-            let ok = o.role == Role::In || written[i] == 1;
-            self.check(ok, || format!("${i} is an output that is stored {} times", written[i]));
-        }
-        let stray = k.body.iter().any(|i| matches!(i.kind, InstKind::Reduce { .. }));
-        self.check(reduce_axis.is_none() || stray, || "a reduce axis and no reduction".to_string());
     }
 }
