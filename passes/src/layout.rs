@@ -9,7 +9,7 @@ use matex_ir::Dim;
 use matex_ir::tensor::SliceAxis;
 
 /// The layout of one value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// The memory.
     pub buffer: BufferId,
@@ -37,6 +37,18 @@ impl Layout {
     /// The layout of a value that fills its buffer.
     pub fn contiguous(buffer: BufferId, shape: &[Dim]) -> Layout {
         Layout { buffer, offset: Dim::ZERO, moves: Vec::new(), strides: row_major(shape) }
+    }
+
+    /// The layout of positions: of an imaginary memory whose elements are 0, 1, 2, …, so that what a view of a counting
+    /// value counts is what it would read there.
+    pub fn counting(rank: usize, axis: usize) -> Layout {
+        let step = |a: usize| if a == axis { Dim::ONE } else { Dim::ZERO };
+        Layout {
+            buffer: BufferId::NOWHERE,
+            offset: Dim::ZERO,
+            moves: Vec::new(),
+            strides: (0..rank).map(step).collect(),
+        }
     }
 
     /// Whether the elements are known to lie one after the other.

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod canon;
+pub mod cost;
+pub mod fuse;
 pub mod layout;
 pub mod lower;
 pub mod options;

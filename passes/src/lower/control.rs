@@ -63,7 +63,7 @@ impl<'f> Lower<'f> {
         if ty.rank() != 0 || ty.dtype != dtype {
             return Err(malformed("an operand of a loop or a branch is no scalar of its dtype", node.origin));
         }
-        let layout = self.arg(node, index)?;
+        let layout = self.stored_arg(node, index)?;
         Ok(self.view(&layout, ty))
     }
 
@@ -71,8 +71,8 @@ impl<'f> Lower<'f> {
     fn carry_in(&mut self, node: &Node, first: usize) -> Result<Vec<Layout>, LowerError> {
         let (mut from, mut carried) = (Vec::new(), Vec::new());
         for i in first..node.args.len() {
-            let (layout, ty) = (self.arg(node, i)?, self.arg_type(node, i)?);
-            from.push(self.whole(&layout, ty, node.origin)?.buffer);
+            let ty = self.arg_type(node, i)?;
+            from.push(self.whole(node.args[i])?.buffer);
             carried.push(Layout::contiguous(self.own(ty, node.origin), &ty.shape));
         }
         let to: Vec<BufferId> = carried.iter().map(|l| l.buffer).collect();
@@ -96,15 +96,17 @@ impl<'f> Lower<'f> {
         let region = func.regions.get(id.0 as usize).filter(|r| r.params.len() == params.len());
         let region = region.ok_or_else(|| malformed("a region with other parameters", origin))?;
         for (v, layout) in region.params.iter().zip(params) {
-            let value = self.values.get_mut(v.0 as usize).ok_or_else(|| malformed("no value", origin))?;
-            *value = Value::Tensor(layout);
+            if self.func.nodes.len() <= v.0 as usize {
+                return Err(malformed("no value", origin));
+            }
+            self.given(*v, layout, self.func.ty(*v).dtype);
         }
         self.open.push(Default::default());
         self.depth += 1;
         self.region(id)?;
         let condition = match fills {
             Some(to) => {
-                self.fill(&region.results, to, origin)?;
+                self.give(&region.results, to, origin)?;
                 None
             }
             None => Some(self.condition(&region.results, origin)?),
@@ -113,14 +115,14 @@ impl<'f> Lower<'f> {
         Ok((self.close(), condition))
     }
 
-    fn fill(&mut self, results: &[ValueId], to: Vec<BufferId>, origin: Span) -> Result<(), LowerError> {
+    /// Moves the results of a region to where its loop or branch wants them.
+    fn give(&mut self, results: &[ValueId], to: Vec<BufferId>, origin: Span) -> Result<(), LowerError> {
         if results.len() != to.len() {
             return Err(malformed("a region with other results than its loop or branch", origin));
         }
         let mut from = Vec::with_capacity(results.len());
         for (v, to) in results.iter().zip(&to) {
-            let layout = self.layout(*v, origin)?;
-            let whole = self.whole(&layout, self.func.ty(*v), origin)?;
+            let whole = self.whole(*v)?;
             let plan = &self.tables.plan;
             if plan.buffer(whole.buffer).bytes != plan.buffer(*to).bytes {
                 return Err(malformed("a carried value changes its size", origin));
@@ -133,7 +135,7 @@ impl<'f> Lower<'f> {
 
     fn condition(&mut self, results: &[ValueId], origin: Span) -> Result<PlanView, LowerError> {
         let [v] = results else { return Err(malformed("a condition of several values", origin)) };
-        let layout = self.layout(*v, origin)?;
+        let layout = self.stored(*v)?;
         let ty = self.func.ty(*v);
         if ty.rank() != 0 || ty.dtype != DType::Bool {
             return Err(malformed("a condition is no rank-0 bool", origin));

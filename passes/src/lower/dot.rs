@@ -1,11 +1,13 @@
-//! Sums of products as one kernel: batch and free axes parallel, the contracted one reduced.
+//! Sums of products: batch and free axes are points, the contracted ones are reduced.
 
-use super::nest::{Nest, NestAxis, NestOperand};
+use super::draft::Sink;
+use super::expr::ExprId;
+use super::nest::{Nest, NestOperand};
 use super::{Lower, LowerError, malformed};
 use crate::layout::Layout;
 use crate::plan::{Gemm, Step};
 use matex_ir::loops::{AxisKind, Combine};
-use matex_ir::tensor::{Node, TensorType, ValueId};
+use matex_ir::tensor::{Func, Kind, Node, TensorType, ValueId};
 use matex_ir::{DType, Dim, Op};
 
 type Pairs<'a> = &'a [(usize, usize)];
@@ -13,7 +15,6 @@ type Pairs<'a> = &'a [(usize, usize)];
 /// The axes of a dot by what they do.
 struct DotAxes<'a> {
     batch: Pairs<'a>,
-    contract: Pairs<'a>,
     left: Vec<usize>,
     right: Vec<usize>,
 }
@@ -27,91 +28,113 @@ impl<'a> DotAxes<'a> {
         let fits = pairs().all(|(l, r)| *l < ranks.0 && *r < ranks.1)
             && left.len() + bound == ranks.0
             && right.len() + bound == ranks.1;
-        fits.then_some(DotAxes { batch, contract, left, right })
+        fits.then_some(DotAxes { batch, left, right })
+    }
+}
+
+impl<'a> DotAxes<'a> {
+    /// The rank of the result.
+    fn rank(&self) -> usize {
+        self.batch.len() + self.left.len() + self.right.len()
+    }
+
+    /// A layout of an operand over the axes batch, free of `a`, free of `b`, contracted.
+    fn spread(&self, layout: &Layout, rank: usize, of_left: bool, contract: Pairs<'_>) -> Option<Layout> {
+        let mut strides = Vec::new();
+        let mine = |pair: &(usize, usize)| if of_left { pair.0 } else { pair.1 };
+        let free = |axes: &[usize], moves: bool| -> Option<Vec<Dim>> {
+            let stride = |a: &usize| if moves { layout.strides.get(*a).cloned() } else { Some(Dim::ZERO) };
+            axes.iter().map(stride).collect()
+        };
+        let bound = |pairs: Pairs<'_>| -> Option<Vec<Dim>> {
+            pairs.iter().map(|p| layout.strides.get(mine(p)).cloned()).collect()
+        };
+        strides.extend(bound(self.batch)?);
+        strides.extend(free(&self.left, of_left)?);
+        strides.extend(free(&self.right, !of_left)?);
+        strides.extend(bound(contract)?);
+        // Behind the axes of the value are those of the reductions around it.
+        strides.extend_from_slice(layout.strides.get(rank..)?);
+        Some(Layout { strides, ..layout.clone() })
     }
 }
 
 impl Lower<'_> {
-    pub(super) fn dot(
+    /// The sum of products as an expression. Operands of a matrix product of floats are put into memory, for the
+    /// library.
+    pub(super) fn dot_expr(
+        &mut self,
+        v: ValueId,
+        node: &Node,
+        batch: Pairs<'_>,
+        contract: Pairs<'_>,
+    ) -> Result<ExprId, LowerError> {
+        let (ty, ta, tb) = (self.func.ty(v), self.arg_type(node, 0)?, self.arg_type(node, 1)?);
+        let misfit = || malformed("the axes of a dot do not fit", node.origin);
+        let axes = DotAxes::new(batch, contract, (ta.rank(), tb.rank())).ok_or_else(misfit)?;
+        if axes.rank() != ty.rank() {
+            return Err(malformed("the axes of a dot do not fit its result", node.origin));
+        }
+        let wide: Vec<(usize, usize)> =
+            contract.iter().copied().filter(|(l, _)| !ta.shape[*l].is(1)).collect();
+        let product = is_product(self.func, v);
+        let mut sides = Vec::new();
+        for (i, rank) in [(0, ta.rank()), (1, tb.rank())] {
+            let place = |layout: &Layout| axes.spread(layout, rank, i == 0, &wide);
+            let x = if product { None } else { Some(self.arg(node, i)?) };
+            let spread = match x.and_then(|x| self.terms.rewrite(x, &mut |l, _| place(l))) {
+                Some(x) => x,
+                None => {
+                    let stored = self.stored_arg(node, i)?;
+                    let spread = place(&stored).ok_or_else(misfit)?;
+                    self.terms.load(spread, self.arg_type(node, i)?.dtype)
+                }
+            };
+            sides.push(self.terms.cast(spread, ta.dtype.compute()));
+        }
+        let over = wide.iter().map(|(l, _)| ta.shape[*l].clone()).collect();
+        let value = self.terms.map(Op::Mul, sides);
+        let sum = self.combination(value, axes.rank(), over, (Combine::Sum, false), v);
+        Ok(self.terms.cast(sum, ty.dtype))
+    }
+
+    /// How the library does the kernel of a node, where it does.
+    pub(super) fn gemm(&self, v: ValueId, nest: &Nest) -> Option<Gemm> {
+        if is_product(self.func, v) { gemm(nest) } else { None }
+    }
+
+    /// A dot whose contracted axes are no even walk, from copies in which they are.
+    pub(super) fn dot_over_copies(
         &mut self,
         v: ValueId,
         node: &Node,
         batch: Pairs<'_>,
         contract: Pairs<'_>,
     ) -> Result<Layout, LowerError> {
+        let (left, right): (Vec<usize>, Vec<usize>) = contract.iter().copied().unzip();
         let (ty, ta, tb) = (self.func.ty(v), self.arg_type(node, 0)?, self.arg_type(node, 1)?);
-        let (mut a, mut b) = (self.arg(node, 0)?, self.arg(node, 1)?);
-        let axes = DotAxes::new(batch, contract, (ta.rank(), tb.rank()));
-        let axes = axes.ok_or_else(|| malformed("the axes of a dot do not fit", node.origin))?;
+        let (a, b) = (self.stored_arg(node, 0)?, self.stored_arg(node, 1)?);
+        let (a, b) = (self.ordered(&a, ta, &left, node)?, self.ordered(&b, tb, &right, node)?);
+        let misfit = || malformed("the axes of a dot do not fit", node.origin);
+        let axes = DotAxes::new(batch, contract, (ta.rank(), tb.rank())).ok_or_else(misfit)?;
+        let mut sides = Vec::new();
+        for (layout, ty, left) in [(a, ta, true), (b, tb, false)] {
+            let spread = axes.spread(&layout, ty.rank(), left, contract).ok_or_else(misfit)?;
+            let load = self.terms.load(spread, ty.dtype);
+            sides.push(self.terms.cast(load, ty.dtype.compute()));
+        }
+        let over = contract.iter().map(|(l, _)| ta.shape[*l].clone()).collect();
+        let value = self.terms.map(Op::Mul, sides);
+        let sum = self.combination(value, axes.rank(), over, (Combine::Sum, false), v);
+        let value = self.terms.cast(sum, ty.dtype);
         let out = self.fresh(ty, node.origin);
-        let mut nest = self.dot_nest(&axes, (&a, ta), (&b, tb), (&out, ty), node)?;
-        nest.simplify();
-        if nest.axes.iter().filter(|x| x.kind == AxisKind::Reduce).count() > 1 {
-            // Contracted axes that are no even walk: copies in which they are.
-            let (left, right): (Vec<usize>, Vec<usize>) = contract.iter().copied().unzip();
-            a = self.ordered(&a, ta, &left, node)?;
-            b = self.ordered(&b, tb, &right, node)?;
-            nest = self.dot_nest(&axes, (&a, ta), (&b, tb), (&out, ty), node)?;
-            nest.simplify();
-        }
-        choose_innermost(&mut nest);
-        let reduces = nest.axes.iter().any(|x| x.kind == AxisKind::Reduce);
-        let compute = ta.dtype.compute();
-        let mut step = self.bind(&nest, |k, ids| {
-            let (x, y) = (k.load(ids[0]), k.load(ids[1]));
-            let (x, y) = (k.cast(x, compute), k.cast(y, compute));
-            let product = k.map(Op::Mul, &[x, y]);
-            let sum = if reduces { k.reduce(Combine::Sum, &[product]) } else { product };
-            let sum = k.cast(sum, ty.dtype);
-            k.store(ids[2], sum);
-        })?;
-        if matches!(ta.dtype, DType::F32 | DType::F64) && tb.dtype == ta.dtype && ty.dtype == ta.dtype {
-            step.gemm = gemm(&nest);
-        }
+        let sink = Sink { value, to: out.clone() };
+        let draft = self.draft(&sink, &ty.shape, Some(v), node.origin);
+        let draft = draft.map_err(|_| malformed("the axes of a dot are no walk", node.origin))?;
+        let mut step = self.finish(&draft)?;
+        step.gemm = self.gemm(v, &draft.nest);
         self.step(Step::Kernel(step));
         Ok(out)
-    }
-
-    /// The nest with axes in the order batch, free of `a`, free of `b`, contracted.
-    fn dot_nest(
-        &mut self,
-        axes: &DotAxes<'_>,
-        (a, ta): (&Layout, &TensorType),
-        (b, tb): (&Layout, &TensorType),
-        (out, ty): (&Layout, &TensorType),
-        node: &Node,
-    ) -> Result<Nest, LowerError> {
-        let mut nest = Nest::parallel("dot", &[], node.origin);
-        let (mut sa, mut sb) = (Vec::new(), Vec::new());
-        let mut add = |extent: &Dim, kind, left: Option<usize>, right: Option<usize>| {
-            nest.axes.push(NestAxis::new(extent, kind));
-            sa.push(left.map_or(Dim::ZERO, |l| a.strides[l].clone()));
-            sb.push(right.map_or(Dim::ZERO, |r| b.strides[r].clone()));
-        };
-        for (l, r) in axes.batch {
-            add(&ta.shape[*l], AxisKind::Parallel, Some(*l), Some(*r));
-        }
-        for l in &axes.left {
-            add(&ta.shape[*l], AxisKind::Parallel, Some(*l), None);
-        }
-        for r in &axes.right {
-            add(&tb.shape[*r], AxisKind::Parallel, None, Some(*r));
-        }
-        for (l, r) in axes.contract.iter().filter(|(l, _)| !ta.shape[*l].is(1)) {
-            add(&ta.shape[*l], AxisKind::Reduce, Some(*l), Some(*r));
-        }
-        let mut so = out.strides.clone();
-        if so.len() != axes.batch.len() + axes.left.len() + axes.right.len() {
-            return Err(malformed("the axes of a dot do not fit its result", node.origin));
-        }
-        so.resize(nest.axes.len(), Dim::ZERO);
-        let dtype = ta.dtype;
-        nest.operands = vec![
-            NestOperand::read(&Layout { strides: sa, ..a.clone() }, dtype),
-            NestOperand::read(&Layout { strides: sb, ..b.clone() }, tb.dtype),
-            NestOperand::write(&Layout { strides: so, ..out.clone() }, ty.dtype),
-        ];
-        Ok(nest)
     }
 
     /// The same value over a copy in which these axes come last, in that order.
@@ -136,6 +159,18 @@ impl Lower<'_> {
     }
 }
 
+/// Whether a node is a matrix product of floats, which a library may do: more than a sum of products of two vectors.
+pub(crate) fn is_product(func: &Func, v: ValueId) -> bool {
+    let node = func.node(v);
+    let Kind::Dot { batch, contract } = &node.kind else { return false };
+    let dtype = func.ty(v).dtype;
+    let types: Vec<&TensorType> = node.args.iter().map(|a| func.ty(*a)).collect();
+    let bound = batch.len() + contract.len();
+    matches!(dtype, DType::F32 | DType::F64)
+        && types.iter().all(|t| t.dtype == dtype)
+        && types.iter().any(|t| t.rank() > bound)
+}
+
 /// The axes of the nest as those of a matrix product, when it is more than a sum of products of two vectors.
 fn gemm(nest: &Nest) -> Option<Gemm> {
     let [a, b, _] = nest.operands.as_slice() else { return None };
@@ -149,22 +184,4 @@ fn gemm(nest: &Nest) -> Option<Gemm> {
     };
     let (rows, cols) = (only(a, b), only(b, a));
     (rows.is_some() || cols.is_some()).then_some(Gemm { rows, cols, depth })
-}
-
-/// Puts that axis innermost along which the fewest operands jump; vectors lie along it. Of equals the last free axis
-/// wins over the contracted one, and that over all others.
-fn choose_innermost(nest: &mut Nest) {
-    let jumps = |axis: usize| {
-        let strides = nest.operands.iter().map(|o| &o.layout.strides[axis]);
-        strides.filter(|s| !s.is(0) && !s.is(1)).count()
-    };
-    let reduce = nest.axes.iter().position(|a| a.kind == AxisKind::Reduce);
-    let free = (0..nest.axes.len()).rev().filter(|a| Some(*a) != reduce);
-    let mut order: Vec<usize> = free.collect();
-    order.insert(order.len().min(1), reduce.unwrap_or(0));
-    let Some(best) = order.into_iter().filter(|a| *a < nest.axes.len()).min_by_key(|a| jumps(*a)) else {
-        return;
-    };
-    // The reduce axis stands last already, so that a parallel axis moved behind it makes column form.
-    nest.make_innermost(best);
 }

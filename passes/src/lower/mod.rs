@@ -1,26 +1,37 @@
-//! Tensor IR to plan, one kernel an op.
+//! Tensor IR to plan.
 //!
-//! Views cost nothing: they are layouts ([`crate::layout`]) of memory that something else filled. All other ops fill a
-//! contiguous buffer of their own, by a kernel, a routine or a copy. Deciding which ops share a kernel is not done
-//! here; a pass that does can build on the same `Nest`s.
+//! Which values are put into memory is decided before ([`crate::fuse`]). Those fill a contiguous buffer of their own, by a
+//! kernel, a routine or a copy; all others are expressions (`expr`) inside the kernels of the values that need them.
+//! What turns out to be no kernel (`draft`) makes lowering put more into memory, so that each choice has a plan.
+//!
+//! Views cost nothing: they are other layouts ([`crate::layout`]) of the same memory.
 
+mod build;
 mod control;
 mod dot;
-mod gather;
-mod maps;
+mod draft;
+mod expr;
 mod nest;
 mod parts;
 mod reduce;
+mod routines;
+mod stored;
 mod update;
 mod views;
 
+pub(crate) use dot::is_product;
+
+use crate::fuse::{self, Fusion};
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::plan::{
-    Block, BlockId, BufferId, Item, Plan, PlanParam, PlanResult, PlanView, Source, Step, Tables, live,
+    Block, BlockId, BufferId, Item, Plan, PlanParam, PlanResult, PlanView, Register, Source, Step, Tables,
+    live,
 };
+use expr::{ExprId, Terms};
 use matex_ir::tensor::{Func, Kind, Node, Param, RegionId, TensorType, Type, ValueId};
-use matex_ir::{Dim, Span};
+use matex_ir::{DType, Dim, Scalar, Span};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -78,11 +89,26 @@ impl std::error::Error for LowerError {}
 ///
 /// # Errors
 /// When the function is malformed or nests too deeply.
-pub fn lower(func: &Func, classes: &[LayoutClass], _options: &Options) -> Result<Plan, LowerError> {
+pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
+    let fusion = if options.fuse { fuse::choose(func, &options.sizes) } else { fuse::nothing(func) };
+    lower_with(func, classes, &fusion)
+}
+
+/// [`lower`] for a choice of the values that are put into memory.
+///
+/// # Errors
+/// As for [`lower`].
+pub fn lower_with(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Result<Plan, LowerError> {
     let mut lower = Lower {
         func,
+        fusion,
         tables: Tables::default(),
+        terms: Terms::default(),
         values: vec![Value::None; func.nodes.len()],
+        fixed: vec![false; func.nodes.len()],
+        registers: HashMap::new(),
+        scalars: HashMap::new(),
+        sites: Vec::new(),
         open: Vec::new(),
         depth: 0,
     };
@@ -91,7 +117,7 @@ pub fn lower(func: &Func, classes: &[LayoutClass], _options: &Options) -> Result
         let class = classes.get(i).copied().unwrap_or(LayoutClass::Contiguous);
         lower.param(i, param, class)?;
     }
-    lower.open.push(Block::default());
+    lower.open.push(OpenBlock::default());
     lower.region(Func::BODY)?;
     lower.results()?;
     let body = lower.close();
@@ -106,19 +132,37 @@ pub fn lower(func: &Func, classes: &[LayoutClass], _options: &Options) -> Result
 enum Value {
     /// Not lowered yet.
     None,
-    /// One tensor.
-    Tensor(Layout),
-    /// Several.
+    /// How it is computed; in memory when that is a term that reads memory and nothing else.
+    Expr(ExprId),
+    /// Several, in memory.
     Tuple(Vec<Layout>),
+}
+
+/// A block that is being filled.
+#[derive(Default)]
+struct OpenBlock {
+    block: Block,
+    /// The sizes that were put into memory in it.
+    sizes: HashMap<(Dim, DType), Layout>,
 }
 
 /// The plan under construction.
 struct Lower<'f> {
     func: &'f Func,
+    fusion: &'f Fusion,
     tables: Tables,
+    terms: Terms,
     values: Vec<Value>,
+    /// Whether a value is in memory, or the work of a step, so that it stays as it is.
+    fixed: Vec<bool>,
+    /// Where the indices of a node are that the host reads.
+    registers: HashMap<ValueId, Vec<Register>>,
+    /// The rank-0 constants that are in memory.
+    scalars: HashMap<Scalar, Layout>,
+    /// The gathers: the axis that is indexed and the place in the source.
+    sites: Vec<(usize, Span)>,
     /// Blocks that are being filled, innermost last.
-    open: Vec<Block>,
+    open: Vec<OpenBlock>,
     depth: usize,
 }
 
@@ -140,9 +184,18 @@ impl<'f> Lower<'f> {
         }
         let (name, ty) = (param.name.clone(), param.ty.clone());
         self.tables.plan.params.push(PlanParam { name, ty, stride_names });
-        let value = self.values.get_mut(index).ok_or_else(|| malformed("no value", Span::default()))?;
-        *value = Value::Tensor(layout);
+        if index >= self.values.len() {
+            return Err(malformed("no value", Span::default()));
+        }
+        self.given(ValueId(index as u32), layout, param.ty.dtype);
         Ok(())
+    }
+
+    /// A value that is in memory from the start.
+    fn given(&mut self, v: ValueId, layout: Layout, dtype: DType) {
+        let load = self.terms.load(layout, dtype);
+        self.values[v.0 as usize] = Value::Expr(load);
+        self.fixed[v.0 as usize] = true;
     }
 
     /// Lowers the nodes of a region into the open block.
@@ -152,51 +205,145 @@ impl<'f> Lower<'f> {
             func.regions.get(id.0 as usize).ok_or_else(|| malformed("no region", Span::default()))?;
         for v in &region.nodes {
             let node = func.nodes.get(v.0 as usize).ok_or_else(|| malformed("no node", Span::default()))?;
-            let value = self.node(*v, node)?;
-            self.values[v.0 as usize] = value;
+            self.node(*v, node)?;
         }
         Ok(())
     }
 
-    fn node(&mut self, v: ValueId, node: &'f Node) -> Result<Value, LowerError> {
-        let layout = match &node.kind {
-            Kind::For(body) => return self.for_loop(node, *body),
-            Kind::While(test, body) => return self.while_loop(node, *test, *body),
-            Kind::If(yes, no) => return self.branch(node, *yes, *no),
-            Kind::Lib(op) => return self.library(node, op),
-            Kind::Proj(index) => self.proj(node, *index)?,
-            Kind::Param(_) | Kind::RegionParam => self.layout(v, node.origin)?,
-            Kind::Constant(literal) => {
-                let ty = self.func.ty(v);
-                let buffer = self.tables.buffer(Source::Constant(literal.clone()), ty, node.origin);
-                Layout::contiguous(buffer, &ty.shape)
+    fn node(&mut self, v: ValueId, node: &'f Node) -> Result<(), LowerError> {
+        if build::is_expression(&node.kind) {
+            self.before(v, node)?;
+            let value = self.expr(v)?;
+            // A value for the regions inside is put into memory here, and not in each round of a loop.
+            let plain = self.terms.is_plain(value);
+            if self.fusion.is_stored(v) || (self.fusion.is_captured(v) && !plain) {
+                self.stored(v)?;
             }
-            Kind::Size(dim) => self.size(v, dim, node.origin),
-            Kind::Iota { axis } => self.iota(v, node, *axis)?,
-            Kind::Map(op) => self.map(v, node, *op)?,
-            Kind::Cast => self.cast(v, node)?,
-            Kind::Bitcast => self.bitcast(v, node)?,
-            Kind::Broadcast { .. } | Kind::Permute(_) | Kind::Reshape | Kind::Slice(_) => {
-                self.view_of(v, node)?
+            return Ok(());
+        }
+        let value = match &node.kind {
+            Kind::Param(_) | Kind::RegionParam => return Ok(()),
+            Kind::For(body) => self.for_loop(node, *body)?,
+            Kind::While(test, body) => self.while_loop(node, *test, *body)?,
+            Kind::If(yes, no) => self.branch(node, *yes, *no)?,
+            Kind::Lib(op) => self.library(node, op)?,
+            Kind::Pad { low } => {
+                let layout = self.pad(v, node, low)?;
+                return Ok(self.given(v, layout, self.func.ty(v).dtype));
             }
-            Kind::Pad { low } => self.pad(v, node, low)?,
-            Kind::Concat { axis } => self.concat(v, node, *axis)?,
-            Kind::Gather { axis } => self.gather(v, node, *axis)?,
-            Kind::GatherAlong { axis } => self.gather_along(v, node, *axis)?,
-            Kind::ScatterAlong { axis, add } => self.scatter(v, node, *axis, *add)?,
-            Kind::Update(axes) => self.update(v, node, axes)?,
-            Kind::Reduce { op, axes } => self.reduce(v, node, *op, axes)?,
-            Kind::Scan { op, axis } => self.scan(v, node, *op, *axis)?,
-            Kind::Dot { batch, contract } => self.dot(v, node, batch, contract)?,
-            Kind::Check { code, message } => self.check(node, *code, message)?,
+            Kind::Concat { axis } => {
+                let layout = self.concat(v, node, *axis)?;
+                return Ok(self.given(v, layout, self.func.ty(v).dtype));
+            }
+            Kind::ScatterAlong { axis, add } => {
+                let layout = self.scatter(v, node, *axis, *add)?;
+                return Ok(self.given(v, layout, self.func.ty(v).dtype));
+            }
+            Kind::Update(axes) => {
+                let layout = self.update(v, node, axes)?;
+                return Ok(self.given(v, layout, self.func.ty(v).dtype));
+            }
+            Kind::Constant(_)
+            | Kind::Size(_)
+            | Kind::Iota { .. }
+            | Kind::Map(_)
+            | Kind::Cast
+            | Kind::Bitcast
+            | Kind::Broadcast { .. }
+            | Kind::Permute(_)
+            | Kind::Reshape
+            | Kind::Slice(_)
+            | Kind::Gather { .. }
+            | Kind::GatherAlong { .. }
+            | Kind::Reduce { .. }
+            | Kind::Scan { .. }
+            | Kind::Dot { .. }
+            | Kind::Check { .. }
+            | Kind::Proj(_) => return Ok(()),
         };
-        Ok(Value::Tensor(layout))
+        if let (Value::Tuple(members), Type::Tensor(ty)) = (&value, &node.ty) {
+            let only = members.first().cloned().ok_or_else(|| malformed("a routine without a result", node.origin))?;
+            self.given(v, only, ty.dtype);
+        } else {
+            self.values[v.0 as usize] = value;
+            self.fixed[v.0 as usize] = true;
+        }
+        Ok(())
     }
 
-    /// The layout of an operand.
-    fn arg(&self, node: &Node, index: usize) -> Result<Layout, LowerError> {
-        let v = node.args.get(index).ok_or_else(|| malformed("an operand is missing", node.origin))?;
-        self.layout(*v, node.origin)
+    /// What the host does where the node of an expression stands, whoever computes the expression.
+    fn before(&mut self, v: ValueId, node: &'f Node) -> Result<(), LowerError> {
+        if let Kind::Check { code, message } = &node.kind {
+            let ty = self.arg_type(node, 1)?;
+            if ty.rank() != 0 || ty.dtype != DType::Bool {
+                return Err(malformed("a condition is no rank-0 bool", node.origin));
+            }
+            let condition = self.stored_arg(node, 1)?;
+            let condition = self.view(&condition, ty);
+            self.step(Step::Check { condition, code: *code, message: message.clone(), origin: node.origin });
+        } else if let Kind::Gather { axis } = &node.kind
+            && self.arg_type(node, 1)?.rank() == 0
+        {
+            let extent = self.arg_type(node, 0)?.shape.get(*axis).cloned();
+            let extent = extent.ok_or_else(|| malformed("no such axis", node.origin))?;
+            let register = self.index_register(node, 1, (*axis, &extent))?;
+            self.registers.insert(v, vec![register]);
+        }
+        Ok(())
+    }
+
+    /// The expression of a value.
+    fn expr(&mut self, v: ValueId) -> Result<ExprId, LowerError> {
+        // Values that were forgotten are built again, operands first; a cycle would be a malformed function.
+        let (mut open, mut entered) = (vec![v], HashMap::new());
+        while let Some(&top) = open.last() {
+            let index = top.0 as usize;
+            let node = self.func.nodes.get(index).ok_or_else(|| malformed("no node", Span::default()))?;
+            match self.values.get(index) {
+                Some(Value::Expr(_)) => {
+                    open.pop();
+                    continue;
+                }
+                Some(Value::None) if build::is_expression(&node.kind) => {}
+                Some(Value::None | Value::Tuple(_)) | None => {
+                    return Err(malformed("an operand is no tensor, or comes later", node.origin));
+                }
+            }
+            let tuple = matches!(node.kind, Kind::Proj(_));
+            let missing = |a: &&ValueId| matches!(self.values.get(a.0 as usize), Some(Value::None) | None);
+            match node.args.iter().find(missing).filter(|_| !tuple) {
+                Some(arg) => {
+                    if entered.insert(*arg, ()).is_some() {
+                        return Err(malformed("an operand is no tensor, or comes later", node.origin));
+                    }
+                    open.push(*arg);
+                }
+                None => {
+                    let value = self.build(top, node)?;
+                    self.values[index] = Value::Expr(value);
+                    open.pop();
+                }
+            }
+        }
+        match self.values.get(v.0 as usize) {
+            Some(Value::Expr(value)) => Ok(*value),
+            Some(Value::None | Value::Tuple(_)) | None => Err(malformed("no value", Span::default())),
+        }
+    }
+
+    /// Forgets all expressions, which then are built again over what has been put into memory since.
+    fn forget(&mut self) {
+        for (value, fixed) in self.values.iter_mut().zip(&self.fixed) {
+            if !fixed {
+                *value = Value::None;
+            }
+        }
+    }
+
+    /// The expression of an operand.
+    fn arg(&mut self, node: &Node, index: usize) -> Result<ExprId, LowerError> {
+        self.arg_type(node, index)?;
+        self.expr(node.args[index])
     }
 
     fn arg_type(&self, node: &Node, index: usize) -> Result<&'f TensorType, LowerError> {
@@ -204,36 +351,25 @@ impl<'f> Lower<'f> {
         v.map(|v| self.func.ty(*v)).ok_or_else(|| malformed("an operand is missing", node.origin))
     }
 
-    fn layout(&self, v: ValueId, origin: Span) -> Result<Layout, LowerError> {
-        match self.values.get(v.0 as usize) {
-            Some(Value::Tensor(layout)) if layout.strides.len() == self.func.ty(v).rank() => {
-                Ok(layout.clone())
-            }
-            Some(Value::Tensor(_) | Value::Tuple(_) | Value::None) | None => {
-                Err(malformed("an operand is no tensor, or comes later", origin))
-            }
-        }
-    }
-
     fn proj(&mut self, node: &Node, index: usize) -> Result<Layout, LowerError> {
         let tuple = node.args.first().and_then(|v| self.values.get(v.0 as usize));
         match tuple {
             Some(Value::Tuple(members)) => members.get(index).cloned(),
-            Some(Value::Tensor(_) | Value::None) | None => None,
+            Some(Value::Expr(_) | Value::None) | None => None,
         }
         .ok_or_else(|| malformed("no such member of a tuple", node.origin))
     }
 
     fn step(&mut self, step: Step) {
-        if let Some(block) = self.open.last_mut() {
-            block.items.push(Item { step, frees: Vec::new() });
+        if let Some(open) = self.open.last_mut() {
+            open.block.items.push(Item { step, frees: Vec::new() });
         }
     }
 
     /// Ends the innermost open block.
     fn close(&mut self) -> BlockId {
-        let block = self.open.pop().unwrap_or_default();
-        self.tables.plan.blocks.push(block);
+        let open = self.open.pop().unwrap_or_default();
+        self.tables.plan.blocks.push(open.block);
         BlockId(self.tables.plan.blocks.len() as u32 - 1)
     }
 
@@ -258,42 +394,15 @@ impl<'f> Lower<'f> {
         }
     }
 
-    /// The value in memory that it fills alone and contiguously: a copy where it is not so already.
-    fn whole(&mut self, layout: &Layout, ty: &TensorType, origin: Span) -> Result<Layout, LowerError> {
-        if self.is_whole(layout, ty) { Ok(layout.clone()) } else { self.copied(layout, ty, origin) }
-    }
-
-    fn is_whole(&self, layout: &Layout, ty: &TensorType) -> bool {
-        let decl = self.tables.plan.buffer(layout.buffer);
-        let strided = match decl.source {
-            Source::Param(i) => self.tables.plan.params[i as usize].stride_names.is_some(),
-            Source::Constant(_) | Source::Own => false,
-        };
-        // Comparing bytes: a bitcast may have changed the dtype, and the buffer holds the old one's elements.
-        let bytes = &ty.elements() * &Dim::from(ty.dtype.size());
-        !strided
-            && layout.is_at_start()
-            && layout.is_contiguous(&ty.shape)
-            && *self.tables.plan.dim(decl.bytes) == bytes
-    }
-
-    fn copied(&mut self, layout: &Layout, ty: &TensorType, origin: Span) -> Result<Layout, LowerError> {
-        let out = self.fresh(ty, origin);
-        self.copy(layout, &out, ty, origin)?;
-        Ok(out)
-    }
-
     fn results(&mut self) -> Result<(), LowerError> {
         for v in self.func.results() {
             if self.func.nodes.len() <= v.0 as usize {
                 return Err(malformed("no such result", Span::default()));
             }
-            let origin = self.func.node(*v).origin;
             let Type::Tensor(ty) = &self.func.node(*v).ty else {
-                return Err(malformed("a tuple is no result", origin));
+                return Err(malformed("a tuple is no result", self.func.node(*v).origin));
             };
-            let layout = self.layout(*v, origin)?;
-            let layout = self.whole(&layout, ty, origin)?;
+            let layout = self.whole(*v)?;
             let shape = self.tables.slots(&ty.shape);
             self.tables.plan.results.push(PlanResult { buffer: layout.buffer, dtype: ty.dtype, shape });
         }

@@ -1,12 +1,12 @@
 //! From an iteration space over symbolic layouts to a kernel and its bindings.
 //!
 //! A [`Nest`] is written in terms of the op: an axis for each axis of the result, say. Before it becomes a kernel,
-//! axes of extent 1 disappear and neighbours along which every operand moves evenly become one, so that most programs
+//! axes of extent 1 disappear and neighbours along which everything moves evenly become one, so that most programs
 //! end in kernels of one or two axes and share them.
 
 use super::{Lower, LowerError};
 use crate::layout::Layout;
-use crate::plan::{Binding, KernelStep, Place};
+use crate::plan::{Binding, GatherSite, KernelStep, Place};
 use matex_ir::loops::expand::expand;
 use matex_ir::loops::{Access, AxisKind, KernelBuilder, Operand, OperandId, Role};
 use matex_ir::{DType, Dim, Span};
@@ -16,13 +16,11 @@ use matex_ir::{DType, Dim, Span};
 pub(super) struct NestAxis {
     pub(super) extent: Dim,
     pub(super) kind: AxisKind,
-    /// The body counts along it, so it has to stay as it is.
-    pub(super) counted: bool,
 }
 
 impl NestAxis {
     pub(super) fn new(extent: &Dim, kind: AxisKind) -> NestAxis {
-        NestAxis { extent: extent.clone(), kind, counted: false }
+        NestAxis { extent: extent.clone(), kind }
     }
 }
 
@@ -52,36 +50,37 @@ pub(super) struct Nest {
     pub(super) name: String,
     pub(super) axes: Vec<NestAxis>,
     pub(super) operands: Vec<NestOperand>,
+    /// Positions that the body computes with, as the layouts of counting values.
+    pub(super) counts: Vec<Layout>,
+    pub(super) gathers: Vec<GatherSite>,
     pub(super) origin: Span,
 }
 
 impl Nest {
-    /// A nest whose axes are all parallel.
-    pub(super) fn parallel(name: impl Into<String>, shape: &[Dim], origin: Span) -> Nest {
-        let axes = shape.iter().map(|d| NestAxis::new(d, AxisKind::Parallel)).collect();
-        Nest { name: name.into(), axes, operands: Vec::new(), origin }
+    fn layouts(&self) -> impl Iterator<Item = &Layout> {
+        self.operands.iter().map(|o| &o.layout).chain(&self.counts)
+    }
+
+    fn layouts_mut(&mut self) -> impl Iterator<Item = &mut Layout> {
+        self.operands.iter_mut().map(|o| &mut o.layout).chain(&mut self.counts)
     }
 
     fn remove_axis(&mut self, axis: usize) {
         self.axes.remove(axis);
-        for operand in &mut self.operands {
-            operand.layout.strides.remove(axis);
-        }
+        self.layouts_mut().for_each(|l| drop(l.strides.remove(axis)));
     }
 
     /// Moves an axis to the innermost place.
     pub(super) fn make_innermost(&mut self, axis: usize) {
         self.axes[axis..].rotate_left(1);
-        for operand in &mut self.operands {
-            operand.layout.strides[axis..].rotate_left(1);
-        }
+        self.layouts_mut().for_each(|l| l.strides[axis..].rotate_left(1));
     }
 
     /// Drops and merges axes. Reduce and scan axes of extent 1 stay: the kernel is about them.
     pub(super) fn simplify(&mut self) {
         for axis in (0..self.axes.len()).rev() {
             let a = &self.axes[axis];
-            if a.kind == AxisKind::Parallel && !a.counted && a.extent.is(1) {
+            if a.kind == AxisKind::Parallel && a.extent.is(1) {
                 self.remove_axis(axis);
             }
         }
@@ -89,33 +88,48 @@ impl Nest {
             if self.merges(axis) {
                 let inner = self.axes[axis].extent.clone();
                 self.axes[axis - 1].extent = &self.axes[axis - 1].extent * &inner;
-                for operand in &mut self.operands {
-                    operand.layout.strides[axis - 1] = operand.layout.strides[axis].clone();
-                }
+                self.layouts_mut().for_each(|l| l.strides.swap(axis - 1, axis));
                 self.remove_axis(axis);
             }
         }
     }
 
-    /// Whether an axis and the one outside it are one even walk for every operand.
+    /// Whether an axis and the one outside it are one even walk for everything.
     fn merges(&self, axis: usize) -> bool {
         let (outer, inner) = (&self.axes[axis - 1], &self.axes[axis]);
         outer.kind == inner.kind
             && outer.kind != AxisKind::Scan
-            && !outer.counted
-            && !inner.counted
-            && self.operands.iter().all(|o| {
-                let strides = &o.layout.strides;
-                strides[axis - 1] == &strides[axis] * &inner.extent
-            })
+            && self.layouts().all(|l| l.strides[axis - 1] == &l.strides[axis] * &inner.extent)
+    }
+
+    /// How many operands jump along an axis: neither stay nor go to the next element.
+    fn jumps(&self, axis: usize) -> usize {
+        let strides = self.operands.iter().map(|o| &o.layout.strides[axis]);
+        strides.filter(|s| !s.is(0) && !s.is(1)).count()
+    }
+
+    /// Puts that axis innermost along which the fewest operands jump; vectors lie along it. Of equals the last
+    /// parallel axis wins, but over the reduce axis only where `parallel_first`; both win over all others.
+    ///
+    /// The reduce axis stands last, so that a parallel axis moved behind it makes column form.
+    pub(super) fn choose_innermost(&mut self, parallel_first: bool) {
+        let reduce = self.axes.iter().position(|a| a.kind == AxisKind::Reduce);
+        let mut order: Vec<usize> = (0..self.axes.len()).rev().filter(|a| Some(*a) != reduce).collect();
+        if let Some(axis) = reduce {
+            let at = if parallel_first { order.len().min(1) } else { 0 };
+            order.insert(at, axis);
+        }
+        if let Some(best) = order.into_iter().min_by_key(|a| self.jumps(*a)) {
+            self.make_innermost(best);
+        }
     }
 
     /// The access class of an operand along an axis. Only the innermost axis needs an exact one; `strided` elsewhere
-    /// lets more programs share a kernel. A result does not move along the reduce axis.
+    /// lets more programs share a kernel. But what belongs to a point does not move along the reduce axis.
     fn access(&self, operand: &NestOperand, axis: usize) -> Access {
         let stride = &operand.layout.strides[axis];
         let exact = axis + 1 == self.axes.len()
-            || (operand.role == Role::Out && self.axes[axis].kind == AxisKind::Reduce);
+            || (stride.is(0) && self.axes[axis].kind == AxisKind::Reduce);
         if !exact {
             Access::Strided
         } else if stride.is(0) {
@@ -156,7 +170,8 @@ impl Lower<'_> {
         let extents = nest.axes.iter().map(|a| self.tables.slot(&a.extent)).collect();
         let id = self.tables.plan.kernel_steps;
         self.tables.plan.kernel_steps += 1;
-        Ok(KernelStep { id, kernel, operands, extents, gather_axis: None, gemm: None, origin: nest.origin })
+        let gathers = nest.gathers.clone();
+        Ok(KernelStep { id, kernel, operands, extents, gathers, gemm: None, origin: nest.origin })
     }
 
     fn binding(&mut self, o: &NestOperand) -> Binding {

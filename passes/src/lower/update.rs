@@ -1,26 +1,29 @@
 //! Functional updates: the memory itself when nobody else needs it, else a copy, and then a copy into the place.
 
-use super::nest::{Nest, NestOperand};
 use super::{Lower, LowerError, malformed};
 use crate::layout::Layout;
-use crate::plan::{KernelStep, Register, Step};
+use crate::plan::{BufferId, Register, Step};
 use matex_ir::tensor::{Node, TensorType, UpdateAxis, ValueId};
 use matex_ir::{Dim, Span};
 
 impl Lower<'_> {
-    /// Reads a rank-0 integer into a register, as an index into `extent`.
+    /// Reads the operand of that number, a rank-0 integer, into a register, as an index into `extent`.
     pub(super) fn index_register(
         &mut self,
-        index: &Layout,
-        ty: &TensorType,
-        (axis, extent): (usize, &Dim),
         node: &Node,
-    ) -> Register {
+        operand: usize,
+        (axis, extent): (usize, &Dim),
+    ) -> Result<Register, LowerError> {
+        let ty = self.arg_type(node, operand)?;
+        if ty.rank() != 0 || !ty.dtype.is_int() {
+            return Err(malformed("an index is no rank-0 integer", node.origin));
+        }
+        let index = self.stored_arg(node, operand)?;
         let register = self.tables.register();
-        let from = self.view(index, ty);
+        let from = self.view(&index, ty);
         let extent = self.tables.slot(extent);
         self.step(Step::Index { register, from, extent, axis, origin: node.origin });
-        register
+        Ok(register)
     }
 
     pub(super) fn update(
@@ -29,21 +32,21 @@ impl Lower<'_> {
         node: &Node,
         axes: &[UpdateAxis],
     ) -> Result<Layout, LowerError> {
-        let (ty, value_ty) = (self.func.ty(v), self.arg_type(node, 1)?);
-        let (x, value) = (self.arg(node, 0)?, self.arg(node, 1)?);
-        if axes.len() != ty.rank() || value_ty.rank() != ty.rank() || x.strides.len() != ty.rank() {
+        let (ty, x_ty, value_ty) = (self.func.ty(v), self.arg_type(node, 0)?, self.arg_type(node, 1)?);
+        if axes.len() != ty.rank() || value_ty.rank() != ty.rank() || x_ty.rank() != ty.rank() {
             return Err(malformed("the axes of an update do not fit", node.origin));
         }
         let mut registers = Vec::new();
         for (axis, how) in axes.iter().enumerate() {
             if *how == UpdateAxis::Index {
-                let at = 2 + registers.len();
-                let (index, index_ty) = (self.arg(node, at)?, self.arg_type(node, at)?);
-                if index_ty.rank() != 0 || !index_ty.dtype.is_int() {
-                    return Err(malformed("an index is no rank-0 integer", node.origin));
-                }
-                registers.push(self.index_register(&index, index_ty, (axis, &ty.shape[axis]), node));
+                let operand = 2 + registers.len();
+                registers.push(self.index_register(node, operand, (axis, &ty.shape[axis]))?);
             }
+        }
+        let x = self.stored_arg(node, 0)?;
+        // What is written there and read from there is computed before.
+        if self.reads(node.args[1], x.buffer)? {
+            self.stored_arg(node, 1)?;
         }
         let out = self.writable_copy(&x, ty, node.origin)?;
         let mut place = out.clone();
@@ -58,8 +61,16 @@ impl Lower<'_> {
                 UpdateAxis::Index => place.moves.extend(registers.next().map(|r| (r, stride))),
             }
         }
-        self.copy(&value, &place, value_ty, node.origin)?;
+        self.fill(node.args[1], &place)?;
         Ok(out)
+    }
+
+    /// Whether the expression of a value reads a buffer.
+    fn reads(&mut self, v: ValueId, buffer: BufferId) -> Result<bool, LowerError> {
+        let value = self.expr(v)?;
+        let closure = self.terms.closure(&[value]);
+        let mut layouts = closure.iter().filter_map(|t| self.terms.term(*t).layout());
+        Ok(layouts.any(|l| self.terms.layout(l).buffer == buffer))
     }
 
     /// A contiguous buffer with the value's elements that may be written to.
@@ -73,25 +84,10 @@ impl Lower<'_> {
             return self.copied(x, ty, origin);
         }
         let out = Layout::contiguous(self.own(ty, origin), &ty.shape);
-        let copy = self.copy_step(x, &out, ty, origin)?;
+        let value = self.terms.load(x.clone(), ty.dtype);
+        let copy = self.write(value, (&out, &ty.shape), None, origin)?;
         // Whether `x` is needed later is found out when the whole plan is known.
         self.step(Step::Take { from: x.buffer, to: out.buffer, last: false, copy });
         Ok(out)
-    }
-
-    fn copy_step(
-        &mut self,
-        from: &Layout,
-        to: &Layout,
-        ty: &TensorType,
-        origin: Span,
-    ) -> Result<KernelStep, LowerError> {
-        let mut nest = Nest::parallel("copy", &ty.shape, origin);
-        nest.operands = vec![NestOperand::read(from, ty.dtype), NestOperand::write(to, ty.dtype)];
-        nest.simplify();
-        self.bind(&nest, |b, ids| {
-            let value = b.load(ids[0]);
-            b.store(ids[1], value);
-        })
     }
 }

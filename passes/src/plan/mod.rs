@@ -25,6 +25,11 @@ pub struct Slot(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BufferId(pub u32);
 
+impl BufferId {
+    /// No memory.
+    pub const NOWHERE: BufferId = BufferId(u32::MAX);
+}
+
 /// An integer that the host reads from data while the plan runs: a dynamic index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Register(pub u32);
@@ -107,6 +112,17 @@ pub struct Gemm {
     pub depth: usize,
 }
 
+/// A read at places that data tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatherSite {
+    /// The operand of the kernel that is read.
+    pub operand: usize,
+    /// The axis in the source that is indexed.
+    pub axis: usize,
+    /// The place in the source.
+    pub origin: Span,
+}
+
 /// A run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelStep {
@@ -118,8 +134,8 @@ pub struct KernelStep {
     pub operands: Vec<Binding>,
     /// The extents of the kernel's axes.
     pub extents: Vec<Slot>,
-    /// For one that gathers: the axis in the source that its first operand holds indices of. For messages.
-    pub gather_axis: Option<usize>,
+    /// What its operands that gather are in the source, for messages.
+    pub gathers: Vec<GatherSite>,
     /// For a matrix product of floats: how a library does it. The runtime chooses by the sizes of a call.
     pub gemm: Option<Gemm>,
     /// The place in the source it comes from.
@@ -158,7 +174,7 @@ pub enum Step {
         /// The place in the source it comes from.
         origin: Span,
     },
-    /// A size is written as an i64.
+    /// A size is written, as an i64 or converted to the dtype of the buffer.
     Size {
         /// Where to.
         to: BufferId,

@@ -3,15 +3,16 @@
 //! This is the place where a plan turns into memory accesses. Whatever the plan says, each operand is bounded against
 //! the memory it is bound to, so that a wrong plan is an error.
 
-use super::machine::{Machine, out_of_range};
+use super::bad_index;
+use super::machine::Machine;
 use super::memory::Memory;
 use super::rows::with_rows;
-use super::{Code, ExecError, internal, run_error};
+use super::{Code, ExecError, internal};
 use crate::{Dims, Strides, View};
 use matex_codegen_cpu::{Compiled, abi::Args};
 use matex_ir::loops::interp::{self, Base, KernelArgs};
 use matex_ir::loops::{Access, AxisKind, Kernel, Role, Status};
-use matex_ir::{DType, Scalar, Span};
+use matex_ir::{DType, Scalar};
 use matex_passes::plan::KernelStep;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,7 +26,7 @@ pub(super) struct Scratch {
     idle: bool,
     pub(super) data: Vec<*mut u8>,
     /// Bytes from the start of each operand's memory to its origin.
-    offsets: Vec<i64>,
+    pub(super) offsets: Vec<i64>,
     /// The lowest byte of its memory that each operand touches, and the one behind the last; none where nothing is.
     reach: Vec<Option<(i64, i64)>>,
     pub(super) extents: Vec<i64>,
@@ -81,7 +82,7 @@ fn run_with(
     machine.check_cancelled()?;
     match status {
         Status::Ok => Ok(()),
-        Status::IndexOutOfRange => Err(bad_index(machine, step, scratch)?),
+        Status::IndexOutOfRange => Err(bad_index::find(machine, step, scratch)?),
     }
 }
 
@@ -352,38 +353,4 @@ pub(super) fn packed_view<'m>(
     // aligned for the dtype, because buffers are aligned to 64 bytes, views to their element, and a bitcast keeps the
     // size; bools are 0 or 1 as everywhere.
     Ok(unsafe { View::from_raw_dtype(dtype, data, shape, strides) })
-}
-
-/// The error for the first index that is out of range, which is looked for once more.
-fn bad_index(machine: &Machine<'_>, step: &KernelStep, scratch: &Scratch) -> Result<ExecError, ExecError> {
-    let kernel = &machine.exe.plan.kernels[step.kernel];
-    let gathered = step.operands.iter().position(|o| !o.gathers.is_empty());
-    let (Some(binding), Some(gathered)) = (step.operands.first(), gathered) else {
-        return Err(internal("a kernel without indices says that one is out of range"));
-    };
-    let extent = machine.extent(step.operands[gathered].gathers[0].0, step.origin)?;
-    let memory = &machine.state.memory[binding.place.buffer.0 as usize];
-    let dtype = kernel.operands[0].dtype;
-    let mut point = vec![0i64; scratch.extents.len()];
-    loop {
-        let at: i64 =
-            point.iter().zip(&scratch.strides).map(|(p, s)| p * s).sum::<i64>() + scratch.offsets[0];
-        let index = load(memory, dtype, at / dtype.size() as i64)?.to_i128();
-        let extent_wide = i128::from(extent);
-        if !(-extent_wide..extent_wide).contains(&index) {
-            let axis = step.gather_axis.unwrap_or(0);
-            return Ok(run_error(out_of_range(axis, index, extent, step.origin)));
-        }
-        let moved = (0..point.len()).rev().find(|axis| {
-            point[*axis] += 1;
-            let inside = point[*axis] < scratch.extents[*axis];
-            if !inside {
-                point[*axis] = 0;
-            }
-            inside
-        });
-        if moved.is_none() {
-            return Ok(run_error(out_of_range(0, 0, extent, Span { ..step.origin })));
-        }
-    }
 }

@@ -5,7 +5,7 @@ use super::state::State;
 use super::{CallOptions, ExecError, Executable, internal, kernel, read_scalar, run_error};
 use crate::lib_ops::{self, Operand};
 use crate::{Dims, View};
-use matex_ir::Span;
+use matex_ir::{DType, Scalar, Span};
 use matex_ir::tensor::RunError;
 use matex_lang::Limits;
 use matex_passes::plan::{
@@ -69,7 +69,7 @@ impl<'e> Machine<'e> {
             }
             Step::Size { to, value } => {
                 let value = self.value(*value, Span::default())?;
-                self.write_i64(*to, value)
+                self.write_integer(*to, value)
             }
             Step::Index { register, from, extent, axis, origin } => {
                 self.index(*register, from, *extent, *axis, *origin)
@@ -189,13 +189,16 @@ impl<'e> Machine<'e> {
         kernel::run(self, copy)
     }
 
-    fn write_i64(&mut self, to: BufferId, value: i64) -> Result<(), ExecError> {
+    fn write_integer(&mut self, to: BufferId, value: i64) -> Result<(), ExecError> {
         if self.state.memory[to.0 as usize].unique().is_none() {
             self.allocate(to)?;
         }
+        // A size that the program converts at once is written as what it is converted to.
+        let dtype = self.plan().buffer(to).dtype;
+        let word = Scalar::from_i128(DType::I64, value.into()).cast(dtype).bits().to_le_bytes();
         let bytes = self.state.memory[to.0 as usize].bytes_mut(true);
-        let place = bytes.and_then(|b| b.get_mut(..8));
-        place.ok_or_else(|| internal("a scalar without memory"))?.copy_from_slice(&value.to_ne_bytes());
+        let place = bytes.and_then(|b| b.get_mut(..dtype.size()));
+        place.ok_or_else(|| internal("a scalar without memory"))?.copy_from_slice(&word[..dtype.size()]);
         Ok(())
     }
 
@@ -242,7 +245,7 @@ impl<'e> Machine<'e> {
         let (start, end) = (self.read::<i64>(start)?, self.read::<i64>(end)?);
         for i in start..end {
             self.loop_step()?;
-            self.write_i64(counter, i)?;
+            self.write_integer(counter, i)?;
             self.run(body)?;
         }
         Ok(())

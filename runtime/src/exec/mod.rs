@@ -5,6 +5,7 @@
 //! called from many threads at the same time; everything that changes lives in the call, and its thread keeps what
 //! the next call uses again.
 
+mod bad_index;
 mod error;
 mod gemm;
 mod kernel;

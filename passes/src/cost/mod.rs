@@ -1,0 +1,89 @@
+//! What work costs: the roofline that choices are made by.
+//!
+//! A kernel takes the longer of what its arithmetic takes and of what its memory traffic takes at the level of cache
+//! that the traffic fits into, and a fixed time to be started. The constants are those of no particular machine and never
+//! measured when a program is compiled, so that the same program has the same plan everywhere; what counts is their
+//! ratios, which differ little between the machines of a decade.
+
+use matex_ir::{DType, Op};
+
+/// Simple operations on vectors that are done in a nanosecond.
+const VECTOR_OPS: f64 = 4.0;
+
+/// Simple operations on scalars that are done in a nanosecond.
+const SCALAR_OPS: f64 = 4.0;
+
+/// The bytes of a vector.
+const VECTOR: f64 = 16.0;
+
+/// What it takes to start a kernel, to bind its operands and to find memory for its result, in nanoseconds.
+pub const LAUNCH: f64 = 60.0;
+
+/// Bytes that a level holds, and bytes that move there in a nanosecond; the last one holds everything.
+const LEVELS: [(f64, f64); 4] =
+    [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)];
+
+/// How many bytes move in a nanosecond where `resident` bytes are in use.
+pub fn bandwidth(resident: f64) -> f64 {
+    LEVELS.iter().find(|(holds, _)| resident <= *holds).map_or(20.0, |(_, rate)| *rate)
+}
+
+/// How many simple operations on elements of that size are done in a nanosecond.
+pub fn rate(size: usize, vector: bool) -> f64 {
+    if vector { VECTOR_OPS * VECTOR / size.max(1) as f64 } else { SCALAR_OPS }
+}
+
+/// What an op costs as a number of simple operations, and whether it has no vector form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OpCost {
+    /// Simple operations.
+    pub ops: f64,
+    /// Whether whatever is computed with it is computed in scalars.
+    pub scalar: bool,
+}
+
+/// The cost of an op on elements of a dtype.
+pub fn of_op(op: Op, dtype: DType) -> OpCost {
+    let vector = |ops: f64| OpCost { ops, scalar: false };
+    let scalar = |ops: f64| OpCost { ops, scalar: true };
+    match op {
+        Op::Add
+        | Op::Sub
+        | Op::Neg
+        | Op::Abs
+        | Op::And
+        | Op::Or
+        | Op::Xor
+        | Op::Not
+        | Op::Select
+        | Op::Fma
+        | Op::Floor
+        | Op::Ceil
+        | Op::Trunc
+        | Op::Round
+        | Op::Copysign
+        | Op::SignBit
+        | Op::IsNan
+        | Op::IsInf
+        | Op::IsFinite
+        | Op::Eq
+        | Op::Ne => vector(1.0),
+        Op::Mul | Op::Shl | Op::Shr => vector(1.0),
+        Op::Lt | Op::Le | Op::Gt | Op::Ge if dtype == DType::U64 => scalar(1.0),
+        Op::Lt | Op::Le | Op::Gt | Op::Ge => vector(1.0),
+        Op::Max | Op::Min if dtype == DType::U64 => scalar(2.0),
+        Op::Max | Op::Min | Op::Sign => vector(4.0),
+        Op::Div | Op::Sqrt => vector(5.0),
+        Op::Rsqrt => vector(10.0),
+        Op::FloorDiv | Op::Rem | Op::Fmod => scalar(20.0),
+        Op::Exp | Op::Exp2 | Op::Sigmoid => vector(16.0),
+        Op::Expm1 | Op::Log | Op::Log2 | Op::Log10 | Op::Sinh | Op::Cosh | Op::Tanh => vector(22.0),
+        Op::Log1p | Op::Sin | Op::Cos | Op::Softplus | Op::Gelu | Op::Cbrt => vector(30.0),
+        Op::Asin | Op::Acos | Op::Atan | Op::Atan2 | Op::Erf | Op::Erfc | Op::Tan => vector(40.0),
+        Op::Pow if dtype.is_float() => vector(60.0),
+        Op::Pow => scalar(40.0),
+        Op::Asinh | Op::Acosh | Op::Atanh | Op::Hypot | Op::LogAddExp | Op::Lgamma | Op::Nextafter => {
+            scalar(100.0)
+        }
+    }
+}

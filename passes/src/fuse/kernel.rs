@@ -1,0 +1,328 @@
+//! What a kernel would be that computes one value: whether there is such a kernel, and what it costs.
+
+use super::graph::{AXES, Edge, Graph, Item, Work};
+use crate::cost::{self, LAUNCH};
+use matex_ir::Dim;
+use std::collections::{BTreeMap, HashMap};
+
+/// The most nodes that one kernel computes. Its code grows with them, and the registers that it keeps values in do not.
+pub const MAX_NODES: usize = 192;
+
+/// The most tensors that one kernel reads.
+pub const MAX_OPERANDS: usize = 24;
+
+/// The most walks over its reduce axis that a kernel takes.
+pub const MAX_STAGES: u32 = 6;
+
+/// Why values cannot be computed by one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// Two reductions run over axes of other extents.
+    Axes,
+    /// A reduction would be done again at points where it has the same result.
+    Repeated,
+    /// A reduction over what another one gives differently at each of its elements.
+    Nested,
+    /// There would be too many nodes, operands or stages.
+    Large,
+}
+
+impl Obstacle {
+    /// The reason in words, as explanations have it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Obstacle::Axes => "the reductions run over other axes",
+            Obstacle::Repeated => "a reduction would be done again at every element",
+            Obstacle::Nested => "a reduction inside another one",
+            Obstacle::Large => "the kernel would be too large",
+        }
+    }
+}
+
+/// What a kernel costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Price {
+    /// Simple operations.
+    pub(super) ops: f64,
+    /// Bytes that it reads and writes.
+    pub(super) bytes: f64,
+    /// Nanoseconds.
+    pub(super) time: f64,
+}
+
+/// For each axis of a value the axes of a kernel along which it moves, a byte each.
+type Place = u64;
+
+fn union(place: Place) -> u8 {
+    place.to_le_bytes().into_iter().fold(0, |a, b| a | b)
+}
+
+/// Where the operand lies whose user lies here. `over` are the kernel's reduce axes.
+fn below(place: Place, edge: &Edge, over: &[usize]) -> Place {
+    let user = place.to_le_bytes();
+    let mut below = [0u8; AXES];
+    for (axis, related) in edge.axes.iter().enumerate() {
+        below[axis] = (0..AXES).filter(|a| related >> a & 1 == 1).fold(0, |bits, a| bits | user[a]);
+    }
+    for (axis, bit) in edge.over.iter().zip(over) {
+        if let (Some(place), true) = (below.get_mut(*axis), *bit < AXES) {
+            *place |= 1 << bit;
+        }
+    }
+    u64::from_le_bytes(below)
+}
+
+/// A kernel that is being looked at.
+pub(super) struct Kernel<'a, 'f> {
+    graph: &'a Graph<'f>,
+    stored: &'a [bool],
+    root: usize,
+    /// What was met, with the number of walks after which it is known.
+    seen: HashMap<(usize, Place), u32>,
+    /// The extents of the kernel's axes; those that are only reduced stand behind the root's.
+    extents: Vec<f64>,
+    /// The axes of the root's points: all wide ones, but those that its reductions run over.
+    points: u8,
+    /// The axes that reductions run over, once there is one, and their extents.
+    over: Option<(Vec<usize>, Vec<&'f Dim>)>,
+    nodes: usize,
+    /// Bytes of each value in memory that is read.
+    reads: BTreeMap<usize, f64>,
+    operands: usize,
+    /// Simple operations by element size, in two kinds: where all have one size, and where some have no vector form.
+    ops: Vec<(usize, f64)>,
+    scalar: bool,
+    walks: u32,
+}
+
+impl<'a, 'f> Kernel<'a, 'f> {
+    /// The price of the kernel that computes a value and writes it, when `stored` are in memory.
+    pub(super) fn price(graph: &'a Graph<'f>, stored: &'a [bool], root: usize) -> Result<Price, Obstacle> {
+        let item = &graph.items[root];
+        let wide = (0..item.extents.len().min(AXES)).filter(|a| item.ones >> a & 1 == 0);
+        let mut place = [0u8; AXES];
+        let mut points = 0;
+        for axis in wide {
+            place[axis] = 1 << axis;
+            points |= 1 << axis;
+        }
+        let mut kernel = Kernel {
+            graph,
+            stored,
+            root,
+            seen: HashMap::new(),
+            extents: item.extents.clone(),
+            points,
+            over: None,
+            nodes: 0,
+            reads: BTreeMap::new(),
+            operands: 1,
+            ops: Vec::new(),
+            scalar: false,
+            walks: 0,
+        };
+        let walks = kernel.visit(root, u64::from_le_bytes(place))?;
+        let inside = kernel.over.as_ref().is_some_and(|(axes, _)| axes.iter().any(|a| *a < item.extents.len()));
+        kernel.walks = walks + u32::from(inside);
+        if kernel.walks > MAX_STAGES {
+            return Err(Obstacle::Large);
+        }
+        Ok(kernel.total(item))
+    }
+
+    /// Looks at a value at a place, and gives the number of walks over the reduce axis after which it is known.
+    fn visit(&mut self, node: usize, place: Place) -> Result<u32, Obstacle> {
+        if let Some(walks) = self.seen.get(&(node, place)) {
+            return Ok(*walks);
+        }
+        if self.seen.len() > 4 * MAX_NODES {
+            return Err(Obstacle::Large);
+        }
+        // Entered before it is left, so that the depth of this is bounded too.
+        self.seen.insert((node, place), 0);
+        let item = &self.graph.items[node];
+        let there = node != self.root && (self.stored[node] || item.work == Work::Memory);
+        let walks = match item.work {
+            _ if there => {
+                self.read(node, item, place)?;
+                0
+            }
+            Work::Memory => {
+                self.read(node, item, place)?;
+                0
+            }
+            Work::Free => 0,
+            Work::View => self.operands(item, place, &[])?,
+            Work::Element(op) => {
+                self.compute(item, op.ops, op.scalar, place)?;
+                self.operands(item, place, &[])?
+            }
+            Work::Gather => {
+                self.compute(item, 4.0, true, place)?;
+                self.gather(item, place)?
+            }
+            Work::Fold => self.fold(node, item, place)? + 1,
+            Work::Whole => {
+                self.compute(item, 8.0, true, place)?;
+                self.operands(item, place, &[])?
+            }
+        };
+        self.seen.insert((node, place), walks);
+        Ok(walks)
+    }
+
+    fn operands(&mut self, item: &Item, place: Place, over: &[usize]) -> Result<u32, Obstacle> {
+        let mut walks = 0;
+        for edge in &item.edges {
+            walks = walks.max(self.visit(edge.node, below(place, edge, over))?);
+        }
+        Ok(walks)
+    }
+
+    /// The memory that is read at places that data tells, and the index.
+    fn gather(&mut self, item: &Item, place: Place) -> Result<u32, Obstacle> {
+        let touched = self.evaluations(union(place)) * item.size as f64;
+        let Some((from, index)) = item.edges.split_first() else { return Ok(0) };
+        let held = self.graph.items[from.node].elements() * item.size as f64;
+        let read = self.reads.entry(from.node).or_insert(0.0);
+        *read = read.max(touched.min(held));
+        self.operands += 1;
+        let mut walks = 0;
+        for edge in index {
+            walks = walks.max(self.visit(edge.node, below(place, edge, &[]))?);
+        }
+        Ok(walks)
+    }
+
+    fn fold(&mut self, node: usize, item: &Item, place: Place) -> Result<u32, Obstacle> {
+        let cover = union(place);
+        let Some(edge) = item.edges.first() else { return Ok(0) };
+        let from = self.graph.dims(edge.node);
+        let wide: Vec<usize> = edge.over.iter().copied().filter(|a| !from[*a].is(1)).collect();
+        let dims: Vec<&'f Dim> = wide.iter().map(|a| &from[*a]).collect();
+        let axes = match &self.over {
+            Some((axes, known)) => {
+                if *known != dims {
+                    return Err(Obstacle::Axes);
+                }
+                axes.clone()
+            }
+            None => {
+                let axes = self.reduce_axes(node, cover, edge.node, &wide, &dims)?;
+                self.over = Some((axes.clone(), dims));
+                axes
+            }
+        };
+        let reduced = axes.iter().fold(0u8, |bits, a| bits | 1u8.checked_shl(*a as u32).unwrap_or(0));
+        if cover & reduced != 0 {
+            return Err(Obstacle::Nested);
+        }
+        if node != self.root && cover & self.points != self.points {
+            return Err(Obstacle::Repeated);
+        }
+        // The reduction is one operation for each element.
+        let everywhere = self.evaluations(self.points | reduced);
+        self.add(item.size, everywhere);
+        self.nodes += 1;
+        let mut walks = 0;
+        for edge in &item.edges {
+            let mut edge = edge.clone();
+            edge.over.retain(|a| !self.graph.dims(edge.node).get(*a).is_some_and(|d| d.is(1)));
+            walks = walks.max(self.visit(edge.node, below(place, &edge, &axes))?);
+        }
+        Ok(walks)
+    }
+
+    /// The axes of the kernel that a first reduction runs over: those of the root that it does not move along, where its
+    /// result is used at every element of them, else further ones.
+    fn reduce_axes(
+        &mut self,
+        node: usize,
+        cover: u8,
+        from: usize,
+        wide: &[usize],
+        dims: &[&Dim],
+    ) -> Result<Vec<usize>, Obstacle> {
+        let missing: Vec<usize> =
+            (0..AXES).filter(|a| (self.points & !cover) >> a & 1 == 1).collect();
+        if node == self.root || missing.is_empty() {
+            let first = self.extents.len();
+            self.extents.extend(wide.iter().map(|a| self.graph.items[from].extents[*a]));
+            if self.extents.len() > AXES {
+                return Err(Obstacle::Large);
+            }
+            return Ok((first..self.extents.len()).collect());
+        }
+        let root = self.graph.dims(self.root);
+        if missing.len() != dims.len() || missing.iter().zip(dims).any(|(a, d)| root[*a] != **d) {
+            return Err(Obstacle::Repeated);
+        }
+        self.points &= cover;
+        Ok(missing)
+    }
+
+    /// How often something is computed that moves along these axes: what is the same along the innermost ones is computed
+    /// once for all of them. Axes that are reduced are inside of all others.
+    fn evaluations(&self, axes: u8) -> f64 {
+        let last = (0..AXES).rev().find(|a| (axes & self.points) >> a & 1 == 1);
+        let points = last.map_or(0, |last| self.points & (0xff >> (7 - last)));
+        let inner = axes & !self.points;
+        let all = if inner == 0 { points } else { self.points | inner };
+        let extent = |a: usize| if all >> a & 1 == 1 { self.extents.get(a).copied().unwrap_or(1.0) } else { 1.0 };
+        (0..AXES).map(extent).product()
+    }
+
+    fn compute(&mut self, item: &Item, ops: f64, scalar: bool, place: Place) -> Result<(), Obstacle> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Obstacle::Large);
+        }
+        self.scalar |= scalar;
+        let times = self.evaluations(union(place));
+        self.add(item.size, ops * times);
+        Ok(())
+    }
+
+    fn add(&mut self, size: usize, ops: f64) {
+        match self.ops.iter_mut().find(|(s, _)| *s == size) {
+            Some((_, sum)) => *sum += ops,
+            None => self.ops.push((size, ops)),
+        }
+    }
+
+    fn read(&mut self, node: usize, item: &Item, place: Place) -> Result<(), Obstacle> {
+        let axes = union(place);
+        let touched: f64 = (0..AXES)
+            .filter(|a| axes >> a & 1 == 1)
+            .map(|a| self.extents.get(a).copied().unwrap_or(1.0))
+            .product();
+        let bytes = touched.min(item.elements().max(1.0)) * item.size as f64;
+        let read = self.reads.entry(node).or_insert(0.0);
+        *read = read.max(bytes);
+        self.operands += 1;
+        if self.operands > MAX_OPERANDS {
+            return Err(Obstacle::Large);
+        }
+        Ok(())
+    }
+
+    fn total(&self, root: &Item) -> Price {
+        let read: f64 = self.reads.values().sum();
+        let written = root.elements() * root.size as f64;
+        let bytes = read + written;
+        let mut moved = bytes / cost::bandwidth(bytes);
+        if self.walks > 1 {
+            // Further walks find the row in a cache, when it fits in one.
+            let rows = self.evaluations(self.points).max(1.0);
+            let again = f64::from(self.walks - 1) * read;
+            moved += again / cost::bandwidth(bytes / rows);
+        }
+        // Truth values have the width of what they are about.
+        let sizes: Vec<usize> = self.ops.iter().map(|(s, _)| *s).filter(|s| *s > 1).collect();
+        let vector = !self.scalar && sizes.len() <= 1;
+        let width = sizes.iter().copied().max().unwrap_or(1);
+        let time: f64 = self.ops.iter().map(|(s, ops)| ops / cost::rate((*s).max(width), vector)).sum();
+        let ops = self.ops.iter().map(|(_, ops)| ops).sum();
+        Price { ops, bytes, time: time.max(moved) + LAUNCH }
+    }
+}

@@ -1,0 +1,88 @@
+//! Which values are put into memory, and which are computed inside the kernels that need them.
+//!
+//! A kernel computes one value that is put into memory, with everything that it needs and that is not there: maps, views
+//! and reductions over one space of points. So a plan is fixed by the set of the values in memory. `kernel` says
+//! whether there is a kernel for a value and what it costs, and `sweep` looks for the cheapest set.
+
+mod graph;
+mod kernel;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+pub use kernel::{MAX_NODES, MAX_OPERANDS, MAX_STAGES, Obstacle};
+pub use sweep::Refusal;
+
+use crate::sizes::Sizes;
+use graph::Graph;
+use matex_ir::tensor::{Func, ValueId};
+use sweep::Sweep;
+
+/// The choice for a function.
+#[derive(Clone, Debug, Default)]
+pub struct Fusion {
+    stored: Vec<bool>,
+    captured: Vec<bool>,
+    /// The values that stayed in memory though they need not, and why.
+    pub refusals: Vec<(ValueId, Refusal)>,
+    /// Kernels that were priced to find the choice.
+    pub priced: usize,
+    /// What the plan was expected to take, in nanoseconds.
+    pub time: f64,
+}
+
+impl Fusion {
+    /// Whether the value is put into memory where its node stands.
+    pub fn is_stored(&self, v: ValueId) -> bool {
+        self.stored.get(v.0 as usize).copied().unwrap_or(true)
+    }
+
+    /// Whether a loop or a branch inside needs the value.
+    pub fn is_captured(&self, v: ValueId) -> bool {
+        self.captured.get(v.0 as usize).copied().unwrap_or(true)
+    }
+}
+
+/// Every op computes its value into memory.
+pub fn nothing(func: &Func) -> Fusion {
+    let captured = captured(func);
+    let stored = Graph::new(func, &Sizes::nominal(), &captured).items.iter().map(|i| i.computes()).collect();
+    Fusion { stored, captured, ..Fusion::default() }
+}
+
+/// The cheapest choice that is found for these sizes.
+pub fn choose(func: &Func, sizes: &Sizes) -> Fusion {
+    let captured = captured(func);
+    let graph = Graph::new(func, sizes, &captured);
+    let (mut sweep, refusals) = Sweep::run(&graph, sizes);
+    let time = sweep.total().time;
+    let refusals = refusals.into_iter().map(|(v, why)| (ValueId(v as u32), why)).collect();
+    let Sweep { stored, priced, .. } = sweep;
+    Fusion { stored, captured, refusals, priced, time }
+}
+
+/// For each value whether a region inside of its own needs it.
+fn captured(func: &Func) -> Vec<bool> {
+    let mut home = vec![None; func.nodes.len()];
+    for (r, region) in func.regions.iter().enumerate() {
+        for v in region.params.iter().chain(&region.nodes) {
+            if let Some(home) = home.get_mut(v.0 as usize) {
+                *home = Some(r);
+            }
+        }
+    }
+    let mut captured = vec![false; func.nodes.len()];
+    let mut used = |by: Option<usize>, v: &ValueId| {
+        let v = v.0 as usize;
+        if let Some(place) = captured.get_mut(v) {
+            *place |= home[v] != by;
+        }
+    };
+    for (i, node) in func.nodes.iter().enumerate() {
+        node.args.iter().for_each(|a| used(home[i], a));
+    }
+    for (r, region) in func.regions.iter().enumerate() {
+        region.results.iter().for_each(|v| used(Some(r), v));
+    }
+    captured
+}
