@@ -73,6 +73,64 @@ fn canonical_tensor_ir() {
     insta::assert_snapshot!(book);
 }
 
+/// What programs that people write come to: kernels, products of matrices, and how many kernels were priced for it.
+const WORKLOADS: &[(&str, &str)] = &[
+    ("normalized by two", "fn f(a: f32[n], b: f32[n]) { m = a + b; m / (m[0] + m[1]) }"),
+    ("polynomial", "fn f(x: f32[n]) { ((2 * x + 3) * x - 1) * x + 5 }"),
+    ("gaussian", "fn f(x: f64[n]) { exp(-x**2 / 2) / sqrt(2 * pi) }"),
+    ("sigmoid", "fn f(x: f32[n]) { 1 / (1 + exp(-x)) }"),
+    (
+        "haversine",
+        "fn f(a: f64[n], b: f64[n], c: f64[n], d: f64[n]) { h = sin((c - a)/2)**2 + cos(a)*cos(c)*sin((d - b)/2)**2; 12742.0 * asin(sqrt(h)) }",
+    ),
+    (
+        "black scholes",
+        "fn cdf(x: float[n]) -> float[n] { 0.5 * (1 + erf(x / sqrt(2.0))) }\nfn f(s: f64[n], k: f64[n], t: f64[n], r: f64, v: f64) { q = v * sqrt(t); d = (log(s / k) + (r + v**2 / 2) * t) / q; e = d - q; z = k * exp(-r * t); return s * cdf(d) - z * cdf(e), z * cdf(-e) - s * cdf(-d) }",
+    ),
+    ("softmax of rows", "fn f(x: f32[n, m]) { softmax(x, axis=1) }"),
+    ("softmax of columns", "fn f(x: f32[n, m]) { softmax(x, axis=0) }"),
+    ("log softmax", "fn f(x: f64[n, m]) { log_softmax(x, axis=1) }"),
+    (
+        "layernorm",
+        "fn f(x: f32[n, m], g: f32[m], b: f32[m]) { d = x - mean(x, axis=1, keepdims=true); d / sqrt(mean(d**2, axis=1, keepdims=true) + 1e-5) * g + b }",
+    ),
+    ("logsumexp of rows", "fn f(x: f64[n, m]) { logsumexp(x, axis=1) }"),
+    ("logsumexp", "fn f(x: f64[n]) { logsumexp(x) }"),
+    ("variance", "fn f(x: f64[n, m]) { var(x, axis=1) }"),
+    ("mean and variance", "fn f(x: f64[n, m]) { return mean(x, axis=1), var(x, axis=1) }"),
+    ("normalized", "fn f(x: f64[n]) { x / sum(x) }"),
+    ("distance", "fn f(x: f64[n], y: f64[n]) { sqrt(mean((x - y)**2)) }"),
+    (
+        "multilayer perceptron",
+        "fn f(x: f32[n, a], u: f32[a, b], p: f32[b], v: f32[b, c], q: f32[c]) { relu(x @ u + p) @ v + q }",
+    ),
+    ("attention", "fn f(q: f32[n, d], k: f32[m, d], v: f32[m, e]) { softmax(q @ k.T / 8.0, axis=1) @ v }"),
+    ("stencil", "fn f(x: f64[n]) { x[1:-1] + 0.1 * (x[:-2] - 2 * x[1:-1] + x[2:]) }"),
+    ("covariance", "fn f(x: f64[n, k]) { d = x - mean(x, axis=0); d.T @ d / 9.0 }"),
+];
+
+#[test]
+fn kernels_of_workloads() {
+    let mut book = String::new();
+    for (name, text) in WORKLOADS {
+        let options = Options::default();
+        let func = run_pipeline(&func(name, text), &options, |_, _| {});
+        let plan = lower(&func, &[], &options).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let apart = lower(&func, &[], &Options { fuse: false, ..options.clone() }).unwrap();
+        let gemms = |text: &str| text.matches("gemm or ").count();
+        let (text, each) = (plan.to_string(), apart.to_string());
+        book += &format!(
+            "---- {name}: {} kernels and {} products, {} and {} of single ops, {} priced\n{text}\n",
+            plan.kernel_steps - gemms(&text),
+            gemms(&text),
+            apart.kernel_steps - gemms(&each),
+            gemms(&each),
+            matex_passes::fuse::choose(&func, &options.sizes).priced,
+        );
+    }
+    insta::assert_snapshot!(book);
+}
+
 #[test]
 fn plans() {
     let mut book = String::new();

@@ -118,8 +118,8 @@ impl Layout {
         Some(Layout { strides, ..self.clone() })
     }
 
-    /// Matches runs of old axes with runs of new ones that have the same number of elements. Each old run has to
-    /// be one even step; the new axes then divide that.
+    /// Matches runs of old axes with runs of new ones that have the same number of elements; what is left of both when no
+    /// runs are known to match are such runs. Each old run has to be one even step; the new axes then divide that.
     fn regroup(&self, from: &[Dim], to: &[Dim]) -> Option<Vec<Dim>> {
         let old: Vec<usize> = (0..from.len()).filter(|i| !from[*i].is(1)).collect();
         let new: Vec<usize> = (0..to.len()).filter(|i| !to[*i].is(1)).collect();
@@ -130,7 +130,8 @@ impl Layout {
         while i < old.len() && j < new.len() {
             // The nearest place behind both where the products agree.
             let (di, dj) = (i..old.len())
-                .find_map(|a| (j..new.len()).find(|b| wanted[*b] == ends[a]).map(|b| (a + 1, b + 1)))?;
+                .find_map(|a| (j..new.len()).find(|b| wanted[*b] == ends[a]).map(|b| (a + 1, b + 1)))
+                .unwrap_or((old.len(), new.len()));
             let run = &old[i..di];
             let even = run.windows(2).all(|w| self.strides[w[0]] == &self.strides[w[1]] * &from[w[1]]);
             if !even {

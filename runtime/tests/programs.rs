@@ -264,7 +264,8 @@ fn long_functions_are_no_danger() {
     }
     let func = finish(b, vec![x]);
     let exe = prepare(&func, LayoutClass::Contiguous, Engine::Cranelift).unwrap();
-    assert_eq!(exe.plan().kernels.len(), 2);
+    // As many ops a kernel as it may have, and the rest.
+    assert!(exe.plan().kernels.len() <= 4, "{}", exe.plan().kernels.len());
     assert_eq!(exe.call(&[[1.0, -2.0].as_view()]).unwrap()[0].to_vec::<f64>().unwrap(), [1.0, 2.0]);
 }
 

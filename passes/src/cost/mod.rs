@@ -8,7 +8,7 @@
 use matex_ir::{DType, Op};
 
 /// Simple operations on vectors that are done in a nanosecond.
-const VECTOR_OPS: f64 = 4.0;
+const VECTOR_OPS: f64 = 8.0;
 
 /// Simple operations on scalars that are done in a nanosecond.
 const SCALAR_OPS: f64 = 4.0;
@@ -17,11 +17,10 @@ const SCALAR_OPS: f64 = 4.0;
 const VECTOR: f64 = 16.0;
 
 /// What it takes to start a kernel, to bind its operands and to find memory for its result, in nanoseconds.
-pub const LAUNCH: f64 = 60.0;
+pub const LAUNCH: f64 = 100.0;
 
 /// Bytes that a level holds, and bytes that move there in a nanosecond; the last one holds everything.
-const LEVELS: [(f64, f64); 4] =
-    [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)];
+const LEVELS: [(f64, f64); 4] = [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)];
 
 /// How many bytes move in a nanosecond where `resident` bytes are in use.
 pub fn bandwidth(resident: f64) -> f64 {

@@ -3,8 +3,8 @@
 use crate::cost::{self, OpCost};
 use crate::lower::is_product;
 use crate::sizes::Sizes;
-use matex_ir::Dim;
 use matex_ir::tensor::{Func, Kind, Node, TensorType, ValueId};
+use matex_ir::{DType, Dim};
 use std::collections::HashSet;
 
 /// Axes that are told apart. Values of more axes are always put into memory.
@@ -52,6 +52,8 @@ pub(super) struct Item {
     pub(super) ones: u8,
     /// The bytes of an element.
     pub(super) size: usize,
+    /// Whether its elements are truth values.
+    pub(super) truth: bool,
     /// Whether it has to be in memory, whatever that costs.
     pub(super) forced: bool,
     /// How many steps write the value to a place of their own.
@@ -226,7 +228,12 @@ fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
         | Kind::If(..)
         | Kind::Proj(_) => Work::Memory,
     };
-    let edges = if matches!(work, Work::Memory | Work::Free) { Vec::new() } else { edges(func, v, node) };
+    let mut edges = if matches!(work, Work::Memory | Work::Free) { Vec::new() } else { edges(func, v, node) };
+    for edge in &mut edges {
+        // Nothing moves along an axis of one element.
+        let shape = func.ty(ValueId(edge.node as u32)).shape.iter().take(AXES);
+        shape.zip(&mut edge.axes).filter(|(d, _)| d.is(1)).for_each(|(_, axes)| *axes = 0);
+    }
     let ones = ty.shape.iter().take(AXES).enumerate().filter(|(_, d)| d.is(1));
     Item {
         work,
@@ -234,6 +241,7 @@ fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
         extents: ty.shape.iter().map(|d| sizes.estimate(d)).collect(),
         ones: ones.fold(0, |bits, (axis, _)| bits | 1 << axis),
         size: ty.dtype.size(),
+        truth: ty.dtype == DType::Bool,
         forced: false,
         fills: 0,
         needed: false,
@@ -258,25 +266,7 @@ fn edges(func: &Func, v: ValueId, node: &Node) -> Vec<Edge> {
             let kept = (0..from.rank()).filter(|a| !axes.contains(a)).enumerate();
             edge(0, relation(kept.map(|(i, a)| (a, i))), axes.clone()).into_iter().collect()
         }
-        Kind::Dot { batch, contract } => {
-            let bound = |side: usize| move |p: &(usize, usize)| if side == 0 { p.0 } else { p.1 };
-            let mut next = batch.len();
-            let mut edges = Vec::new();
-            for (side, arg) in node.args.iter().take(2).enumerate() {
-                let rank = func.ty(*arg).rank();
-                let mut pairs: Vec<(usize, usize)> =
-                    batch.iter().map(bound(side)).enumerate().map(|(i, a)| (a, i)).collect();
-                let over: Vec<usize> = contract.iter().map(bound(side)).collect();
-                for axis in 0..rank {
-                    if pairs.iter().all(|p| p.0 != axis) && !over.contains(&axis) {
-                        pairs.push((axis, next));
-                        next += 1;
-                    }
-                }
-                edges.extend(edge(side, relation(pairs.into_iter()), over));
-            }
-            edges
-        }
+        Kind::Dot { batch, contract } => dot_edges(func, node, batch, contract),
         Kind::Gather { axis } => {
             let index = node.args.get(1).map_or(0, |i| func.ty(*i).rank());
             let place = |a: usize| if a < *axis { (a, a) } else { (a + 1, a + index) };
@@ -309,6 +299,26 @@ fn edges(func: &Func, v: ValueId, node: &Node) -> Vec<Edge> {
         | Kind::If(..)
         | Kind::Proj(_) => Vec::new(),
     }
+}
+
+/// The operands of a sum of products: batch and free axes stay, the contracted ones are reduced.
+fn dot_edges(func: &Func, node: &Node, batch: &[(usize, usize)], contract: &[(usize, usize)]) -> Vec<Edge> {
+    let mut next = batch.len();
+    let mut edges = Vec::new();
+    for (side, arg) in node.args.iter().take(2).enumerate() {
+        let bound = |p: &(usize, usize)| if side == 0 { p.0 } else { p.1 };
+        let mut pairs: Vec<(usize, usize)> =
+            batch.iter().map(bound).enumerate().map(|(i, a)| (a, i)).collect();
+        let over: Vec<usize> = contract.iter().map(bound).collect();
+        for axis in 0..func.ty(*arg).rank() {
+            if pairs.iter().all(|p| p.0 != axis) && !over.contains(&axis) {
+                pairs.push((axis, next));
+                next += 1;
+            }
+        }
+        edges.push(Edge { node: arg.0 as usize, axes: relation(pairs.into_iter()), over });
+    }
+    edges
 }
 
 /// The relation of these pairs: an axis of the operand, and one of its user.

@@ -72,6 +72,16 @@ fn below(place: Place, edge: &Edge, over: &[usize]) -> Place {
     u64::from_le_bytes(below)
 }
 
+/// Something that a kernel does at every place of some of its axes.
+struct Entry {
+    axes: u8,
+    ops: f64,
+    /// The bytes of its value; none for a truth value that stays in registers.
+    size: Option<usize>,
+    /// Whether it has no vector form.
+    scalar: bool,
+}
+
 /// A kernel that is being looked at.
 pub(super) struct Kernel<'a, 'f> {
     graph: &'a Graph<'f>,
@@ -89,9 +99,7 @@ pub(super) struct Kernel<'a, 'f> {
     /// Bytes of each value in memory that is read.
     reads: BTreeMap<usize, f64>,
     operands: usize,
-    /// Simple operations by element size, in two kinds: where all have one size, and where some have no vector form.
-    ops: Vec<(usize, f64)>,
-    scalar: bool,
+    work: Vec<Entry>,
     walks: u32,
 }
 
@@ -117,12 +125,12 @@ impl<'a, 'f> Kernel<'a, 'f> {
             nodes: 0,
             reads: BTreeMap::new(),
             operands: 1,
-            ops: Vec::new(),
-            scalar: false,
+            work: Vec::new(),
             walks: 0,
         };
         let walks = kernel.visit(root, u64::from_le_bytes(place))?;
-        let inside = kernel.over.as_ref().is_some_and(|(axes, _)| axes.iter().any(|a| *a < item.extents.len()));
+        let inside =
+            kernel.over.as_ref().is_some_and(|(axes, _)| axes.iter().any(|a| *a < item.extents.len()));
         kernel.walks = walks + u32::from(inside);
         if kernel.walks > MAX_STAGES {
             return Err(Obstacle::Large);
@@ -198,7 +206,8 @@ impl<'a, 'f> Kernel<'a, 'f> {
         let cover = union(place);
         let Some(edge) = item.edges.first() else { return Ok(0) };
         let from = self.graph.dims(edge.node);
-        let wide: Vec<usize> = edge.over.iter().copied().filter(|a| !from[*a].is(1)).collect();
+        let is_wide = |a: &usize| from.get(*a).is_some_and(|d| !d.is(1));
+        let wide: Vec<usize> = edge.over.iter().copied().filter(is_wide).collect();
         let dims: Vec<&'f Dim> = wide.iter().map(|a| &from[*a]).collect();
         let axes = match &self.over {
             Some((axes, known)) => {
@@ -221,8 +230,8 @@ impl<'a, 'f> Kernel<'a, 'f> {
             return Err(Obstacle::Repeated);
         }
         // The reduction is one operation for each element.
-        let everywhere = self.evaluations(self.points | reduced);
-        self.add(item.size, everywhere);
+        let every = self.points | reduced;
+        self.work.push(Entry { axes: every, ops: 1.0, size: Some(item.size), scalar: false });
         self.nodes += 1;
         let mut walks = 0;
         for edge in &item.edges {
@@ -243,8 +252,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
         wide: &[usize],
         dims: &[&Dim],
     ) -> Result<Vec<usize>, Obstacle> {
-        let missing: Vec<usize> =
-            (0..AXES).filter(|a| (self.points & !cover) >> a & 1 == 1).collect();
+        let missing: Vec<usize> = (0..AXES).filter(|a| (self.points & !cover) >> a & 1 == 1).collect();
         if node == self.root || missing.is_empty() {
             let first = self.extents.len();
             self.extents.extend(wide.iter().map(|a| self.graph.items[from].extents[*a]));
@@ -268,7 +276,8 @@ impl<'a, 'f> Kernel<'a, 'f> {
         let points = last.map_or(0, |last| self.points & (0xff >> (7 - last)));
         let inner = axes & !self.points;
         let all = if inner == 0 { points } else { self.points | inner };
-        let extent = |a: usize| if all >> a & 1 == 1 { self.extents.get(a).copied().unwrap_or(1.0) } else { 1.0 };
+        let extent =
+            |a: usize| if all >> a & 1 == 1 { self.extents.get(a).copied().unwrap_or(1.0) } else { 1.0 };
         (0..AXES).map(extent).product()
     }
 
@@ -277,17 +286,9 @@ impl<'a, 'f> Kernel<'a, 'f> {
         if self.nodes > MAX_NODES {
             return Err(Obstacle::Large);
         }
-        self.scalar |= scalar;
-        let times = self.evaluations(union(place));
-        self.add(item.size, ops * times);
+        let size = (!item.truth).then_some(item.size);
+        self.work.push(Entry { axes: union(place), ops, size, scalar });
         Ok(())
-    }
-
-    fn add(&mut self, size: usize, ops: f64) {
-        match self.ops.iter_mut().find(|(s, _)| *s == size) {
-            Some((_, sum)) => *sum += ops,
-            None => self.ops.push((size, ops)),
-        }
     }
 
     fn read(&mut self, node: usize, item: &Item, place: Place) -> Result<(), Obstacle> {
@@ -299,6 +300,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
         let bytes = touched.min(item.elements().max(1.0)) * item.size as f64;
         let read = self.reads.entry(node).or_insert(0.0);
         *read = read.max(bytes);
+        self.work.push(Entry { axes, ops: 0.5, size: Some(item.size), scalar: false });
         self.operands += 1;
         if self.operands > MAX_OPERANDS {
             return Err(Obstacle::Large);
@@ -317,12 +319,23 @@ impl<'a, 'f> Kernel<'a, 'f> {
             let again = f64::from(self.walks - 1) * read;
             moved += again / cost::bandwidth(bytes / rows);
         }
-        // Truth values have the width of what they are about.
-        let sizes: Vec<usize> = self.ops.iter().map(|(s, _)| *s).filter(|s| *s > 1).collect();
-        let vector = !self.scalar && sizes.len() <= 1;
-        let width = sizes.iter().copied().max().unwrap_or(1);
-        let time: f64 = self.ops.iter().map(|(s, ops)| ops / cost::rate((*s).max(width), vector)).sum();
-        let ops = self.ops.iter().map(|(_, ops)| ops).sum();
+        let everything = self.work.iter().map(|e| e.axes).fold(self.points, |a, b| a | b);
+        let inner = everything & !self.points;
+        let last = (0..AXES).rev().find(|a| self.points >> a & 1 == 1).map_or(0, |a| 1 << a);
+        let innermost = if inner == 0 { last } else { inner };
+        // Vectors lie along the innermost axis, and what moves along it has to have one width.
+        let moving = || self.work.iter().filter(|e| e.axes & innermost != 0);
+        let stored = (inner == 0 || innermost < 1 << root.extents.len()).then_some(root.size);
+        let mut sizes = moving().filter_map(|e| e.size).chain(stored);
+        let width = sizes.next().unwrap_or(root.size);
+        let vector = sizes.all(|s| s == width) && !moving().any(|e| e.scalar);
+        let (mut ops, mut time) = (0.0, 0.0);
+        for entry in &self.work {
+            let done = entry.ops * self.evaluations(entry.axes);
+            let size = entry.size.unwrap_or(width);
+            ops += done;
+            time += done / cost::rate(size, vector);
+        }
         Price { ops, bytes, time: time.max(moved) + LAUNCH }
     }
 }

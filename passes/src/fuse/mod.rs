@@ -43,15 +43,27 @@ impl Fusion {
     }
 }
 
+/// Whether all operands are values. Lowering says what is wrong with a function of which that is not so.
+fn is_sound(func: &Func) -> bool {
+    let exists = |v: &ValueId| (v.0 as usize) < func.nodes.len();
+    func.nodes.iter().all(|n| n.args.iter().all(exists))
+}
+
 /// Every op computes its value into memory.
 pub fn nothing(func: &Func) -> Fusion {
     let captured = captured(func);
+    if !is_sound(func) {
+        return Fusion::default();
+    }
     let stored = Graph::new(func, &Sizes::nominal(), &captured).items.iter().map(|i| i.computes()).collect();
     Fusion { stored, captured, ..Fusion::default() }
 }
 
 /// The cheapest choice that is found for these sizes.
 pub fn choose(func: &Func, sizes: &Sizes) -> Fusion {
+    if !is_sound(func) {
+        return Fusion::default();
+    }
     let captured = captured(func);
     let graph = Graph::new(func, sizes, &captured);
     let (mut sweep, refusals) = Sweep::run(&graph, sizes);

@@ -58,7 +58,7 @@ pub enum Refusal {
 }
 
 pub(super) struct Sweep<'a, 'f> {
-    graph: &'a Graph<'f>,
+    pub(super) graph: &'a Graph<'f>,
     pub(super) stored: Vec<bool>,
     /// How many prices were asked for.
     pub(super) priced: usize,
@@ -182,7 +182,9 @@ impl<'a, 'f> Sweep<'a, 'f> {
         let mut refusals = Vec::new();
         for v in self.choices() {
             let (before, after) = self.flipped(v);
-            if after.impossible == before.impossible && (after.ops > before.ops) != (after.bytes > before.bytes) {
+            if after.impossible == before.impossible
+                && (after.ops > before.ops) != (after.bytes > before.bytes)
+            {
                 self.graph.dims(v).iter().for_each(|d| sizes.compare(d));
             }
             if !self.stored[v] {

@@ -2,39 +2,148 @@
 
 use super::graph::Graph;
 use super::kernel::{Kernel, Obstacle};
-use super::sweep::Sweep;
+use super::sweep::{Sweep, Total};
 use super::{captured, choose};
 use crate::Sizes;
 use matex_ir::tensor::{Func, ValueId, parse};
 
-/// Whether there is a kernel for the last value, when nothing but the parameters is in memory.
-fn one_kernel(text: &str) -> Result<(), Obstacle> {
-    let func = parse(text).unwrap();
+fn func_of(result: &str, lines: &[&str]) -> Func {
+    let head = format!("func @f(%x: f64[n, m], %y: f64[m], %i: i64[m], %s: f64) -> {result} {{");
+    parse(&format!("{head}\n  {}\n}}\n", lines.join("\n  "))).unwrap()
+}
+
+/// Whether there is a kernel for the result, when nothing but the parameters is in memory.
+fn one_kernel(result: &str, lines: &[&str]) -> Result<(), Obstacle> {
+    let func = func_of(result, lines);
     let graph = Graph::new(&func, &Sizes::nominal(), &captured(&func));
     let stored = vec![false; graph.items.len()];
     let root = func.results()[0].0 as usize;
     Kernel::price(&graph, &stored, root).map(|_| ())
 }
 
-fn func(lines: &str, result: &str) -> String {
-    format!("func @f(%x: f64[n, m], %y: f64[m], %i: i64[m]) -> {result}\n{lines}}}\n")
-}
+const SOFTMAX: &[&str] = &[
+    "%4: f64[n] = reduce max %x, [1]",
+    "%5: f64[n, m] = broadcast %4, [0]",
+    "%6: f64[n, m] = sub %x, %5",
+    "%7: f64[n, m] = exp %6",
+    "%8: f64[n] = reduce sum %7, [1]",
+    "%9: f64[n, m] = broadcast %8, [0]",
+    "%10: f64[n, m] = div %7, %9",
+    "return %10",
+];
 
 #[test]
 fn maps_and_views_of_one_space_are_a_kernel() {
-    let text = func(
-        "  %3: f64[n, m] = exp %x\n  %4: f64[m, n] = permute %3, [1, 0]\n  %5: f64[m, n] = broadcast %y, [0]\n  \
-         %6: f64[m, n] = add %4, %5\n  return %6\n",
-        "f64[m, n] {",
-    );
-    assert_eq!(one_kernel(&text), Ok(()));
+    let lines = [
+        "%4: f64[n, m] = exp %x",
+        "%5: f64[m, n] = permute %4, [1, 0]",
+        "%6: f64[m, n] = broadcast %y, [0]",
+        "%7: f64[m, n] = add %5, %6",
+        "return %7",
+    ];
+    assert_eq!(one_kernel("f64[m, n]", &lines), Ok(()));
 }
 
 #[test]
-fn a_reduction_per_point_is_part_of_a_kernel() {
-    let text = func(
-        "  %3: f64[n, m] = mul %x, %x\n  %4: f64[n] = reduce.sum %3, [1]\n  %5: f64[n] = sqrt %4\n  return %5\n",
-        "f64[n] {",
-    );
-    assert_eq!(one_kernel(&text), Ok(()));
+fn reductions_over_the_same_rows_are_a_kernel() {
+    assert_eq!(one_kernel("f64[n, m]", SOFTMAX), Ok(()));
+}
+
+#[test]
+fn reductions_over_other_axes_are_not() {
+    let lines = [
+        "%4: f64[n] = reduce sum %x, [1]",
+        "%5: f64[m] = reduce sum %x, [0]",
+        "%6: f64[n, m] = broadcast %4, [0]",
+        "%7: f64[n, m] = broadcast %5, [1]",
+        "%8: f64[n, m] = add %6, %7",
+        "return %8",
+    ];
+    assert_eq!(one_kernel("f64[n, m]", &lines), Err(Obstacle::Axes));
+}
+
+#[test]
+fn a_reduction_that_would_be_repeated_is_not() {
+    let lines = [
+        "%4: f64 = reduce sum %y, [0]",
+        "%5: f64[n, m] = broadcast %4, []",
+        "%6: f64[n, m] = add %x, %5",
+        "return %6",
+    ];
+    assert_eq!(one_kernel("f64[n, m]", &lines), Err(Obstacle::Repeated));
+}
+
+#[test]
+fn a_reduction_of_columns_inside_one_of_rows_is_not() {
+    let lines = [
+        "%4: f64[n, n] = dot %x, %x, contract [1:1]",
+        "%5: f64[n] = reduce sum %4, [1]",
+        "%6: f64 = reduce sum %5, [0]",
+        "return %6",
+    ];
+    let func = func_of("f64", &lines);
+    let graph = Graph::new(&func, &Sizes::nominal(), &captured(&func));
+    let mut stored = vec![false; graph.items.len()];
+    stored[4] = true;
+    assert_eq!(Kernel::price(&graph, &stored, 6).map(|_| ()), Err(Obstacle::Nested));
+}
+
+#[test]
+fn operands_and_nodes_are_limited() {
+    let mut lines = vec!["%4: f64[m] = add %y, %y".to_owned()];
+    lines.extend((5..300).map(|i| format!("%{i}: f64[m] = add %{}, %y", i - 1)));
+    lines.push("return %299".to_owned());
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(one_kernel("f64[m]", &lines), Err(Obstacle::Large));
+    let func = func_of("f64[m]", &lines);
+    let chosen = choose(&func, &Sizes::nominal());
+    let kernels = (0..func.nodes.len() as u32).filter(|v| chosen.is_stored(ValueId(*v))).count();
+    assert_eq!(kernels, 2, "{:?}", chosen.refusals);
+}
+
+/// The cheapest of all sets of values in memory.
+fn best(graph: &Graph<'_>) -> Total {
+    let free: Vec<usize> =
+        (0..graph.items.len()).filter(|i| graph.items[*i].computes() && !graph.items[*i].forced).collect();
+    assert!(free.len() <= 12);
+    let price = |set: usize| {
+        let mut stored: Vec<bool> = graph.items.iter().map(|i| i.forced).collect();
+        free.iter().enumerate().for_each(|(bit, v)| stored[*v] = set >> bit & 1 == 1);
+        Sweep { graph, stored, priced: 0 }.total()
+    };
+    (0..1usize << free.len()).map(price).min_by(|a, b| a.partial_cmp(b).unwrap()).unwrap()
+}
+
+#[test]
+fn the_search_finds_what_all_choices_hold() {
+    let shared: &[&str] = &[
+        "%4: f64[n, m] = exp %x",
+        "%5: f64[m, n] = permute %4, [1, 0]",
+        "%6: f64[n] = reduce sum %4, [1]",
+        "%7: f64[m] = reduce max %4, [0]",
+        "%8: f64[n, m] = broadcast %6, [0]",
+        "%9: f64[n, m] = div %4, %8",
+        "%10: f64[m] = reduce sum %9, [0]",
+        "%11: f64[m] = add %7, %10",
+        "return %11",
+    ];
+    let outer: &[&str] = &[
+        "%4: f64[m] = exp %y",
+        "%5: f64[n, m] = broadcast %4, [1]",
+        "%6: f64[n, m] = mul %x, %5",
+        "%7: f64[n, m] = add %6, %x",
+        "%8: f64[m] = reduce sum %7, [0]",
+        "%9: f64[m] = div %8, %4",
+        "return %9",
+    ];
+    for (result, lines) in [("f64[n, m]", SOFTMAX), ("f64[m]", shared), ("f64[m]", outer)] {
+        let func = func_of(result, lines);
+        for n in [1, 8, 64, 1024, 1 << 14] {
+            let name = |name: &str| matex_ir::dim::Atom::Size(name.into());
+            let sizes = Sizes::of([(name("n"), n), (name("m"), 256)]);
+            let graph = Graph::new(&func, &sizes, &captured(&func));
+            let found = Sweep::run(&graph, &sizes).0.total();
+            assert_eq!((found.impossible, found.time), (0, best(&graph).time), "{n}: {lines:?}");
+        }
+    }
 }

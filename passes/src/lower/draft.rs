@@ -1,17 +1,19 @@
 //! From expressions to a kernel that computes them, or to the reason why there is none.
 //!
 //! An expression without reductions is a loop over the axes of its value. With reductions it is one over the *points*,
-//! with the axes that are reduced as further ones: `sqrt(sum(x, axis=1))` has a point for each row. Everything then
-//! stands in the same coordinates, those of the kernel, and what is equal there is computed once.
+//! with the axes that are reduced as further ones: `sqrt(sum(x, axis=1))` has a point for each row, and so has
+//! `x / sum(x, axis=1)`, whose rows are walked once more. Everything then stands in the same coordinates, those of the
+//! kernel, and what is equal there is computed once.
 
+use super::body::Body;
 use super::expr::{ExprId, Term};
 use super::nest::{Nest, NestAxis, NestOperand};
 use super::{Lower, LowerError};
 use crate::layout::Layout;
 use crate::plan::{GatherSite, KernelStep};
-use matex_ir::loops::{AxisKind, Combine, InstId, KernelBuilder, OperandId};
+use matex_ir::loops::{AxisKind, Combine};
 use matex_ir::tensor::{Kind, ValueId};
-use matex_ir::{DType, Dim, Op, Scalar, Span};
+use matex_ir::{DType, Dim, Span};
 use std::collections::HashMap;
 
 /// Why expressions are no kernel.
@@ -29,15 +31,51 @@ pub(super) struct Sink {
     pub(super) to: Layout,
 }
 
+/// How the axes of a value lie in a kernel that computes it.
+pub(super) struct Space {
+    rank: usize,
+    /// The axes of the value that are points.
+    pub(super) points: Vec<usize>,
+    /// Those that its reductions run over: `x / sum(x)` has an element for each that is summed.
+    pub(super) within: Vec<usize>,
+    /// The extents of the axes that are reduced.
+    pub(super) over: Vec<Dim>,
+}
+
+impl Space {
+    /// A layout in the coordinates of the kernel: points, and then what is reduced. What belongs to a point does not move
+    /// along the axes that are reduced; what is inside of a reduction moves along its own, and along no other ones that
+    /// stand for the same.
+    fn place(&self, layout: &Layout, around: &[Dim]) -> Option<Layout> {
+        let (value, inner) = layout.strides.split_at_checked(self.rank)?;
+        let mut strides: Vec<Dim> = self.points.iter().map(|a| value[*a].clone()).collect();
+        let elements = self.within.iter().map(|a| &value[*a]);
+        if around.is_empty() {
+            strides.extend(elements.cloned());
+            strides.resize(self.points.len() + self.over.len(), Dim::ZERO);
+        } else {
+            let last = inner.len().checked_sub(self.over.len())?;
+            let alike = !self.over.is_empty() && around.chunks(self.over.len()).all(|c| c == self.over);
+            let still = elements.chain(&inner[..last]).all(|s| s.is(0));
+            if !alike || !still {
+                return None;
+            }
+            strides.extend_from_slice(&inner[last..]);
+        }
+        Some(Layout { strides, ..layout.clone() })
+    }
+}
+
 /// A kernel before its operands are in place.
 pub(super) struct Draft {
     pub(super) nest: Nest,
     /// The value that is stored, in the coordinates of the kernel.
-    value: ExprId,
+    pub(super) value: ExprId,
+    pub(super) space: Space,
     /// The operand of each term that reads memory.
-    loads: HashMap<ExprId, usize>,
+    pub(super) loads: HashMap<ExprId, usize>,
     /// The place among the counts of each term that counts.
-    counts: HashMap<ExprId, usize>,
+    pub(super) counts: HashMap<ExprId, usize>,
     /// Sizes that the body computes with.
     sizes: Vec<(Dim, DType)>,
 }
@@ -72,18 +110,13 @@ impl Lower<'_> {
             nodes.dedup();
             if nodes.is_empty() { Obstacle::Axes } else { Obstacle::Inside(nodes) }
         };
-        let Some(over) = self.reduced_axes(&reduces, &scans) else { return Err(inside(self)) };
-        let others: Vec<ExprId> = reduces.iter().copied().filter(|r| self.terms.node(*r) != own).collect();
-        if !self.is_per_point(&others, shape) {
-            return Err(inside(self));
-        }
-        let rank = shape.len();
-        let place = &mut |layout: &Layout, around: &[Dim]| in_kernel(layout, rank, around, &over);
+        let Some(space) = self.space(&reduces, &scans, shape, own) else { return Err(inside(self)) };
+        let place = &mut |layout: &Layout, around: &[Dim]| space.place(layout, around);
         let Some(value) = self.terms.fold(sink.value, place) else { return Err(inside(self)) };
-        if self.terms.closure(&[value]).iter().any(|t| self.is_nested(*t)) {
+        if !space.within.is_empty() && !self.moves(value, space.points.len()) {
             return Err(inside(self));
         }
-        let mut draft = self.nest_of(value, sink, shape, &over, origin);
+        let mut draft = self.nest_of(value, sink, shape, space, origin);
         if let Some(axis) = self.scan_axis(&scans) {
             draft.nest.axes[axis].kind = AxisKind::Scan;
         }
@@ -107,22 +140,45 @@ impl Lower<'_> {
         last.is_some_and(|a| !axes.contains(&a))
     }
 
+    /// The axes of a kernel with these reductions or scans; none when they do not go together.
+    fn space(
+        &self,
+        reduces: &[ExprId],
+        scans: &[ExprId],
+        shape: &[Dim],
+        own: Option<ValueId>,
+    ) -> Option<Space> {
+        let over = self.reduced_axes(reduces, scans)?;
+        let mut others = reduces.iter().filter(|r| self.terms.node(**r) != own);
+        let missing = |r: &ExprId| self.still_axes(*r, shape);
+        let within = others.clone().next().map(missing).unwrap_or_default();
+        // Where a reduction has the same result at several points, these have to be the elements that it is over.
+        let inside = within.is_empty() || within.iter().map(|a| &shape[*a]).eq(&over);
+        if !inside || others.any(|r| missing(r) != within) {
+            return None;
+        }
+        let points = (0..shape.len()).filter(|a| !within.contains(a)).collect();
+        Some(Space { rank: shape.len(), points, within, over })
+    }
+
+    /// The axes along which nothing that a reduction combines moves, but those of one element.
+    fn still_axes(&self, reduce: ExprId, shape: &[Dim]) -> Vec<usize> {
+        let all = self.terms.closure(&[reduce]);
+        let layouts = all.iter().filter_map(|t| self.terms.term(*t).layout()).map(|l| self.terms.layout(l));
+        let layouts: Vec<&Layout> = layouts.collect();
+        let moves = |axis: usize| layouts.iter().any(|l| l.strides.get(axis).is_some_and(|s| !s.is(0)));
+        (0..shape.len()).filter(|axis| !shape[*axis].is(1) && !moves(*axis)).collect()
+    }
+
+    /// Whether a value in the coordinates of a kernel changes along the axes behind those of its points.
+    fn moves(&self, value: ExprId, points: usize) -> bool {
+        self.terms.reachable(&[value]).iter().any(|t| self.terms.moves(*t, points))
+    }
+
     /// The axes that all reductions of an expression run over; none when they differ, and when a scan is among them
     /// or scans run along several axes.
     fn reduced_axes(&self, reduces: &[ExprId], scans: &[ExprId]) -> Option<Vec<Dim>> {
-        let over = |t: &ExprId| match self.terms.term(*t) {
-            Term::Reduce { over, .. } => over.as_slice(),
-            Term::Load(_)
-            | Term::LoadAt { .. }
-            | Term::Count(_)
-            | Term::Size(_)
-            | Term::Const(_)
-            | Term::Map(..)
-            | Term::Cast(_)
-            | Term::Bitcast(_)
-            | Term::Fold { .. }
-            | Term::Scan { .. } => &[],
-        };
+        let over = |t: &ExprId| self.terms.over(*t);
         let first = reduces.first().map(over).unwrap_or_default();
         let alike = reduces.iter().all(|t| over(t) == first) && (reduces.is_empty() || scans.is_empty());
         let along = self.scan_axis(scans);
@@ -137,28 +193,10 @@ impl Lower<'_> {
         }
     }
 
-    /// Whether every reduction has another result at every point, so that none is done twice.
-    fn is_per_point(&self, reduces: &[ExprId], shape: &[Dim]) -> bool {
-        let moves = |reduce: &ExprId, axis: usize| {
-            let all = self.terms.closure(&[*reduce]);
-            let layouts = all.iter().filter_map(|t| self.terms.term(*t).layout());
-            layouts.map(|l| self.terms.layout(l)).any(|l| l.strides.get(axis).is_some_and(|s| !s.is(0)))
-        };
-        let wide = (0..shape.len()).filter(|axis| !shape[*axis].is(1));
-        wide.into_iter().all(|axis| reduces.iter().all(|r| moves(r, axis)))
-    }
-
-    /// Whether it is a reduction of what another one gives.
-    fn is_nested(&self, id: ExprId) -> bool {
-        let combined = self.terms.term(id).combined();
-        let inner = self.terms.reachable(combined);
-        inner.iter().any(|t| matches!(self.terms.term(*t), Term::Fold { .. }))
-    }
-
-    fn nest_of(&self, value: ExprId, sink: &Sink, shape: &[Dim], over: &[Dim], origin: Span) -> Draft {
-        let mut axes: Vec<NestAxis> =
-            shape.iter().map(|d| NestAxis::new(d, AxisKind::Parallel)).collect();
-        axes.extend(over.iter().map(|d| NestAxis::new(d, AxisKind::Reduce)));
+    fn nest_of(&self, value: ExprId, sink: &Sink, shape: &[Dim], space: Space, origin: Span) -> Draft {
+        let points = space.points.iter().map(|a| &shape[*a]);
+        let mut axes: Vec<NestAxis> = points.map(|d| NestAxis::new(d, AxisKind::Parallel)).collect();
+        axes.extend(space.over.iter().map(|d| NestAxis::new(d, AxisKind::Reduce)));
         let closure = self.terms.closure(&[value]);
         let mut nest = Nest {
             name: self.name_of(&closure),
@@ -197,10 +235,9 @@ impl Lower<'_> {
                 | Term::Scan { .. } => {}
             }
         }
-        let mut to = sink.to.clone();
-        to.strides.resize(nest.axes.len(), Dim::ZERO);
+        let to = space.place(&sink.to, &[]).unwrap_or_else(|| sink.to.clone());
         nest.operands.push(NestOperand::write(&to, self.terms.dtype(value)));
-        Draft { nest, value, loads, counts, sizes }
+        Draft { nest, value, space, loads, counts, sizes }
     }
 
     /// A name for people: the ops in the order in which they are done, and no more than a few.
@@ -257,143 +294,8 @@ impl Lower<'_> {
             }
         }
         let terms = std::mem::take(&mut self.terms);
-        let step = self.bind(&nest, |b, ids| {
-            let mut body = Body { terms: &terms, draft, sizes: &sizes, b, ids, known: HashMap::new() };
-            body.write();
-        });
+        let step = self.bind(&nest, |b, ids| Body::new(&terms, draft, &sizes, b, ids).write());
         self.terms = terms;
         step
-    }
-}
-
-/// A layout in the coordinates of a kernel whose points are the elements of a value of that rank: a layout of the
-/// point itself does not move along the axes that are reduced, and one inside a reduction does.
-fn in_kernel(layout: &Layout, rank: usize, around: &[Dim], over: &[Dim]) -> Option<Layout> {
-    let (points, inner) = layout.strides.split_at_checked(rank)?;
-    let mut strides = points.to_vec();
-    if around.is_empty() {
-        strides.resize(rank + over.len(), Dim::ZERO);
-    } else {
-        let last = inner.len().checked_sub(over.len())?;
-        let alike = around.chunks(over.len()).all(|c| c == over);
-        let still = inner[..last].iter().all(|s| s.is(0));
-        if !alike || !still {
-            return None;
-        }
-        strides.extend_from_slice(&inner[last..]);
-    }
-    Some(Layout { strides, ..layout.clone() })
-}
-
-/// The body of a kernel that is being written.
-struct Body<'a> {
-    terms: &'a super::expr::Terms,
-    draft: &'a Draft,
-    sizes: &'a HashMap<(Dim, DType), usize>,
-    b: &'a mut KernelBuilder,
-    ids: &'a [OperandId],
-    /// The instruction that computes each term.
-    known: HashMap<ExprId, InstId>,
-}
-
-impl Body<'_> {
-    fn write(&mut self) {
-        let value = self.draft.value;
-        let all = self.terms.reachable(&[value]);
-        let folds: Vec<ExprId> =
-            all.iter().copied().filter(|t| !self.terms.term(*t).combined().is_empty()).collect();
-        if !folds.is_empty() {
-            let combined: Vec<ExprId> =
-                folds.iter().flat_map(|f| self.terms.term(*f).combined().iter().copied()).collect();
-            self.compute(&combined);
-            let elements = std::mem::take(&mut self.known);
-            self.reduce(&folds, &elements);
-        }
-        self.compute(&[value]);
-        if let (Some(out), Some(value)) = (self.ids.last(), self.known.get(&value)) {
-            self.b.store(*out, *value);
-        }
-    }
-
-    /// Computes what is not known yet of some terms.
-    fn compute(&mut self, roots: &[ExprId]) {
-        for id in self.terms.reachable(roots) {
-            if !self.known.contains_key(&id)
-                && let Some(inst) = self.inst(id)
-            {
-                self.known.insert(id, inst);
-            }
-        }
-    }
-
-    fn inst(&mut self, id: ExprId) -> Option<InstId> {
-        let dtype = self.terms.dtype(id);
-        Some(match self.terms.term(id) {
-            Term::Load(_) => self.b.load(self.ids[self.draft.loads[&id]]),
-            Term::LoadAt { index, .. } => {
-                let index = self.known[index];
-                self.b.load_at(self.ids[self.draft.loads[&id]], &[index])
-            }
-            Term::Count(_) => self.count(&self.draft.nest.counts[self.draft.counts[&id]]),
-            Term::Size(dim) => self.size(dim, dtype),
-            Term::Const(s) => self.b.constant(*s),
-            Term::Map(op, args) => {
-                let args: Vec<InstId> = args.iter().map(|a| self.known[a]).collect();
-                self.b.map(*op, &args)
-            }
-            Term::Cast(a) => self.b.cast(self.known[a], dtype),
-            Term::Bitcast(a) => self.b.bitcast(self.known[a], dtype),
-            Term::Scan { combine, value, .. } => self.b.scan(*combine, self.known[value]),
-            // Written with all others.
-            Term::Reduce { .. } | Term::Fold { .. } => return None,
-        })
-    }
-
-    fn size(&mut self, dim: &Dim, dtype: DType) -> InstId {
-        match (dim.as_const(), self.sizes.get(&(dim.clone(), dtype))) {
-            (None, Some(operand)) => self.b.load(self.ids[*operand]),
-            (known, _) => self.b.constant(Scalar::from_i128(dtype, known.unwrap_or(0).into())),
-        }
-    }
-
-    /// What a layout of positions reads: the offset and each stride times the position along its axis.
-    fn count(&mut self, layout: &Layout) -> InstId {
-        let mut sum = (!layout.offset.is(0)).then(|| self.size(&layout.offset, DType::I64));
-        for (axis, stride) in layout.strides.iter().enumerate() {
-            if stride.is(0) {
-                continue;
-            }
-            let mut moved = self.b.index(axis);
-            if !stride.is(1) {
-                let step = self.size(stride, DType::I64);
-                moved = self.b.map(Op::Mul, &[moved, step]);
-            }
-            sum = Some(sum.map_or(moved, |s| self.b.map(Op::Add, &[s, moved])));
-        }
-        sum.unwrap_or_else(|| self.b.constant(Scalar::from_i128(DType::I64, 0)))
-    }
-
-    /// The reductions of elements that are known, each once.
-    fn reduce(&mut self, folds: &[ExprId], elements: &HashMap<ExprId, InstId>) {
-        let mut done: Vec<(Combine, &[ExprId], InstId)> = Vec::new();
-        let mut parts = Vec::new();
-        for id in folds {
-            let Term::Fold { combine, values, component } = self.terms.term(*id) else { continue };
-            let before = done.iter().find(|(c, v, _)| c == combine && v == values);
-            let state = match before {
-                Some((_, _, state)) => *state,
-                None => {
-                    let combined: Vec<InstId> = values.iter().map(|v| elements[v]).collect();
-                    let state = self.b.reduce(*combine, &combined);
-                    done.push((*combine, values, state));
-                    state
-                }
-            };
-            parts.push((*id, state, *component));
-        }
-        for (id, state, component) in parts {
-            let part = if component == 0 { state } else { self.b.part(state, component) };
-            self.known.insert(id, part);
-        }
     }
 }

@@ -86,12 +86,13 @@ pub(super) enum Term {
 
 impl Term {
     /// The terms of the same element that it uses. What a reduction combines are other elements, and not among them.
-    fn args(&self) -> &[ExprId] {
+    pub(super) fn args(&self) -> &[ExprId] {
         match self {
             Term::Map(_, args) => args,
-            Term::Cast(a) | Term::Bitcast(a) | Term::Scan { value: a, .. } | Term::LoadAt { index: a, .. } => {
-                std::slice::from_ref(a)
-            }
+            Term::Cast(a)
+            | Term::Bitcast(a)
+            | Term::Scan { value: a, .. }
+            | Term::LoadAt { index: a, .. } => std::slice::from_ref(a),
             Term::Load(_)
             | Term::Count(_)
             | Term::Size(_)
@@ -245,6 +246,32 @@ impl Terms {
             | Term::Bitcast(_)
             | Term::Fold { .. } => None,
         }
+    }
+
+    /// The axes that a reduction is over.
+    pub(super) fn over(&self, id: ExprId) -> &[Dim] {
+        match self.term(id) {
+            Term::Reduce { over, .. } => over,
+            Term::Load(_)
+            | Term::LoadAt { .. }
+            | Term::Count(_)
+            | Term::Size(_)
+            | Term::Const(_)
+            | Term::Map(..)
+            | Term::Cast(_)
+            | Term::Bitcast(_)
+            | Term::Fold { .. }
+            | Term::Scan { .. } => &[],
+        }
+    }
+
+    /// Whether what a term itself reads moves along the axes of a kernel behind its first ones, the points. A gather may
+    /// fail wherever it is done, and counts as moving.
+    pub(super) fn moves(&self, id: ExprId, points: usize) -> bool {
+        let term = self.term(id);
+        let layout = term.layout().map(|l| self.layout(l));
+        let inner = layout.and_then(|l| l.strides.get(points..)).unwrap_or_default();
+        matches!(term, Term::LoadAt { .. }) || inner.iter().any(|s| !s.is(0))
     }
 
     /// All terms of the same element that these use, themselves included, each behind those that it uses.

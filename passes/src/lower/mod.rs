@@ -6,6 +6,7 @@
 //!
 //! Views cost nothing: they are other layouts ([`crate::layout`]) of the same memory.
 
+mod body;
 mod build;
 mod control;
 mod dot;
@@ -227,22 +228,10 @@ impl<'f> Lower<'f> {
             Kind::While(test, body) => self.while_loop(node, *test, *body)?,
             Kind::If(yes, no) => self.branch(node, *yes, *no)?,
             Kind::Lib(op) => self.library(node, op)?,
-            Kind::Pad { low } => {
-                let layout = self.pad(v, node, low)?;
-                return Ok(self.given(v, layout, self.func.ty(v).dtype));
-            }
-            Kind::Concat { axis } => {
-                let layout = self.concat(v, node, *axis)?;
-                return Ok(self.given(v, layout, self.func.ty(v).dtype));
-            }
-            Kind::ScatterAlong { axis, add } => {
-                let layout = self.scatter(v, node, *axis, *add)?;
-                return Ok(self.given(v, layout, self.func.ty(v).dtype));
-            }
-            Kind::Update(axes) => {
-                let layout = self.update(v, node, axes)?;
-                return Ok(self.given(v, layout, self.func.ty(v).dtype));
-            }
+            Kind::Pad { low } => Value::Tuple(vec![self.pad(v, node, low)?]),
+            Kind::Concat { axis } => Value::Tuple(vec![self.concat(v, node, *axis)?]),
+            Kind::ScatterAlong { axis, add } => Value::Tuple(vec![self.scatter(v, node, *axis, *add)?]),
+            Kind::Update(axes) => Value::Tuple(vec![self.update(v, node, axes)?]),
             Kind::Constant(_)
             | Kind::Size(_)
             | Kind::Iota { .. }
@@ -262,7 +251,10 @@ impl<'f> Lower<'f> {
             | Kind::Proj(_) => return Ok(()),
         };
         if let (Value::Tuple(members), Type::Tensor(ty)) = (&value, &node.ty) {
-            let only = members.first().cloned().ok_or_else(|| malformed("a routine without a result", node.origin))?;
+            let only = members
+                .first()
+                .cloned()
+                .ok_or_else(|| malformed("a routine without a result", node.origin))?;
             self.given(v, only, ty.dtype);
         } else {
             self.values[v.0 as usize] = value;

@@ -128,8 +128,7 @@ impl Nest {
     /// lets more programs share a kernel. But what belongs to a point does not move along the reduce axis.
     fn access(&self, operand: &NestOperand, axis: usize) -> Access {
         let stride = &operand.layout.strides[axis];
-        let exact = axis + 1 == self.axes.len()
-            || (stride.is(0) && self.axes[axis].kind == AxisKind::Reduce);
+        let exact = axis + 1 == self.axes.len() || (stride.is(0) && self.axes[axis].kind == AxisKind::Reduce);
         if !exact {
             Access::Strided
         } else if stride.is(0) {

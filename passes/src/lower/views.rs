@@ -27,8 +27,7 @@ impl View<'_> {
                 layout.permute(&perm)
             }
             View::Broadcast { from, to, axes } => {
-                let axes: Vec<usize> =
-                    axes.iter().copied().chain(to.len()..to.len() + over.len()).collect();
+                let axes: Vec<usize> = axes.iter().copied().chain(to.len()..to.len() + over.len()).collect();
                 layout.broadcast(&with(from), &with(to), &axes)
             }
             // A slice leaves the axes alone that it says nothing of.
@@ -61,12 +60,7 @@ impl Lower<'_> {
     }
 
     /// Everything at one position of an axis, which disappears.
-    pub(super) fn at(
-        &mut self,
-        node: &Node,
-        axis: usize,
-        register: Register,
-    ) -> Result<ExprId, LowerError> {
+    pub(super) fn at(&mut self, node: &Node, axis: usize, register: Register) -> Result<ExprId, LowerError> {
         let x = self.arg(node, 0)?;
         self.viewed(x, &View::At(axis, register), node)
     }

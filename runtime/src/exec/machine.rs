@@ -5,8 +5,8 @@ use super::state::State;
 use super::{CallOptions, ExecError, Executable, internal, kernel, read_scalar, run_error};
 use crate::lib_ops::{self, Operand};
 use crate::{Dims, View};
-use matex_ir::{DType, Scalar, Span};
 use matex_ir::tensor::RunError;
+use matex_ir::{DType, Scalar, Span};
 use matex_lang::Limits;
 use matex_passes::plan::{
     BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Routine, Slot, Step,
