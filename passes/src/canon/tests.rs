@@ -69,3 +69,27 @@ fn long_functions_take_no_stack_and_no_quadratic_time() {
     let func: Func = canonicalize(&b.finish(vec![x], vec![None]));
     assert_eq!(func.nodes.len(), 100_001);
 }
+
+/// A loop that sums, keeps what it had, and counts in vain; the way back reads one of the three.
+#[test]
+fn carried_values_that_only_compute_themselves_go() {
+    let scalar = TensorType::scalar(DType::F64);
+    let mut b = Builder::new("f", vec![Param { name: "x".into(), ty: scalar.clone() }]);
+    let x = ValueId(0);
+    let bound = |b: &mut Builder, v: i128| b.scalar(matex_ir::Scalar::from_i128(DType::I64, v));
+    let (start, stop) = (bound(&mut b, 0), bound(&mut b, 3));
+    let (body, p) = b.begin_region(&[TensorType::scalar(DType::I64), scalar.clone(), scalar.clone(), scalar]);
+    let sum = b.map(Op::Add, &[p[1], x]);
+    let kept = b.map(Op::Mul, &[p[2], p[1]]);
+    let count = b.map(Op::Add, &[p[3], x]);
+    b.end_region(vec![count, kept, sum]);
+    let all = b.control(Kind::For(body), vec![start, stop, x, x, x]);
+    let out = b.proj(all, 2);
+    let func = canonicalize(&b.finish(vec![out], vec![None]));
+    assert_eq!(verify(&func), []);
+    // The third comes from the first and the first from the third; the second is needed by itself alone.
+    let carried: Vec<usize> =
+        func.nodes.iter().filter(|n| matches!(n.kind, Kind::For(_))).map(|n| n.args.len() - 2).collect();
+    assert_eq!(carried, [2]);
+    assert_eq!(func.nodes.iter().filter(|n| n.kind == Kind::Map(Op::Mul)).count(), 0);
+}
