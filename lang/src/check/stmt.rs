@@ -2,7 +2,7 @@
 
 use super::value::{Operand, Val, Value};
 use super::{Checker, R, Reported};
-use crate::ast::{AssignOp, BlockId, ExprId, Ident, Name, Pattern, StmtId, StmtKind, TypeExpr};
+use crate::ast::{AssignOp, BlockId, ExprId, ExprKind, Ident, Name, Pattern, StmtId, StmtKind, TypeExpr};
 use crate::codes;
 use crate::diag::Diagnostic;
 use matex_ir::Span;
@@ -55,10 +55,9 @@ impl Checker<'_> {
             }
         }
         let value = match block.value {
-            Some(e) => match self.expr(e) {
-                Ok(v) => Some(v),
-                Err(Reported) => return Err(Reported),
-            },
+            // At the end of a block an `if` may be a statement as well as a value.
+            Some(e) if let ExprKind::If(i) = &ast[e].kind => self.if_branches(i, ast[e].span)?,
+            Some(e) => Some(self.expr(e)?),
             None => returned,
         };
         if failed { Err(Reported) } else { Ok(value) }
