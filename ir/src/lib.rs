@@ -8,6 +8,7 @@ pub mod ops;
 pub mod random;
 pub mod span;
 pub mod tensor;
+pub mod transform;
 
 pub use dim::{Atom, Dim};
 pub use dtype::{DType, Scalar};

@@ -1,8 +1,9 @@
 //! The op table: the single place where an elementwise op is born.
 //!
 //! One row gives the variant, its name in IR text, its arity, its dtype rule, its algebraic flags, a line for the
-//! manual and its reference meaning. Printer, parser, verifier, both interpreters and the manual read this table;
-//! code generators match on [`Op`] without a wildcard, so that the compiler names the arms a new op needs.
+//! manual, its reference meaning and its derivatives. Printer, parser, verifier, both interpreters, the transforms and
+//! the manual read this table; code generators match on [`Op`] without a wildcard, so that the compiler names the arms
+//! a new op needs.
 
 mod float;
 mod int;
@@ -48,13 +49,16 @@ pub struct Row {
     pub commutative: bool,
     /// One line for the manual.
     pub doc: &'static str,
+    /// The derivative by each operand, for floats, as an expression of the operands `a`, `b`, `c` and the result `y`;
+    /// empty when there is none. [`crate::transform`] has the grammar.
+    pub slopes: &'static [&'static str],
     float: Option<FloatEval>,
     int: Option<IntEval>,
 }
 
 macro_rules! ops {
     ($($Variant:ident $name:literal $arity:literal $class:ident $($comm:ident)? $doc:literal
-       float($float:expr) int($int:expr);)+) => {
+       float($float:expr) int($int:expr) $(by[$($slope:literal),+])?;)+) => {
         /// An operation on scalars, applied to every element of its operands.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Op { $(#[doc = $doc] $Variant,)+ }
@@ -63,77 +67,127 @@ macro_rules! ops {
         pub const TABLE: &[Row] = &[$(Row {
             op: Op::$Variant, name: $name, arity: $arity, class: Class::$class,
             commutative: flagged(&[$(stringify!($comm))?]),
-            doc: $doc, float: $float, int: $int,
+            doc: $doc, float: $float, int: $int, slopes: &[$($($slope),+)?],
         },)+];
     };
 }
 
 ops! {
-    Add "add" 2 Number commutative "Sum." float(Some(|a| a[0] + a[1])) int(Some(|a, _| a[0] + a[1]));
-    Sub "sub" 2 Number "Difference." float(Some(|a| a[0] - a[1])) int(Some(|a, _| a[0] - a[1]));
-    Mul "mul" 2 Number commutative "Product." float(Some(|a| a[0] * a[1])) int(Some(|a, _| a[0].wrapping_mul(a[1])));
-    Div "div" 2 Float "Quotient." float(Some(|a| a[0] / a[1])) int(None);
+    Add "add" 2 Number commutative "Sum." float(Some(|a| a[0] + a[1])) int(Some(|a, _| a[0] + a[1]))
+        by["1", "1"];
+    Sub "sub" 2 Number "Difference." float(Some(|a| a[0] - a[1])) int(Some(|a, _| a[0] - a[1]))
+        by["1", "-1"];
+    Mul "mul" 2 Number commutative "Product." float(Some(|a| a[0] * a[1])) int(Some(|a, _| a[0].wrapping_mul(a[1])))
+        by["b", "a"];
+    Div "div" 2 Float "Quotient." float(Some(|a| a[0] / a[1])) int(None)
+        by["1 / b", "-y / b"];
     FloorDiv "floor_div" 2 Number "Quotient rounded towards minus infinity; integers by zero give 0."
-        float(Some(float::floor_div)) int(Some(int::floor_div));
+        float(Some(float::floor_div)) int(Some(int::floor_div))
+        by["0", "0"];
     Rem "rem" 2 Number "Remainder with the divisor's sign; integers by zero give 0."
-        float(Some(float::rem)) int(Some(int::rem));
+        float(Some(float::rem)) int(Some(int::rem))
+        by["1", "-floor_div(a, b)"];
     Fmod "fmod" 2 Number "Remainder with the dividend's sign; integers by zero give 0."
-        float(Some(|a| libm::fmod(a[0], a[1]))) int(Some(int::fmod));
+        float(Some(|a| libm::fmod(a[0], a[1]))) int(Some(int::fmod))
+        by["1", "-trunc(a / b)"];
     Pow "pow" 2 Number "Power; integer powers wrap, and a negative integer exponent gives 0."
-        float(Some(|a| libm::pow(a[0], a[1]))) int(Some(int::pow));
-    Neg "neg" 1 Number "Negation." float(Some(|a| -a[0])) int(Some(|a, _| -a[0]));
-    Abs "abs" 1 Number "Absolute value." float(Some(|a| a[0].abs())) int(Some(|a, _| a[0].abs()));
+        float(Some(|a| libm::pow(a[0], a[1]))) int(Some(int::pow))
+        by["select(eq(b, 0), 0, b * pow(a, b - 1))", "y * log(select(eq(a, 0), 1, a))"];
+    Neg "neg" 1 Number "Negation." float(Some(|a| -a[0])) int(Some(|a, _| -a[0]))
+        by["-1"];
+    Abs "abs" 1 Number "Absolute value." float(Some(|a| a[0].abs())) int(Some(|a, _| a[0].abs()))
+        by["sign(a)"];
     Sign "sign" 1 Number "-1, 0 or 1 by the sign; NaN stays."
-        float(Some(float::sign)) int(Some(|a, _| a[0].signum()));
+        float(Some(float::sign)) int(Some(|a, _| a[0].signum()))
+        by["0"];
     Max "max" 2 Number commutative "The larger one; NaN if either is, and 0.0 is above -0.0."
-        float(Some(float::max)) int(Some(|a, _| a[0].max(a[1])));
+        float(Some(float::max)) int(Some(|a, _| a[0].max(a[1])))
+        by["select(gt(a, b), 1, select(eq(a, b), 0.5, 0))", "select(gt(b, a), 1, select(eq(a, b), 0.5, 0))"];
     Min "min" 2 Number commutative "The smaller one; NaN if either is, and -0.0 is below 0.0."
-        float(Some(float::min)) int(Some(|a, _| a[0].min(a[1])));
+        float(Some(float::min)) int(Some(|a, _| a[0].min(a[1])))
+        by["select(lt(a, b), 1, select(eq(a, b), 0.5, 0))", "select(lt(b, a), 1, select(eq(a, b), 0.5, 0))"];
     Fma "fma" 3 Number "a*b + c; rounded once for floats."
-        float(Some(|a| a[0].mul_add(a[1], a[2]))) int(Some(|a, _| a[0].wrapping_mul(a[1]).wrapping_add(a[2])));
-    Sqrt "sqrt" 1 Float "Square root." float(Some(|a| a[0].sqrt())) int(None);
-    Rsqrt "rsqrt" 1 Float "Reciprocal square root." float(Some(|a| 1.0 / a[0].sqrt())) int(None);
-    Cbrt "cbrt" 1 Float "Cube root." float(Some(|a| libm::cbrt(a[0]))) int(None);
-    Exp "exp" 1 Float "Natural exponential." float(Some(|a| libm::exp(a[0]))) int(None);
-    Exp2 "exp2" 1 Float "Power of two." float(Some(|a| libm::exp2(a[0]))) int(None);
-    Expm1 "expm1" 1 Float "exp(x) - 1 without cancellation." float(Some(|a| libm::expm1(a[0]))) int(None);
-    Log "log" 1 Float "Natural logarithm." float(Some(|a| libm::log(a[0]))) int(None);
-    Log2 "log2" 1 Float "Binary logarithm." float(Some(|a| libm::log2(a[0]))) int(None);
-    Log10 "log10" 1 Float "Decimal logarithm." float(Some(|a| libm::log10(a[0]))) int(None);
-    Log1p "log1p" 1 Float "log(1 + x) without cancellation." float(Some(|a| libm::log1p(a[0]))) int(None);
-    Sin "sin" 1 Float "Sine of an angle in radians." float(Some(|a| libm::sin(a[0]))) int(None);
-    Cos "cos" 1 Float "Cosine of an angle in radians." float(Some(|a| libm::cos(a[0]))) int(None);
-    Tan "tan" 1 Float "Tangent of an angle in radians." float(Some(|a| libm::tan(a[0]))) int(None);
-    Asin "asin" 1 Float "Arc sine, in radians." float(Some(|a| libm::asin(a[0]))) int(None);
-    Acos "acos" 1 Float "Arc cosine, in radians." float(Some(|a| libm::acos(a[0]))) int(None);
-    Atan "atan" 1 Float "Arc tangent, in radians." float(Some(|a| libm::atan(a[0]))) int(None);
+        float(Some(|a| a[0].mul_add(a[1], a[2]))) int(Some(|a, _| a[0].wrapping_mul(a[1]).wrapping_add(a[2])))
+        by["b", "a", "1"];
+    Sqrt "sqrt" 1 Float "Square root." float(Some(|a| a[0].sqrt())) int(None)
+        by["0.5 / y"];
+    Rsqrt "rsqrt" 1 Float "Reciprocal square root." float(Some(|a| 1.0 / a[0].sqrt())) int(None)
+        by["-0.5 * y / a"];
+    Cbrt "cbrt" 1 Float "Cube root." float(Some(|a| libm::cbrt(a[0]))) int(None)
+        by["1 / (3 * y * y)"];
+    Exp "exp" 1 Float "Natural exponential." float(Some(|a| libm::exp(a[0]))) int(None)
+        by["y"];
+    Exp2 "exp2" 1 Float "Power of two." float(Some(|a| libm::exp2(a[0]))) int(None)
+        by["0.6931471805599453 * y"];
+    Expm1 "expm1" 1 Float "exp(x) - 1 without cancellation." float(Some(|a| libm::expm1(a[0]))) int(None)
+        by["exp(a)"];
+    Log "log" 1 Float "Natural logarithm." float(Some(|a| libm::log(a[0]))) int(None)
+        by["1 / a"];
+    Log2 "log2" 1 Float "Binary logarithm." float(Some(|a| libm::log2(a[0]))) int(None)
+        by["1.4426950408889634 / a"];
+    Log10 "log10" 1 Float "Decimal logarithm." float(Some(|a| libm::log10(a[0]))) int(None)
+        by["0.4342944819032518 / a"];
+    Log1p "log1p" 1 Float "log(1 + x) without cancellation." float(Some(|a| libm::log1p(a[0]))) int(None)
+        by["1 / (1 + a)"];
+    Sin "sin" 1 Float "Sine of an angle in radians." float(Some(|a| libm::sin(a[0]))) int(None)
+        by["cos(a)"];
+    Cos "cos" 1 Float "Cosine of an angle in radians." float(Some(|a| libm::cos(a[0]))) int(None)
+        by["-sin(a)"];
+    Tan "tan" 1 Float "Tangent of an angle in radians." float(Some(|a| libm::tan(a[0]))) int(None)
+        by["1 + y * y"];
+    Asin "asin" 1 Float "Arc sine, in radians." float(Some(|a| libm::asin(a[0]))) int(None)
+        by["rsqrt((1 - a) * (1 + a))"];
+    Acos "acos" 1 Float "Arc cosine, in radians." float(Some(|a| libm::acos(a[0]))) int(None)
+        by["-rsqrt((1 - a) * (1 + a))"];
+    Atan "atan" 1 Float "Arc tangent, in radians." float(Some(|a| libm::atan(a[0]))) int(None)
+        by["1 / (1 + a * a)"];
     Atan2 "atan2" 2 Float "Angle of the point (x, y) = (b, a), in radians."
-        float(Some(|a| libm::atan2(a[0], a[1]))) int(None);
-    Sinh "sinh" 1 Float "Hyperbolic sine." float(Some(|a| libm::sinh(a[0]))) int(None);
-    Cosh "cosh" 1 Float "Hyperbolic cosine." float(Some(|a| libm::cosh(a[0]))) int(None);
-    Tanh "tanh" 1 Float "Hyperbolic tangent." float(Some(|a| libm::tanh(a[0]))) int(None);
-    Asinh "asinh" 1 Float "Inverse hyperbolic sine." float(Some(float::asinh)) int(None);
-    Acosh "acosh" 1 Float "Inverse hyperbolic cosine." float(Some(|a| libm::acosh(a[0]))) int(None);
-    Atanh "atanh" 1 Float "Inverse hyperbolic tangent." float(Some(float::atanh)) int(None);
+        float(Some(|a| libm::atan2(a[0], a[1]))) int(None)
+        by["b / (a * a + b * b)", "-a / (a * a + b * b)"];
+    Sinh "sinh" 1 Float "Hyperbolic sine." float(Some(|a| libm::sinh(a[0]))) int(None)
+        by["cosh(a)"];
+    Cosh "cosh" 1 Float "Hyperbolic cosine." float(Some(|a| libm::cosh(a[0]))) int(None)
+        by["sinh(a)"];
+    Tanh "tanh" 1 Float "Hyperbolic tangent." float(Some(|a| libm::tanh(a[0]))) int(None)
+        by["1 - y * y"];
+    Asinh "asinh" 1 Float "Inverse hyperbolic sine." float(Some(float::asinh)) int(None)
+        by["1 / hypot(a, 1)"];
+    Acosh "acosh" 1 Float "Inverse hyperbolic cosine." float(Some(|a| libm::acosh(a[0]))) int(None)
+        by["rsqrt((a - 1) * (a + 1))"];
+    Atanh "atanh" 1 Float "Inverse hyperbolic tangent." float(Some(float::atanh)) int(None)
+        by["1 / ((1 - a) * (1 + a))"];
     Hypot "hypot" 2 Float commutative "sqrt(a*a + b*b) without overflow."
-        float(Some(|a| libm::hypot(a[0], a[1]))) int(None);
+        float(Some(|a| libm::hypot(a[0], a[1]))) int(None)
+        by["a / y", "b / y"];
     LogAddExp "logaddexp" 2 Float commutative "log(exp(a) + exp(b)) without overflow."
-        float(Some(float::logaddexp)) int(None);
-    Erf "erf" 1 Float "Error function." float(Some(|a| libm::erf(a[0]))) int(None);
-    Erfc "erfc" 1 Float "Complementary error function." float(Some(|a| libm::erfc(a[0]))) int(None);
+        float(Some(float::logaddexp)) int(None)
+        by["exp(a - select(isinf(y), 0, y))", "exp(b - select(isinf(y), 0, y))"];
+    Erf "erf" 1 Float "Error function." float(Some(|a| libm::erf(a[0]))) int(None)
+        by["1.1283791670955126 * exp(-a * a)"];
+    Erfc "erfc" 1 Float "Complementary error function." float(Some(|a| libm::erfc(a[0]))) int(None)
+        by["-1.1283791670955126 * exp(-a * a)"];
     Lgamma "lgamma" 1 Float "Logarithm of the absolute value of the gamma function."
-        float(Some(|a| libm::lgamma(a[0]))) int(None);
-    Sigmoid "sigmoid" 1 Float "1 / (1 + exp(-x)) without overflow." float(Some(float::sigmoid)) int(None);
-    Softplus "softplus" 1 Float "log(1 + exp(x)) without overflow." float(Some(float::softplus)) int(None);
+        float(Some(|a| libm::lgamma(a[0]))) int(None)
+        by["digamma(a)"];
+    Sigmoid "sigmoid" 1 Float "1 / (1 + exp(-x)) without overflow." float(Some(float::sigmoid)) int(None)
+        by["y * (1 - y)"];
+    Softplus "softplus" 1 Float "log(1 + exp(x)) without overflow." float(Some(float::softplus)) int(None)
+        by["sigmoid(a)"];
     Gelu "gelu" 1 Float "x times the standard normal distribution function of x (the erf form)."
-        float(Some(float::gelu)) int(None);
-    Floor "floor" 1 Float "Rounded towards minus infinity." float(Some(|a| a[0].floor())) int(None);
-    Ceil "ceil" 1 Float "Rounded towards plus infinity." float(Some(|a| a[0].ceil())) int(None);
-    Trunc "trunc" 1 Float "Rounded towards zero." float(Some(|a| a[0].trunc())) int(None);
+        float(Some(float::gelu)) int(None)
+        by["0.5 * erfc(-0.7071067811865476 * a) + 0.3989422804014327 * a * exp(-0.5 * a * a)"];
+    Floor "floor" 1 Float "Rounded towards minus infinity." float(Some(|a| a[0].floor())) int(None)
+        by["0"];
+    Ceil "ceil" 1 Float "Rounded towards plus infinity." float(Some(|a| a[0].ceil())) int(None)
+        by["0"];
+    Trunc "trunc" 1 Float "Rounded towards zero." float(Some(|a| a[0].trunc())) int(None)
+        by["0"];
     Round "round" 1 Float "Rounded to the nearest integer, ties to even."
-        float(Some(|a| a[0].round_ties_even())) int(None);
+        float(Some(|a| a[0].round_ties_even())) int(None)
+        by["0"];
     Copysign "copysign" 2 Float "The magnitude of a with the sign of b."
-        float(Some(|a| a[0].copysign(a[1]))) int(None);
+        float(Some(|a| a[0].copysign(a[1]))) int(None)
+        by["sign(a) * copysign(1, b)", "0"];
     Nextafter "nextafter" 2 Float "The next representable value from a towards b."
         float(Some(|a| libm::nextafter(a[0], a[1]))) int(None);
     SignBit "signbit" 1 Test "Whether the sign bit is set." float(Some(|a| truth(a[0].is_sign_negative()))) int(None);

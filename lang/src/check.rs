@@ -8,7 +8,9 @@
 mod args;
 mod builtins;
 mod call;
+mod callable;
 mod control;
+mod derivative;
 mod dims;
 mod expr;
 mod index;
@@ -18,8 +20,10 @@ mod params;
 mod resolve;
 mod slice;
 mod stmt;
+mod transform;
 mod update;
 mod value;
+mod vectorize;
 
 pub use builtins::functions;
 pub(crate) use builtins::is_builtin;

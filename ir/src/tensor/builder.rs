@@ -30,6 +30,13 @@ pub struct Mark {
     open: Vec<(RegionId, usize)>,
 }
 
+impl Mark {
+    /// How many nodes and regions there were.
+    pub fn sizes(&self) -> (u32, u32) {
+        (self.nodes as u32, self.regions as u32)
+    }
+}
+
 impl Builder {
     /// An empty function with these parameters.
     pub fn new(name: &str, params: Vec<Param>) -> Builder {
@@ -49,6 +56,11 @@ impl Builder {
     /// The function so far.
     pub fn func(&self) -> &Func {
         &self.func
+    }
+
+    /// All nodes made so far, for a change of the sizes in them.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.func.nodes
     }
 
     /// The type of a value that is one tensor.
@@ -88,6 +100,16 @@ impl Builder {
             self.open.push(*region);
             self.func.regions[region.0 as usize].nodes.truncate(*len);
         }
+    }
+
+    /// Goes back to a state, but keeps the guards made since; gives the nodes and regions made since.
+    pub fn take_back(&mut self, mark: &Mark) -> (Vec<Node>, Vec<Region>) {
+        let guards = std::mem::take(&mut self.func.guards);
+        let nodes = self.func.nodes.split_off(mark.nodes.min(self.func.nodes.len()));
+        let regions = self.func.regions.split_off(mark.regions.min(self.func.regions.len()));
+        self.reset(mark);
+        self.func.guards = guards;
+        (nodes, regions)
     }
 
     fn node_outside_regions(&mut self, kind: Kind, ty: Type) -> ValueId {

@@ -53,6 +53,25 @@ impl Args {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
+
+    /// Values for the parameters of a signature, in order.
+    pub(crate) fn of_values(
+        name: &str,
+        span: Span,
+        signature: &'static str,
+        values: Vec<Option<Operand>>,
+    ) -> Args {
+        let mut out = Args { name: name.into(), span, slots: Vec::new(), rest: Vec::new() };
+        for (p, o) in params(signature).zip(values) {
+            let src = o.map(|o| Src::Value(Value::Tensor(o.val), o.span));
+            if p.variadic {
+                out.rest.extend(src);
+            } else {
+                out.slots.push((p.name, src));
+            }
+        }
+        out
+    }
 }
 
 impl Checker<'_> {

@@ -14,6 +14,7 @@ mod reduce;
 mod scan;
 mod search;
 mod shape;
+mod transform;
 
 use super::args::Args;
 use super::value::Value;
@@ -21,7 +22,8 @@ use super::{Checker, R};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-pub(crate) use later::{reserved, takes_function};
+pub(crate) use later::reserved;
+pub(crate) use transform::{makes_function, takes_function};
 
 /// A function of the language.
 pub(crate) struct Builtin {
@@ -57,7 +59,7 @@ const TABLES: &[&[Builtin]] = &[
     linalg::ROWS,
     factors::ROWS,
     random::ROWS,
-    later::ROWS,
+    transform::ROWS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Builtin>> =

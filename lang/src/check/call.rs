@@ -53,7 +53,7 @@ impl Checker<'_> {
     }
 
     /// Arguments in the order of the parameters; `None` where the default holds.
-    fn bind_user(
+    pub(crate) fn bind_user(
         &mut self,
         def: &FnDef,
         name: &Ident,
@@ -128,7 +128,7 @@ impl Checker<'_> {
     }
 
     /// The body of a function on arguments, in a frame of its own.
-    fn expand(&mut self, def: &FnDef, operands: Vec<Option<Operand>>, span: Span) -> R<Value> {
+    pub(crate) fn expand(&mut self, def: &FnDef, operands: Vec<Option<Operand>>, span: Span) -> R<Value> {
         self.frame = Frame::default();
         let mut strong_first: Vec<usize> = (0..operands.len()).collect();
         // A dtype class is fixed by a value that has a dtype, before a literal takes it.

@@ -11,9 +11,9 @@ use matex_ir::{DType, Dim, Span};
 
 /// A variable that a loop or a branch changes, with its value before.
 #[derive(Clone, Debug)]
-struct Carried {
-    name: Name,
-    val: Val,
+pub(crate) struct Carried {
+    pub(crate) name: Name,
+    pub(crate) val: Val,
 }
 
 /// A branch that has been checked: its region is closed and can be opened again for casts.
@@ -117,7 +117,9 @@ impl Checker<'_> {
             Ok(region) => {
                 let mut args = vec![start, stop];
                 args.extend(carried.iter().map(|c| c.val.id));
+                let before = self.b.set_origin(span);
                 self.finish_control(Kind::For(region), args, &carried);
+                self.b.set_origin(before);
                 Ok(())
             }
             Err(Reported) => self.poison_carried(&carried),
@@ -153,7 +155,9 @@ impl Checker<'_> {
         match (result, test) {
             (Ok(region), Some(test)) => {
                 let args = carried.iter().map(|c| c.val.id).collect();
+                let before = self.b.set_origin(span);
                 self.finish_control(Kind::While(test, region), args, &carried);
+                self.b.set_origin(before);
                 Ok(())
             }
             _ => self.poison_carried(&carried),
@@ -225,7 +229,12 @@ impl Checker<'_> {
     }
 
     /// The value that a body gives back for a carried variable, or the dtype that the variable must start with.
-    fn loop_result(&mut self, c: &Carried, after: Operand, span: Span) -> R<Result<ValueId, (DType, bool)>> {
+    pub(crate) fn loop_result(
+        &mut self,
+        c: &Carried,
+        after: Operand,
+        span: Span,
+    ) -> R<Result<ValueId, (DType, bool)>> {
         let (old, new) = (self.dtype(c.val.id), self.dtype(after.val.id));
         if c.val.weak && (!after.val.weak || new != old) {
             let fits = (old == DType::Bool) == (new == DType::Bool);

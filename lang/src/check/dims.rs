@@ -3,7 +3,7 @@
 use super::Checker;
 use super::value::Operand;
 use crate::diag::Diagnostic;
-use matex_ir::tensor::{Func, Guard, GuardKind, Kind, SliceAxis, Type, UpdateAxis, ValueId};
+use matex_ir::tensor::{Func, Guard, GuardKind, Kind, Node, SliceAxis, Type, UpdateAxis, ValueId};
 use matex_ir::{Atom, Code, Dim, Op, Span};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unifier {
     map: HashMap<Arc<str>, Dim>,
+    /// Whether something was replaced that unfinished nodes may still name.
+    stale: bool,
 }
 
 /// The outcome of asking two dims to be equal.
@@ -72,6 +74,7 @@ impl Unifier {
             *d = swap(d);
         }
         self.map.insert(key, by.clone());
+        self.stale = true;
         true
     }
 
@@ -81,13 +84,7 @@ impl Unifier {
         for p in &mut func.params {
             self.each(&mut p.ty.shape);
         }
-        for node in &mut func.nodes {
-            match &mut node.ty {
-                Type::Tensor(t) => self.each(&mut t.shape),
-                Type::Tuple(ts) => ts.iter_mut().for_each(|t| self.each(&mut t.shape)),
-            }
-            self.apply_kind(&mut node.kind);
-        }
+        func.nodes.iter_mut().for_each(|node| self.apply_node(node));
         let mut impossible = Vec::new();
         let guards = std::mem::take(&mut func.guards);
         for mut g in guards {
@@ -104,6 +101,22 @@ impl Unifier {
             }
         }
         impossible
+    }
+
+    /// Replaces everywhere in nodes that have been made, for who compares sizes as they stand there.
+    pub(crate) fn refresh(&mut self, nodes: &mut [Node]) {
+        if std::mem::take(&mut self.stale) {
+            nodes.iter_mut().for_each(|node| self.apply_node(node));
+        }
+    }
+
+    /// Replaces everywhere in a node.
+    pub(crate) fn apply_node(&self, node: &mut Node) {
+        match &mut node.ty {
+            Type::Tensor(t) => self.each(&mut t.shape),
+            Type::Tuple(ts) => ts.iter_mut().for_each(|t| self.each(&mut t.shape)),
+        }
+        self.apply_kind(&mut node.kind);
     }
 
     fn each(&self, dims: &mut [Dim]) {

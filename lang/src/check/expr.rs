@@ -1,7 +1,7 @@
 //! Expressions: a loop down the left spine, then each node on the value of the one before.
 
 use super::value::{Operand, Val, Value};
-use super::{Checker, R, Reported};
+use super::{Checker, R, Reported, builtins};
 use crate::ast::{ExprId, ExprKind, Ident, Number, NumberValue, UnaryOp};
 use crate::codes;
 use matex_ir::{DType, Dim, Op, Scalar, Span};
@@ -17,7 +17,7 @@ impl Checker<'_> {
         }
         let mut span = self.ast[leaf].span;
         let before = self.b.set_origin(span);
-        let mut value = self.leaf(leaf);
+        let mut value = self.called_function(leaf, &mut spine, &mut span);
         while let (Ok(v), Some(id)) = (&value, spine.pop()) {
             let left = (v.clone(), span);
             span = self.ast[id].span;
@@ -26,6 +26,21 @@ impl Checker<'_> {
         }
         self.b.set_origin(before);
         value
+    }
+
+    /// The value of a leaf, or of `grad(f)(x)`, whose first call gives a function and whose second one stands on top of
+    /// the spine.
+    fn called_function(&mut self, leaf: ExprId, spine: &mut Vec<ExprId>, span: &mut Span) -> R<Value> {
+        let ast = self.ast;
+        if let ExprKind::Call { name, .. } = &ast[leaf].kind
+            && builtins::makes_function(&name.name)
+            && let Some(ExprKind::CallExpr { args, .. }) = spine.last().map(|id| &ast[*id].kind)
+        {
+            *span = spine.pop().map_or(*span, |id| ast[id].span);
+            let f = self.callable(leaf)?;
+            return self.call_callable(&f, args, *span);
+        }
+        self.leaf(leaf)
     }
 
     /// The value of an expression that must be one tensor.

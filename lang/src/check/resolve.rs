@@ -342,8 +342,8 @@ impl Resolver<'_> {
         let transform = builtins::takes_function(callee);
         for (i, a) in args.iter().enumerate() {
             let keyword = a.name.as_ref().map(|n| &*n.name);
-            if transform && keyword == Some("wrt") {
-                // Names of parameters of the function that is transformed.
+            if transform && matches!(keyword, Some("wrt" | "in_axes")) {
+                // Names of parameters of the function that is transformed, and axes or none.
                 continue;
             }
             let ExprKind::Name(n) = &self.ast[a.value].kind else {
@@ -357,7 +357,10 @@ impl Resolver<'_> {
             let is_dtype = DType::from_name(n).is_some() || wants_dtype;
             let is_word = builtins::is_builtin(callee)
                 && keyword.is_some_and(|k| OPTION_WORDS.iter().any(|(o, _)| *o == k));
-            if is_function {
+            let is_value = self.known(n) && !self.fns.contains_key(n) && !super::is_builtin(n);
+            if is_function && is_value {
+                // Reported by the function that wants one.
+            } else if is_function {
                 self.callee(&Ident { name: n.clone(), span: self.ast[a.value].span });
             } else if !(is_dtype || is_word) {
                 self.expr(a.value);

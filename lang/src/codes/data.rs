@@ -32,6 +32,16 @@ SINGULAR_TRIANGULAR = 706, "a triangular matrix is singular",
 wrong:  solve_triangular([[0.0, 1.0], [0.0, 1.0]], b)
 right:  solve_triangular([[2.0, 1.0], [0.0, 1.0]], b)";
 
+REPEATED_VALUES = 707, "a derivative of vectors that belong to equal values",
+"Eigenvectors and singular vectors of equal values are not unique, so that they have no derivative. The
+values themselves, and what does not depend on the choice of the vectors, can be differentiated.
+wrong:  grad(|A| { (w, v) = eigh(A); sum(v) })(eye(2))
+right:  grad(|A| sum(eigvalsh(A)))(eye(2))";
+
+MORE_COLUMNS = 708, "the derivative of a least-squares solution that is one of many",
+"`lstsq` of a matrix with more columns than rows gives one of many solutions, which has no derivative.
+Add equations, as `lstsq(concat([A, r * eye(k)]), concat([b, zeros(k)]))` does.";
+
 FILE_MISSING = 801, "a file cannot be read",
 "The file is not there, or may not be read. Paths are relative to the directory where the program was
 started.

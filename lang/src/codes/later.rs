@@ -1,10 +1,6 @@
 //! E09xx: what is not available yet, and bugs.
 
 super::codes! {
-NOT_YET_TRANSFORM = 903, "this transform is not available yet",
-"`grad`, `jvp`, `vjp`, `jacobian`, `hessian`, `vmap`, `scan`, `fold` and their like are known and
-reserved, and this version does not compile all of them yet. A loop does what `scan` and `fold` do.";
-
 NOT_YET_FUNCTION = 904, "this function is not available yet",
 "The name is known and reserved, and this version does not compile it yet. Nothing is wrong with the
 program.";

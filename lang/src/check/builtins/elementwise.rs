@@ -185,10 +185,14 @@ fn reciprocal(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     Ok(c.divide(one, x, args.span)?.into())
 }
 
+/// 0 where x is not above it, else x: a choice and not the larger of both, whose derivative at 0 would be that of a tie.
 fn relu(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let x = c.arg(args, "x")?;
-    let zero = c.weak_int(0, &x);
-    Ok(c.arithmetic(Op::Max, "relu", x, zero, args.span)?.into())
+    c.numbers(&[&x], "relu")?;
+    let (dtype, shape) = (c.dtype(x.val.id), c.shape(x.val.id));
+    let zero = c.repeated(Scalar::from_bits(dtype, 0), &shape);
+    let low = c.map_op(Op::Le, &[x.val.id, zero]);
+    Ok(Val::with_weak(c.map_op(Op::Select, &[low, zero, x.val.id]), x.val.weak).into())
 }
 
 fn bitwise_invert(c: &mut Checker<'_>, args: &Args) -> R<Value> {

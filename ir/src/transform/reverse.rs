@@ -1,0 +1,357 @@
+//! Reverse mode: how the results change with the parameters, found from the last value to the first.
+//!
+//! A forward sweep puts the body's values into the function; loops on the way keep the carried values of every step.
+//! A backward sweep then takes each value's cotangent, what a change of it adds to the change of the results, and adds
+//! to the cotangents of its operands.
+//!
+//! A cotangent may carry a mask. The branch of a `where` that was not taken has the cotangent 0, and 0 times a
+//! derivative that is infinite there would be NaN. The mask says where that branch was taken, and products with
+//! derivatives are put back to 0 elsewhere. (A test for a cotangent of 0 would not do: it may have a tangent that is
+//! not 0.)
+
+mod control;
+mod moves;
+
+use super::body::{Body, Copier};
+use super::depend::{Depends, Through};
+use super::forward::{self, Partial};
+use super::{Refused, within};
+use crate::dim::Dim;
+use crate::ops::Op;
+use crate::tensor::{Builder, Kind, LibOp, Node, Type, ValueId};
+use std::collections::BTreeMap;
+
+/// What reverse mode gives.
+#[derive(Clone, Debug)]
+pub struct Reversed {
+    /// The results of the body.
+    pub results: Vec<ValueId>,
+    /// For each parameter its cotangent; `None` for one that no result depends on, which is 0.
+    pub cotangents: Vec<Option<ValueId>>,
+}
+
+/// The results of a body on values for its parameters, and the cotangents of the marked parameters for cotangents of
+/// the results, which are made once the results are there.
+///
+/// # Errors
+/// An operation on the way has no derivative, a `while` is on the way, a loop's number of steps does not follow from
+/// sizes, or there are more than `limit` nodes.
+pub fn reverse(
+    b: &mut Builder,
+    body: &Body,
+    args: &[ValueId],
+    marked: &[bool],
+    limit: usize,
+    seed: impl FnOnce(&mut Builder, &[ValueId]) -> Vec<Option<ValueId>>,
+) -> Result<Reversed, Refused> {
+    let depends = Depends::new(body, marked, Through::Floats);
+    let counters = control::counters(body);
+    let c = Copier::new(b, body, limit);
+    let mut r = Reverse { c, depends, counters, cotangents: BTreeMap::new(), tapes: BTreeMap::new() };
+    r.c.set_all(body.params(), args);
+    r.sweep(&body.root().nodes)?;
+    let results = r.c.all(body.results());
+    let seeds = seed(r.c.b, &results);
+    for (v, seed) in body.results().iter().zip(seeds) {
+        if let Some(seed) = seed {
+            r.add(*v, Cotangent::new(seed));
+        }
+    }
+    r.back(&body.root().nodes)?;
+    let of = |p: &ValueId| r.cotangents.get(&(*p, 0)).map(|c| c.value);
+    Ok(Reversed { results, cotangents: body.params().iter().map(of).collect() })
+}
+
+/// The cotangent of a value, and where it can be other than 0 when that is not everywhere.
+#[derive(Clone, Copy, Debug)]
+struct Cotangent {
+    value: ValueId,
+    mask: Option<ValueId>,
+}
+
+impl Cotangent {
+    fn new(value: ValueId) -> Cotangent {
+        Cotangent { value, mask: None }
+    }
+}
+
+/// A reverse sweep under way.
+struct Reverse<'a> {
+    c: Copier<'a>,
+    depends: Depends<'a>,
+    counters: BTreeMap<ValueId, (ValueId, ValueId)>,
+    /// By value and member; a value that is one tensor has the member 0.
+    cotangents: BTreeMap<(ValueId, usize), Cotangent>,
+    tapes: BTreeMap<ValueId, control::Tape>,
+}
+
+impl Reverse<'_> {
+    /// Puts values into the function, loops with what their way back needs.
+    fn sweep(&mut self, nodes: &[ValueId]) -> Result<(), Refused> {
+        for v in nodes {
+            let taped = self.depends.any_member(*v)
+                && self.c.body.node(*v).is_some_and(|n| matches!(n.kind, Kind::For(_)));
+            if taped { self.taped_loop(*v)? } else { self.c.copy(*v)? }
+        }
+        Ok(())
+    }
+
+    /// Goes back over values, the last first.
+    fn back(&mut self, nodes: &[ValueId]) -> Result<(), Refused> {
+        for v in nodes.iter().rev() {
+            let Some(node) = self.c.body.node(*v) else { continue };
+            if !self.depends.on(*v) && !self.depends.any_member(*v) {
+                continue;
+            }
+            within(self.c.b, self.c.limit)?;
+            let before = self.c.b.set_origin(node.origin);
+            let done = match &node.ty {
+                Type::Tensor(_) => self.tensor(*v, node),
+                Type::Tuple(ts) => self.tuple(*v, node, ts.len()),
+            };
+            self.c.b.set_origin(before);
+            done?;
+        }
+        Ok(())
+    }
+
+    fn tensor(&mut self, v: ValueId, node: &Node) -> Result<(), Refused> {
+        let Some(ct) = self.cotangents.remove(&(v, 0)) else { return Ok(()) };
+        match &node.kind {
+            Kind::Proj(i) => {
+                self.add_to((node.args[0], *i), ct);
+                Ok(())
+            }
+            Kind::Map(Op::Select) => {
+                self.select(node, ct);
+                Ok(())
+            }
+            Kind::Map(op) => self.map(v, *op, node, ct),
+            Kind::Dot { batch, contract } => {
+                self.dot(node, batch, contract, ct);
+                Ok(())
+            }
+            Kind::Lib(op @ (LibOp::Solve | LibOp::SolveTriangular { .. })) => {
+                self.solve(v, op, node, ct);
+                Ok(())
+            }
+            kind if forward::linear_operands(kind, node.args.len()).is_some() => {
+                self.moved(node, ct);
+                Ok(())
+            }
+            Kind::Reduce { .. } | Kind::Scan { .. } | Kind::Lib(_) => {
+                self.by_forward(v, node, &[Some(ct.value)])
+            }
+            Kind::Param(_)
+            | Kind::RegionParam
+            | Kind::Constant(_)
+            | Kind::Size(_)
+            | Kind::Iota { .. }
+            | Kind::Cast
+            | Kind::Bitcast
+            | Kind::Broadcast { .. }
+            | Kind::Permute(_)
+            | Kind::Reshape
+            | Kind::Slice(_)
+            | Kind::Pad { .. }
+            | Kind::Concat { .. }
+            | Kind::Gather { .. }
+            | Kind::GatherAlong { .. }
+            | Kind::ScatterAlong { .. }
+            | Kind::Update(_)
+            | Kind::Check { .. }
+            | Kind::For(_)
+            | Kind::While(..)
+            | Kind::If(..) => Ok(()),
+        }
+    }
+
+    fn tuple(&mut self, v: ValueId, node: &Node, count: usize) -> Result<(), Refused> {
+        let cts: Vec<Option<ValueId>> =
+            (0..count).map(|i| self.cotangents.remove(&(v, i)).map(|c| c.value)).collect();
+        if cts.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        if let Kind::For(r) = node.kind {
+            self.loop_back(v, node, r, &cts)
+        } else if let Kind::If(yes, no) = node.kind {
+            self.branch_back(node, yes, no, &cts)
+        } else if let Kind::While(..) = node.kind {
+            let what = "reverse mode cannot go back through a while, whose number of steps is not known";
+            let help = "write a for over the most steps there may be, or take jvp, which goes forward";
+            Err(Refused::at(node.origin, what, help))
+        } else {
+            self.by_forward(v, node, &cts)
+        }
+    }
+
+    /// Adds to the cotangent of a value that depends on a marked parameter.
+    fn add(&mut self, v: ValueId, ct: Cotangent) {
+        if self.depends.on(v) {
+            self.add_to((v, 0), ct);
+        }
+    }
+
+    fn add_to(&mut self, at: (ValueId, usize), ct: Cotangent) {
+        let sum = match self.cotangents.get(&at).copied() {
+            None => ct,
+            Some(old) => {
+                let mask = match (old.mask, ct.mask) {
+                    (Some(p), Some(q)) => Some(self.c.b.map(Op::Or, &[p, q])),
+                    (None, _) | (_, None) => None,
+                };
+                Cotangent { value: self.c.b.map(Op::Add, &[old.value, ct.value]), mask }
+            }
+        };
+        self.cotangents.insert(at, sum);
+    }
+
+    fn map(&mut self, v: ValueId, op: Op, node: &Node, ct: Cotangent) -> Result<(), Refused> {
+        let args = self.c.all(&node.args);
+        let y = self.c.get(v);
+        for (i, a) in node.args.iter().enumerate() {
+            if !self.depends.on(*a) {
+                continue;
+            }
+            let value = match forward::partial(self.c.b, op, i, &args, y, node)? {
+                Partial::Zero => continue,
+                Partial::One => ct.value,
+                Partial::MinusOne => self.c.b.map(Op::Neg, &[ct.value]),
+                Partial::Times(p) => {
+                    let product = self.c.b.map(Op::Mul, &[ct.value, p]);
+                    ct.mask.map_or(product, |m| self.c.b.kept(m, product))
+                }
+            };
+            self.add(*a, Cotangent { value, mask: ct.mask });
+        }
+        Ok(())
+    }
+
+    /// Each branch gets the cotangent where it was taken.
+    fn select(&mut self, node: &Node, ct: Cotangent) {
+        let condition = self.c.get(node.args[0]);
+        for (i, a) in node.args.iter().enumerate().skip(1) {
+            if !self.depends.on(*a) {
+                continue;
+            }
+            let taken = if i == 1 { condition } else { self.c.b.map(Op::Not, &[condition]) };
+            let zeros = self.c.b.filled(ct.value, 0.0);
+            let (yes, no) = if i == 1 { (ct.value, zeros) } else { (zeros, ct.value) };
+            let value = self.c.b.map(Op::Select, &[condition, yes, no]);
+            let mask = Some(ct.mask.map_or(taken, |m| self.c.b.map(Op::And, &[m, taken])));
+            self.add(*a, Cotangent { value, mask });
+        }
+    }
+
+    /// The cotangent of each factor is the product of that of the result and the other factor, over the other's axes.
+    fn dot(&mut self, node: &Node, batch: &[(usize, usize)], contract: &[(usize, usize)], ct: Cotangent) {
+        let (a, b) = (node.args[0], node.args[1]);
+        let ranks = [a, b].map(|v| self.c.body.ty(self.c.b, v).rank());
+        let free = |side: usize| -> Vec<usize> {
+            let pairs = batch.iter().chain(contract);
+            let bound: Vec<usize> = pairs.map(|p| if side == 0 { p.0 } else { p.1 }).collect();
+            (0..ranks[side]).filter(|i| !bound.contains(i)).collect()
+        };
+        let (free_a, free_b) = (free(0), free(1));
+        let n = batch.len();
+        if self.depends.on(a) {
+            let pairs = batch.iter().enumerate().map(|(i, p)| (i, p.1)).collect();
+            let over = free_b.iter().enumerate().map(|(i, f)| (n + free_a.len() + i, *f)).collect();
+            let other = self.c.get(b);
+            let product = self.c.b.dot(ct.value, other, pairs, over);
+            // Its axes: the batch, the free ones of a, then those that were summed over, in the order of b.
+            let mut summed: Vec<(usize, usize)> = contract.to_vec();
+            summed.sort_by_key(|p| p.1);
+            let order =
+                batch.iter().map(|p| p.0).chain(free_a.iter().copied()).chain(summed.iter().map(|p| p.0));
+            let value = placed(self.c.b, product, order);
+            self.add(a, Cotangent::new(value));
+        }
+        if self.depends.on(b) {
+            let pairs = batch.iter().enumerate().map(|(i, p)| (p.0, i)).collect();
+            let over = free_a.iter().enumerate().map(|(i, f)| (*f, n + i)).collect();
+            let other = self.c.get(a);
+            let product = self.c.b.dot(other, ct.value, pairs, over);
+            let mut summed: Vec<(usize, usize)> = contract.to_vec();
+            summed.sort_by_key(|p| p.0);
+            let order =
+                batch.iter().map(|p| p.1).chain(summed.iter().map(|p| p.1)).chain(free_b.iter().copied());
+            let value = placed(self.c.b, product, order);
+            self.add(b, Cotangent::new(value));
+        }
+    }
+
+    /// For `A x = b`: b has the solution for the transposed matrix, and A minus its product with x.
+    fn solve(&mut self, v: ValueId, op: &LibOp, node: &Node, ct: Cotangent) {
+        let (matrix, x) = (self.c.get(node.args[0]), self.c.get(v));
+        let ty = self.c.b.ty(ct.value).clone();
+        let transposed = self.c.b.transposed(matrix);
+        let op = if let LibOp::SolveTriangular { lower } = op {
+            LibOp::SolveTriangular { lower: !lower }
+        } else {
+            op.clone()
+        };
+        let right = self.c.b.lib(op.clone(), &[transposed, ct.value], ty);
+        self.add(node.args[1], Cotangent::new(right));
+        if self.depends.on(node.args[0]) {
+            let product = self.c.b.product(right, false, x, true);
+            let mut value = self.c.b.map(Op::Neg, &[product]);
+            if let LibOp::SolveTriangular { lower } = op {
+                value = self.c.b.triangle(if lower { Op::Ge } else { Op::Le }, value);
+            }
+            self.add(node.args[0], Cotangent::new(value));
+        }
+    }
+
+    /// A node that has a forward rule only: its tangent, which is linear in those of the operands, is taken backwards.
+    fn by_forward(&mut self, v: ValueId, node: &Node, cts: &[Option<ValueId>]) -> Result<(), Refused> {
+        let args = self.c.all(&node.args);
+        let marked: Vec<ValueId> = node.args.iter().copied().filter(|a| self.depends.on(*a)).collect();
+        let types = self.c.types(&marked);
+        let mark = self.c.b.mark();
+        let (region, params) = self.c.b.begin_region(&types);
+        let mut given = params.iter().copied();
+        let tangents: Vec<Option<ValueId>> =
+            node.args.iter().map(|a| if self.depends.on(*a) { given.next() } else { None }).collect();
+        let moved = match &node.ty {
+            Type::Tensor(_) => vec![forward::tangent(self.c.b, node, &args, &tangents, self.c.get(v))?],
+            Type::Tuple(ts) => {
+                let member = |i| self.c.env.member(self.c.body, v, i).unwrap_or(v);
+                let ys: Vec<ValueId> = (0..ts.len()).map(member).collect();
+                forward::tangents(self.c.b, node, &args, &tangents, &ys)?
+            }
+        };
+        let pairs = moved.iter().zip(cts).filter_map(|(t, ct)| Some(((*t)?, (*ct)?)));
+        let (results, seeds): (Vec<ValueId>, Vec<ValueId>) = pairs.unzip();
+        self.c.b.end_region(results);
+        let body = Body::take(self.c.b, &mark, region);
+        // The tangents stand for any: what is linear in them does not look at them.
+        let zeros: Vec<ValueId> = types.iter().map(|t| self.c.b.zeros(t)).collect();
+        let every = vec![true; zeros.len()];
+        let seeds = seeds.into_iter().map(Some).collect();
+        let out = reverse(self.c.b, &body, &zeros, &every, self.c.limit, |_, _| seeds)?;
+        for (a, ct) in marked.iter().zip(out.cotangents) {
+            if let Some(value) = ct {
+                self.add(*a, Cotangent::new(value));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value whose axis `i` belongs at `order[i]`, with its axes where they belong.
+fn placed(b: &mut Builder, x: ValueId, order: impl Iterator<Item = usize>) -> ValueId {
+    let order: Vec<usize> = order.collect();
+    let mut perm = vec![0; order.len()];
+    for (i, at) in order.into_iter().enumerate() {
+        if let Some(p) = perm.get_mut(at) {
+            *p = i;
+        }
+    }
+    b.permute(x, perm)
+}
+
+/// Whether an axis was repeated by a broadcast.
+fn repeated(from: &Dim, to: &Dim) -> bool {
+    from.is(1) && !to.is(1)
+}
