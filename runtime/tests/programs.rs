@@ -315,3 +315,23 @@ fn malformed_functions_are_errors() {
         assert_eq!(e.code(), codes::INTERNAL, "{e}");
     }
 }
+
+#[test]
+fn an_index_that_is_wrong_in_a_fused_kernel_is_told_as_in_one_of_its_own() {
+    let (mut b, v) = builder(vec![param("x", DType::F64, &["n"]), param("i", DType::I64, &["m"])]);
+    let twice = b.map(Op::Add, &[v[1], v[1]]);
+    let first = b.gather(v[0], v[1], 0);
+    let second = b.gather(v[0], twice, 0);
+    let both = b.map(Op::Mul, &[first, second]);
+    let func = finish(b, vec![both]);
+    let (x, i) = ([1.0, 2.0, 3.0], [1i64, -1, 2, -3]);
+    let run = |passes: matex_passes::Options| {
+        let options = PrepareOptions { passes, ..PrepareOptions::default() };
+        let exe = Executable::prepare(&func, &[], &options).unwrap();
+        (exe.plan().kernel_steps, exe.call(&[x.as_view(), i.as_view()]).unwrap_err().to_string())
+    };
+    let (fused, plain) = (run(matex_passes::Options::default()), run(matex_passes::Options::plain()));
+    assert_eq!((fused.0, plain.0), (1, 4));
+    assert_eq!(fused.1, plain.1);
+    assert!(fused.1.contains('4'), "{}", fused.1);
+}

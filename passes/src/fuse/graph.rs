@@ -79,6 +79,8 @@ pub(super) struct Graph<'f> {
     pub(super) items: Vec<Item>,
     /// For each node those that could compute it on their own.
     pub(super) users: Vec<Vec<usize>>,
+    /// The region of each node.
+    pub(super) home: Vec<usize>,
 }
 
 impl<'f> Graph<'f> {
@@ -113,7 +115,11 @@ impl<'f> Graph<'f> {
             let computes = item.computes();
             item.forced = computes && (wide || captured[i] || item.work == Work::Whole || item.needed);
         }
-        let mut graph = Graph { func, items, users };
+        let mut home = vec![0; items.len()];
+        for (r, region) in func.regions.iter().enumerate() {
+            region.nodes.iter().filter_map(|v| home.get_mut(v.0 as usize).map(|h| *h = r)).for_each(drop);
+        }
+        let mut graph = Graph { func, items, users, home };
         graph.before_updates();
         graph
     }

@@ -50,6 +50,14 @@ pub(super) struct Price {
     pub(super) time: f64,
 }
 
+/// The place of a value that has the axes of its kernel.
+fn whole(item: &Item) -> Place {
+    let wide = (0..item.extents.len().min(AXES)).filter(|a| item.ones >> a & 1 == 0);
+    let mut place = [0u8; AXES];
+    wide.for_each(|axis| place[axis] = 1 << axis);
+    u64::from_le_bytes(place)
+}
+
 /// For each axis of a value the axes of a kernel along which it moves, a byte each.
 type Place = u64;
 
@@ -86,7 +94,8 @@ struct Entry {
 pub(super) struct Kernel<'a, 'f> {
     graph: &'a Graph<'f>,
     stored: &'a [bool],
-    root: usize,
+    /// The values that it writes; the first one has its axes.
+    roots: Vec<usize>,
     /// What was met, with the number of walks after which it is known.
     seen: HashMap<(usize, Place), u32>,
     /// The extents of the kernel's axes; those that are only reduced stand behind the root's.
@@ -104,38 +113,63 @@ pub(super) struct Kernel<'a, 'f> {
 }
 
 impl<'a, 'f> Kernel<'a, 'f> {
-    /// The price of the kernel that computes a value and writes it, when `stored` are in memory.
-    pub(super) fn price(graph: &'a Graph<'f>, stored: &'a [bool], root: usize) -> Result<Price, Obstacle> {
-        let item = &graph.items[root];
-        let wide = (0..item.extents.len().min(AXES)).filter(|a| item.ones >> a & 1 == 0);
-        let mut place = [0u8; AXES];
-        let mut points = 0;
-        for axis in wide {
-            place[axis] = 1 << axis;
-            points |= 1 << axis;
-        }
+    /// The price of the kernel that computes some values and writes them, when `stored` are in memory.
+    pub(super) fn price(
+        graph: &'a Graph<'f>,
+        stored: &'a [bool],
+        roots: &[usize],
+    ) -> Result<Price, Obstacle> {
+        let mut roots = roots.to_vec();
+        // The one with the most axes has those of the kernel.
+        roots.sort_by_key(|r| (std::cmp::Reverse(graph.items[*r].extents.len()), *r));
+        let Some(first) = roots.first().copied() else { return Ok(Price::default()) };
+        let item = &graph.items[first];
+        let place = whole(item);
         let mut kernel = Kernel {
             graph,
             stored,
-            root,
+            roots,
             seen: HashMap::new(),
             extents: item.extents.clone(),
-            points,
+            points: union(place),
             over: None,
             nodes: 0,
             reads: BTreeMap::new(),
-            operands: 1,
+            operands: 0,
             work: Vec::new(),
             walks: 0,
         };
-        let walks = kernel.visit(root, u64::from_le_bytes(place))?;
-        let inside =
-            kernel.over.as_ref().is_some_and(|(axes, _)| axes.iter().any(|a| *a < item.extents.len()));
+        let mut walks = kernel.visit(first, place)?;
+        for root in kernel.roots.clone().into_iter().skip(1) {
+            let place = kernel.place_of(first, root)?;
+            walks = walks.max(kernel.visit(root, place)?);
+        }
+        let over = kernel.over.as_ref().map(|(axes, _)| axes.as_slice()).unwrap_or_default();
+        let inside = over.iter().any(|a| *a < item.extents.len());
         kernel.walks = walks + u32::from(inside);
-        if kernel.walks > MAX_STAGES {
+        kernel.operands += kernel.roots.len();
+        if kernel.walks > MAX_STAGES || kernel.operands > MAX_OPERANDS {
             return Err(Obstacle::Large);
         }
         Ok(kernel.total(item))
+    }
+
+    /// Where a further value of the kernel lies: it has its axes, or those of its points.
+    fn place_of(&self, first: usize, root: usize) -> Result<Place, Obstacle> {
+        let (base, own) = (self.graph.dims(first), self.graph.dims(root));
+        if base == own {
+            return Ok(whole(&self.graph.items[root]));
+        }
+        let points: Vec<usize> = (0..base.len().min(AXES)).filter(|a| self.points >> a & 1 == 1).collect();
+        let wide: Vec<usize> = (0..own.len()).filter(|a| !own[*a].is(1)).collect();
+        let alike = points.len() == wide.len() && points.iter().zip(&wide).all(|(a, b)| base[*a] == own[*b]);
+        // Without a reduction there is nothing that only points have.
+        if !alike || own.len() > AXES || (self.over.is_none() && points.len() != base.len()) {
+            return Err(Obstacle::Axes);
+        }
+        let mut place = [0u8; AXES];
+        points.iter().zip(&wide).for_each(|(a, b)| place[*b] = 1 << a);
+        Ok(u64::from_le_bytes(place))
     }
 
     /// Looks at a value at a place, and gives the number of walks over the reduce axis after which it is known.
@@ -149,7 +183,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
         // Entered before it is left, so that the depth of this is bounded too.
         self.seen.insert((node, place), 0);
         let item = &self.graph.items[node];
-        let there = node != self.root && (self.stored[node] || item.work == Work::Memory);
+        let there = !self.roots.contains(&node) && (self.stored[node] || item.work == Work::Memory);
         let walks = match item.work {
             _ if there => {
                 self.read(node, item, place)?;
@@ -226,7 +260,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
         if cover & reduced != 0 {
             return Err(Obstacle::Nested);
         }
-        if node != self.root && cover & self.points != self.points {
+        if !self.roots.contains(&node) && cover & self.points != self.points {
             return Err(Obstacle::Repeated);
         }
         // The reduction is one operation for each element.
@@ -253,7 +287,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
         dims: &[&Dim],
     ) -> Result<Vec<usize>, Obstacle> {
         let missing: Vec<usize> = (0..AXES).filter(|a| (self.points & !cover) >> a & 1 == 1).collect();
-        if node == self.root || missing.is_empty() {
+        if self.roots.contains(&node) || missing.is_empty() {
             let first = self.extents.len();
             self.extents.extend(wide.iter().map(|a| self.graph.items[from].extents[*a]));
             if self.extents.len() > AXES {
@@ -261,7 +295,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
             }
             return Ok((first..self.extents.len()).collect());
         }
-        let root = self.graph.dims(self.root);
+        let root = self.graph.dims(self.roots[0]);
         if missing.len() != dims.len() || missing.iter().zip(dims).any(|(a, d)| root[*a] != **d) {
             return Err(Obstacle::Repeated);
         }
@@ -302,15 +336,13 @@ impl<'a, 'f> Kernel<'a, 'f> {
         *read = read.max(bytes);
         self.work.push(Entry { axes, ops: 0.5, size: Some(item.size), scalar: false });
         self.operands += 1;
-        if self.operands > MAX_OPERANDS {
-            return Err(Obstacle::Large);
-        }
         Ok(())
     }
 
     fn total(&self, root: &Item) -> Price {
         let read: f64 = self.reads.values().sum();
-        let written = root.elements() * root.size as f64;
+        let items = || self.roots.iter().map(|r| &self.graph.items[*r]);
+        let written: f64 = items().map(|i| i.elements() * i.size as f64).sum();
         let bytes = read + written;
         let mut moved = bytes / cost::bandwidth(bytes);
         if self.walks > 1 {
@@ -325,7 +357,8 @@ impl<'a, 'f> Kernel<'a, 'f> {
         let innermost = if inner == 0 { last } else { inner };
         // Vectors lie along the innermost axis, and what moves along it has to have one width.
         let moving = || self.work.iter().filter(|e| e.axes & innermost != 0);
-        let stored = (inner == 0 || innermost < 1 << root.extents.len()).then_some(root.size);
+        let elements = inner == 0 || innermost < 1 << root.extents.len();
+        let stored = items().filter(|i| elements && i.extents.len() == root.extents.len()).map(|i| i.size);
         let mut sizes = moving().filter_map(|e| e.size).chain(stored);
         let width = sizes.next().unwrap_or(root.size);
         let vector = sizes.all(|s| s == width) && !moving().any(|e| e.scalar);

@@ -2,9 +2,11 @@
 //!
 //! A kernel computes one value that is put into memory, with everything that it needs and that is not there: maps, views
 //! and reductions over one space of points. So a plan is fixed by the set of the values in memory. `kernel` says
-//! whether there is a kernel for a value and what it costs, and `sweep` looks for the cheapest set.
+//! whether there is a kernel for a value and what it costs, `sweep` looks for the cheapest set, and `groups` puts
+//! kernels together that read the same.
 
 mod graph;
+mod groups;
 mod kernel;
 mod sweep;
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub use sweep::Refusal;
 
 use crate::sizes::Sizes;
 use graph::Graph;
+use groups::Groups;
 use matex_ir::tensor::{Func, ValueId};
 use sweep::Sweep;
 
@@ -23,6 +26,8 @@ use sweep::Sweep;
 pub struct Fusion {
     stored: Vec<bool>,
     captured: Vec<bool>,
+    /// The values that are written together; each list rises.
+    groups: Vec<Vec<ValueId>>,
     /// The values that stayed in memory though they need not, and why.
     pub refusals: Vec<(ValueId, Refusal)>,
     /// Kernels that were priced to find the choice.
@@ -35,6 +40,11 @@ impl Fusion {
     /// Whether the value is put into memory where its node stands.
     pub fn is_stored(&self, v: ValueId) -> bool {
         self.stored.get(v.0 as usize).copied().unwrap_or(true)
+    }
+
+    /// The values that one kernel writes together with this one, itself included; none when it is alone.
+    pub fn group(&self, v: ValueId) -> Option<&[ValueId]> {
+        self.groups.iter().find(|g| g.contains(&v)).map(Vec::as_slice)
     }
 
     /// Whether a loop or a branch inside needs the value.
@@ -69,8 +79,10 @@ pub fn choose(func: &Func, sizes: &Sizes) -> Fusion {
     let (mut sweep, refusals) = Sweep::run(&graph, sizes);
     let time = sweep.total().time;
     let refusals = refusals.into_iter().map(|(v, why)| (ValueId(v as u32), why)).collect();
-    let Sweep { stored, priced, .. } = sweep;
-    Fusion { stored, captured, refusals, priced, time }
+    let Sweep { mut stored, priced, .. } = sweep;
+    let groups = Groups::find(&graph, &mut stored, &captured);
+    let groups = groups.into_iter().map(|g| g.into_iter().map(|v| ValueId(v as u32)).collect()).collect();
+    Fusion { stored, captured, groups, refusals, priced, time }
 }
 
 /// For each value whether a region inside of its own needs it.

@@ -158,7 +158,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
             }
             self.priced += 1;
             if self.stored[*root] || item.needed || item.fills > 0 {
-                total.add(&Kernel::price(self.graph, &self.stored, *root));
+                total.add(&Kernel::price(self.graph, &self.stored, &[*root]));
             }
             if item.fills > 0 && (self.stored[*root] || item.needed) {
                 // It is in memory, and copied to its place.
@@ -196,7 +196,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
                 let why = roots
                     .iter()
                     .filter(|r| self.is_root(**r))
-                    .find_map(|r| Kernel::price(self.graph, &self.stored, *r).err());
+                    .find_map(|r| Kernel::price(self.graph, &self.stored, &[*r]).err());
                 self.stored[v] = true;
                 refusals.extend(why.map(|why| (v, Refusal::Impossible(why))));
             } else {

@@ -18,7 +18,7 @@ fn one_kernel(result: &str, lines: &[&str]) -> Result<(), Obstacle> {
     let graph = Graph::new(&func, &Sizes::nominal(), &captured(&func));
     let stored = vec![false; graph.items.len()];
     let root = func.results()[0].0 as usize;
-    Kernel::price(&graph, &stored, root).map(|_| ())
+    Kernel::price(&graph, &stored, &[root]).map(|_| ())
 }
 
 const SOFTMAX: &[&str] = &[
@@ -85,7 +85,7 @@ fn a_reduction_of_columns_inside_one_of_rows_is_not() {
     let graph = Graph::new(&func, &Sizes::nominal(), &captured(&func));
     let mut stored = vec![false; graph.items.len()];
     stored[4] = true;
-    assert_eq!(Kernel::price(&graph, &stored, 6).map(|_| ()), Err(Obstacle::Nested));
+    assert_eq!(Kernel::price(&graph, &stored, &[6]).map(|_| ()), Err(Obstacle::Nested));
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) struct Body<'a> {
     kept: BTreeMap<ExprId, OperandId>,
     /// Which of that has been stored.
     stored: HashSet<ExprId>,
+    /// The values of elements that have not been stored yet, and where to.
+    pending: Vec<(ExprId, OperandId)>,
 }
 
 impl<'a> Body<'a> {
@@ -42,16 +44,18 @@ impl<'a> Body<'a> {
         ids: &'a [OperandId],
     ) -> Body<'a> {
         let (known, moving) = (HashMap::new(), HashMap::new());
-        let (kept, stored) = (BTreeMap::new(), HashSet::new());
-        Body { terms, draft, sizes, b, ids, known, moving, kept, stored }
+        let (kept, stored, pending) = (BTreeMap::new(), HashSet::new(), Vec::new());
+        Body { terms, draft, sizes, b, ids, known, moving, kept, stored, pending }
     }
 
     pub(super) fn write(mut self) {
-        let value = self.draft.value;
         let walks = self.walks();
-        let elements = !self.draft.space.within.is_empty();
         self.find_moving();
-        self.keep(&walks, elements);
+        let outs = &self.ids[self.ids.len() - self.draft.values.len()..];
+        let values: Vec<_> = self.draft.values.iter().zip(outs).map(|((v, e), out)| (*v, *e, *out)).collect();
+        let elements = |e: bool| e || walks.is_empty();
+        self.pending.extend(values.iter().filter(|v| elements(v.1)).map(|v| (v.0, v.2)));
+        self.keep(&walks);
         for (number, folds) in walks.iter().enumerate() {
             if number > 0 {
                 self.b.next_stage();
@@ -61,12 +65,37 @@ impl<'a> Body<'a> {
             // What changes along the walk is not known behind it.
             self.known.retain(|t, _| !self.moving.get(t).copied().unwrap_or(false));
         }
-        if elements {
-            self.b.next_stage();
+        for (value, _, out) in values.iter().filter(|v| !elements(v.1)) {
+            self.compute(&[*value]);
+            if let Some(value) = self.known.get(value) {
+                self.b.store(*out, *value);
+            }
         }
-        self.compute(&[value]);
-        if let (Some(out), Some(value)) = (self.ids.last(), self.known.get(&value)) {
-            self.b.store(*out, *value);
+        if !self.pending.is_empty() {
+            if !walks.is_empty() {
+                self.b.next_stage();
+                self.known.retain(|t, _| !self.moving.get(t).copied().unwrap_or(false));
+            }
+            let rest: Vec<ExprId> = self.pending.iter().map(|p| p.0).collect();
+            self.compute(&rest);
+            self.store_pending(&rest);
+        }
+    }
+
+    fn roots(&self) -> Vec<ExprId> {
+        self.draft.values.iter().map(|v| v.0).collect()
+    }
+
+    /// Stores those of some values that are computed and wait for it.
+    fn store_pending(&mut self, values: &[ExprId]) {
+        let ready = |p: &(ExprId, OperandId)| values.contains(&p.0);
+        let (now, later) = std::mem::take(&mut self.pending).into_iter().partition(ready);
+        self.pending = later;
+        let now: Vec<(ExprId, OperandId)> = now;
+        for (value, out) in now {
+            if let Some(value) = self.known.get(&value) {
+                self.b.store(out, *value);
+            }
         }
     }
 
@@ -74,7 +103,7 @@ impl<'a> Body<'a> {
     fn walks(&self) -> Vec<Vec<ExprId>> {
         let mut number: HashMap<ExprId, usize> = HashMap::new();
         let mut walks: Vec<Vec<ExprId>> = Vec::new();
-        let closure = self.terms.closure(&[self.draft.value]);
+        let closure = self.terms.closure(&self.roots());
         for id in closure.into_iter().filter(|t| !self.terms.term(*t).combined().is_empty()) {
             let inner = self.terms.reachable(self.terms.term(id).combined());
             let walk = inner.iter().filter_map(|t| number.get(t)).map(|w| w + 1).max().unwrap_or(0);
@@ -86,8 +115,8 @@ impl<'a> Body<'a> {
     }
 
     fn find_moving(&mut self) {
-        let points = self.draft.space.points.len();
-        for id in self.terms.closure(&[self.draft.value]) {
+        let points = self.draft.points;
+        for id in self.terms.closure(&self.roots()) {
             let args = self.terms.term(id).args();
             let moving =
                 self.terms.moves(id, points) || args.iter().any(|a| self.moving.get(a) == Some(&true));
@@ -96,14 +125,14 @@ impl<'a> Body<'a> {
     }
 
     /// Finds what is dear and needed in several walks, and a place for it.
-    fn keep(&mut self, walks: &[Vec<ExprId>], elements: bool) {
+    fn keep(&mut self, walks: &[Vec<ExprId>]) {
         let mut roots: Vec<Vec<ExprId>> = walks.iter().map(|folds| combined(self.terms, folds)).collect();
-        if elements {
-            roots.push(vec![self.draft.value]);
-        }
+        let walked = self.terms.reachable(&roots.concat());
+        roots.push(self.pending.iter().map(|p| p.0).collect());
         let row = self.draft.nest.axes.last().is_some_and(|a| a.kind == AxisKind::Reduce);
-        let mut free = self.ids.last().copied().filter(|_| elements);
-        let out = self.terms.dtype(self.draft.value);
+        // A result that nothing is written to before the last walk is a place for something else until then.
+        let mut free: Vec<(ExprId, OperandId)> = self.pending.clone();
+        free.retain(|(value, _)| !walked.contains(value));
         let mut before: HashSet<ExprId> = HashSet::new();
         for roots in roots {
             let mut met = HashSet::new();
@@ -113,16 +142,9 @@ impl<'a> Body<'a> {
                     continue;
                 }
                 if before.contains(&id) && self.is_dear(id) {
-                    let fits = self.terms.dtype(id) == out;
-                    if !self.kept.contains_key(&id) && (row || fits && free.is_some()) {
-                        let place = match free.filter(|_| fits) {
-                            Some(out) => {
-                                free = None;
-                                out
-                            }
-                            None => self.b.scratch(self.terms.dtype(id)),
-                        };
-                        self.kept.insert(id, place);
+                    if !self.kept.contains_key(&id) {
+                        let place = self.place_for(id, row, &mut free);
+                        self.kept.extend(place.map(|place| (id, place)));
                     }
                     if self.kept.contains_key(&id) {
                         continue;
@@ -132,6 +154,18 @@ impl<'a> Body<'a> {
             }
             before.extend(met);
         }
+    }
+
+    /// A place where an element can be kept: the result that it is, one that is free as yet, or a row of scratch.
+    fn place_for(&mut self, id: ExprId, row: bool, free: &mut Vec<(ExprId, OperandId)>) -> Option<OperandId> {
+        if let Some((_, out)) = self.pending.iter().find(|p| p.0 == id) {
+            return Some(*out);
+        }
+        let dtype = self.terms.dtype(id);
+        if let Some(at) = free.iter().position(|(value, _)| self.terms.dtype(*value) == dtype) {
+            return Some(free.remove(at).1);
+        }
+        row.then(|| self.b.scratch(dtype))
     }
 
     /// Whether a term takes more to compute than to keep.
@@ -173,15 +207,19 @@ impl<'a> Body<'a> {
                 Some(place) if self.stored.contains(&id) => Some(self.b.load(place)),
                 Some(place) => {
                     let inst = self.inst(id);
-                    if let Some(inst) = inst {
+                    let result = self.pending.iter().any(|p| *p == (id, place));
+                    if let (Some(inst), false) = (inst, result) {
                         self.b.store(place, inst);
-                        self.stored.insert(id);
                     }
+                    self.stored.insert(id);
                     inst
                 }
                 None => self.inst(id),
             };
             self.known.extend(inst.map(|inst| (id, inst)));
+            if self.moving.get(&id) == Some(&true) {
+                self.store_pending(&[id]);
+            }
         }
     }
 

@@ -128,8 +128,8 @@ impl Lower<'_> {
         let sum = self.combination(value, axes.rank(), over, (Combine::Sum, false), v);
         let value = self.terms.cast(sum, ty.dtype);
         let out = self.fresh(ty, node.origin);
-        let sink = Sink { value, to: out.clone() };
-        let draft = self.draft(&sink, &ty.shape, Some(v), node.origin);
+        let sink = Sink { value, to: out.clone(), shape: ty.shape.clone(), own: Some(v) };
+        let draft = self.draft(&[sink], node.origin);
         let draft = draft.map_err(|_| malformed("the axes of a dot are no walk", node.origin))?;
         let mut step = self.finish(&draft)?;
         step.gemm = self.gemm(v, &draft.nest);

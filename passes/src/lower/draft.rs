@@ -26,12 +26,17 @@ pub(super) enum Obstacle {
 }
 
 /// A value that a kernel writes, and where to. A kernel that is asked about rather than made writes nowhere.
+#[derive(Clone)]
 pub(super) struct Sink {
     pub(super) value: ExprId,
     pub(super) to: Layout,
+    pub(super) shape: Vec<Dim>,
+    /// The node whose value it is.
+    pub(super) own: Option<ValueId>,
 }
 
-/// How the axes of a value lie in a kernel that computes it.
+/// How the axes of a value lie in a kernel that computes it; those of one element do not.
+#[derive(Clone)]
 pub(super) struct Space {
     rank: usize,
     /// The axes of the value that are points.
@@ -69,9 +74,11 @@ impl Space {
 /// A kernel before its operands are in place.
 pub(super) struct Draft {
     pub(super) nest: Nest,
-    /// The value that is stored, in the coordinates of the kernel.
-    pub(super) value: ExprId,
-    pub(super) space: Space,
+    /// The values that are stored, in the coordinates of the kernel, and whether each is one of elements rather than of
+    /// points. Their operands are the last ones.
+    pub(super) values: Vec<(ExprId, bool)>,
+    /// How many axes are points.
+    pub(super) points: usize,
     /// The operand of each term that reads memory.
     pub(super) loads: HashMap<ExprId, usize>,
     /// The place among the counts of each term that counts.
@@ -81,43 +88,46 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Names the buffer that it writes.
-    pub(super) fn write_to(&mut self, layout: &Layout) {
-        if let Some(out) = self.nest.operands.last_mut() {
+    /// Names the buffers that it writes.
+    pub(super) fn write_to(&mut self, layouts: &[Layout]) {
+        let first = self.nest.operands.len() - self.values.len();
+        for (out, layout) in self.nest.operands[first..].iter_mut().zip(layouts) {
             out.layout.buffer = layout.buffer;
         }
     }
 }
 
 impl Lower<'_> {
-    /// The kernel that computes a value of that shape and writes it to a layout. `own` is the node whose value it is.
-    pub(super) fn draft(
-        &mut self,
-        sink: &Sink,
-        shape: &[Dim],
-        own: Option<ValueId>,
-        origin: Span,
-    ) -> Result<Draft, Obstacle> {
-        let top = self.terms.reachable(&[sink.value]);
-        let kinds = |t: &Term| (matches!(t, Term::Reduce { .. }), matches!(t, Term::Scan { .. }));
-        let reduces: Vec<ExprId> = top.iter().copied().filter(|t| kinds(self.terms.term(*t)).0).collect();
-        let scans: Vec<ExprId> = top.iter().copied().filter(|t| kinds(self.terms.term(*t)).1).collect();
+    /// The kernel that computes some values and writes each to its layout.
+    pub(super) fn draft(&mut self, sinks: &[Sink], origin: Span) -> Result<Draft, Obstacle> {
+        let roots: Vec<ExprId> = sinks.iter().map(|s| s.value).collect();
+        let top = self.terms.reachable(&roots);
+        let reduces = self.only(&top, |t| matches!(t, Term::Reduce { .. }));
+        let scans = self.only(&top, |t| matches!(t, Term::Scan { .. }));
+        let own = |node: &ValueId| sinks.iter().any(|s| s.own == Some(*node));
         let inside = |lower: &Self| {
-            let all = lower.terms.closure(&[sink.value]);
+            let all = lower.terms.closure(&roots);
             let mut nodes: Vec<ValueId> = all.iter().filter_map(|t| lower.terms.node(*t)).collect();
-            nodes.retain(|n| Some(*n) != own);
+            nodes.retain(|n| !own(n));
             nodes.sort_unstable();
             nodes.dedup();
             if nodes.is_empty() { Obstacle::Axes } else { Obstacle::Inside(nodes) }
         };
-        let Some(space) = self.space(&reduces, &scans, shape, own) else { return Err(inside(self)) };
-        let place = &mut |layout: &Layout, around: &[Dim]| space.place(layout, around);
-        let Some(value) = self.terms.fold(sink.value, place) else { return Err(inside(self)) };
-        if !space.within.is_empty() && !self.moves(value, space.points.len()) {
-            return Err(inside(self));
+        let Some(spaces) = self.spaces(sinks, &reduces, &scans) else { return Err(inside(self)) };
+        let mut values = Vec::new();
+        for (sink, space) in sinks.iter().zip(&spaces) {
+            let place = &mut |layout: &Layout, around: &[Dim]| space.place(layout, around);
+            let Some(value) = self.terms.fold(sink.value, place) else { return Err(inside(self)) };
+            let elements = !space.within.is_empty();
+            if elements && !self.moves(value, space.points.len()) {
+                return Err(inside(self));
+            }
+            values.push((value, elements));
         }
-        let mut draft = self.nest_of(value, sink, shape, space, origin);
-        if let Some(axis) = self.scan_axis(&scans) {
+        let mut draft = self.nest_of(values, sinks, &spaces, origin);
+        if let (Some(axis), Some(space)) = (self.scan_axis(&scans), spaces.first())
+            && let Some(axis) = space.points.iter().position(|a| *a == axis)
+        {
             draft.nest.axes[axis].kind = AxisKind::Scan;
         }
         draft.nest.simplify();
@@ -131,6 +141,59 @@ impl Lower<'_> {
         Ok(draft)
     }
 
+    fn only(&self, terms: &[ExprId], which: impl Fn(&Term) -> bool) -> Vec<ExprId> {
+        terms.iter().copied().filter(|t| which(self.terms.term(*t))).collect()
+    }
+
+    /// How the values of one kernel lie in it; none when they do not go together.
+    fn spaces(&self, sinks: &[Sink], reduces: &[ExprId], scans: &[ExprId]) -> Option<Vec<Space>> {
+        let over = self.reduced_axes(reduces, scans)?;
+        let scan = self.scan_axis(scans);
+        let space = |sink: &Sink, within: Vec<usize>| {
+            let is_point = |a: &usize| (!sink.shape[*a].is(1) || scan == Some(*a)) && !within.contains(a);
+            let points = (0..sink.shape.len()).filter(is_point).collect();
+            Space { rank: sink.shape.len(), points, within, over: over.clone() }
+        };
+        let mut spaces = Vec::new();
+        for sink in sinks {
+            let mine = self.only(&self.terms.reachable(&[sink.value]), |t| matches!(t, Term::Reduce { .. }));
+            spaces.push(if mine.is_empty() && !over.is_empty() {
+                None
+            } else {
+                Some(space(sink, self.within(&mine, &over, sink)?))
+            });
+        }
+        let of_shape = |shape: &[Dim]| {
+            let alike = sinks.iter().zip(&spaces).find(|(s, space)| s.shape == shape && space.is_some());
+            alike.and_then(|(_, space)| space.as_ref()).map(|s| s.within.clone())
+        };
+        let spaces: Vec<Space> = sinks
+            .iter()
+            .zip(&spaces)
+            .map(|(sink, known)| match known {
+                Some(known) => known.clone(),
+                // A value without reductions is one of elements or of points as others of its shape are.
+                None => space(sink, of_shape(&sink.shape).unwrap_or_default()),
+            })
+            .collect();
+        let points = |(sink, space): (&Sink, &Space)| -> Vec<Dim> {
+            space.points.iter().map(|a| sink.shape[*a].clone()).collect()
+        };
+        let mut all = sinks.iter().zip(&spaces).map(points);
+        let first = all.next()?;
+        all.all(|p| p == first).then_some(spaces)
+    }
+
+    /// The axes of a value that its reductions run over: those along which none of what they combine moves.
+    fn within(&self, reduces: &[ExprId], over: &[Dim], sink: &Sink) -> Option<Vec<usize>> {
+        let mut others = reduces.iter().filter(|r| sink.own.is_none() || self.terms.node(**r) != sink.own);
+        let missing = |r: &ExprId| self.still_axes(*r, &sink.shape);
+        let within = others.clone().next().map(missing).unwrap_or_default();
+        // Where a reduction has the same result at several points, these have to be the elements that it is over.
+        let inside = within.is_empty() || within.iter().map(|a| &sink.shape[*a]).eq(over);
+        (inside && others.all(|r| missing(r) == within)).then_some(within)
+    }
+
     /// Whether the vectors of a reduction rather lie along its points, where memory leaves the choice.
     fn prefers_points(&self, reduce: ExprId) -> bool {
         let Some(node) = self.terms.node(reduce).map(|v| self.func.node(v)) else { return false };
@@ -138,27 +201,6 @@ impl Lower<'_> {
         let shape = node.args.first().map_or(&[][..], |x| &self.func.ty(*x).shape);
         let last = (0..shape.len()).rev().find(|a| !shape[*a].is(1));
         last.is_some_and(|a| !axes.contains(&a))
-    }
-
-    /// The axes of a kernel with these reductions or scans; none when they do not go together.
-    fn space(
-        &self,
-        reduces: &[ExprId],
-        scans: &[ExprId],
-        shape: &[Dim],
-        own: Option<ValueId>,
-    ) -> Option<Space> {
-        let over = self.reduced_axes(reduces, scans)?;
-        let mut others = reduces.iter().filter(|r| self.terms.node(**r) != own);
-        let missing = |r: &ExprId| self.still_axes(*r, shape);
-        let within = others.clone().next().map(missing).unwrap_or_default();
-        // Where a reduction has the same result at several points, these have to be the elements that it is over.
-        let inside = within.is_empty() || within.iter().map(|a| &shape[*a]).eq(&over);
-        if !inside || others.any(|r| missing(r) != within) {
-            return None;
-        }
-        let points = (0..shape.len()).filter(|a| !within.contains(a)).collect();
-        Some(Space { rank: shape.len(), points, within, over })
     }
 
     /// The axes along which nothing that a reduction combines moves, but those of one element.
@@ -193,11 +235,16 @@ impl Lower<'_> {
         }
     }
 
-    fn nest_of(&self, value: ExprId, sink: &Sink, shape: &[Dim], space: Space, origin: Span) -> Draft {
-        let points = space.points.iter().map(|a| &shape[*a]);
-        let mut axes: Vec<NestAxis> = points.map(|d| NestAxis::new(d, AxisKind::Parallel)).collect();
-        axes.extend(space.over.iter().map(|d| NestAxis::new(d, AxisKind::Reduce)));
-        let closure = self.terms.closure(&[value]);
+    fn nest_of(&self, values: Vec<(ExprId, bool)>, sinks: &[Sink], spaces: &[Space], origin: Span) -> Draft {
+        let (mut axes, mut points) = (Vec::new(), 0);
+        if let (Some(space), Some(sink)) = (spaces.first(), sinks.first()) {
+            points = space.points.len();
+            let extents = space.points.iter().map(|a| &sink.shape[*a]);
+            axes.extend(extents.map(|d| NestAxis::new(d, AxisKind::Parallel)));
+            axes.extend(space.over.iter().map(|d| NestAxis::new(d, AxisKind::Reduce)));
+        }
+        let roots: Vec<ExprId> = values.iter().map(|v| v.0).collect();
+        let closure = self.terms.closure(&roots);
         let mut nest = Nest {
             name: self.name_of(&closure),
             axes,
@@ -235,9 +282,11 @@ impl Lower<'_> {
                 | Term::Scan { .. } => {}
             }
         }
-        let to = space.place(&sink.to, &[]).unwrap_or_else(|| sink.to.clone());
-        nest.operands.push(NestOperand::write(&to, self.terms.dtype(value)));
-        Draft { nest, value, space, loads, counts, sizes }
+        for ((sink, space), (value, _)) in sinks.iter().zip(spaces).zip(&values) {
+            let to = space.place(&sink.to, &[]).unwrap_or_else(|| sink.to.clone());
+            nest.operands.push(NestOperand::write(&to, self.terms.dtype(*value)));
+        }
+        Draft { nest, values, points, loads, counts, sizes }
     }
 
     /// A name for people: the ops in the order in which they are done, and no more than a few.
@@ -288,7 +337,7 @@ impl Lower<'_> {
         for (dim, dtype) in wanted {
             if !sizes.contains_key(&(dim.clone(), dtype)) {
                 let layout = stays(self.size(&dim, dtype, nest.origin));
-                let at = nest.operands.len() - 1;
+                let at = nest.operands.len() - draft.values.len();
                 nest.operands.insert(at, NestOperand::read(&layout, dtype));
                 sizes.insert((dim, dtype), at);
             }

@@ -217,8 +217,14 @@ impl<'f> Lower<'f> {
             let value = self.expr(v)?;
             // A value for the regions inside is put into memory here, and not in each round of a loop.
             let plain = self.terms.is_plain(value);
-            if self.fusion.is_stored(v) || (self.fusion.is_captured(v) && !plain) {
-                self.stored(v)?;
+            let fusion = self.fusion;
+            match fusion.group(v) {
+                Some(group) if group.last() == Some(&v) => self.stored_together(group)?,
+                Some(_) => {}
+                None if fusion.is_stored(v) || (fusion.is_captured(v) && !plain) => {
+                    self.stored(v)?;
+                }
+                None => {}
             }
             return Ok(());
         }

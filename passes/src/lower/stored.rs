@@ -40,6 +40,32 @@ impl Lower<'_> {
         Ok(layout)
     }
 
+    /// Values that one kernel writes together, or a kernel each where there is none.
+    pub(super) fn stored_together(&mut self, group: &[ValueId]) -> Result<(), LowerError> {
+        let mut sinks = Vec::new();
+        for v in group {
+            let (value, shape) = (self.expr(*v)?, self.func.ty(*v).shape.clone());
+            if !self.terms.is_plain(value) {
+                let to = Layout::contiguous(BufferId::NOWHERE, &shape);
+                sinks.push(Sink { value, to, shape, own: Some(*v) });
+            }
+        }
+        let origin = group.last().map_or(Span::default(), |v| self.func.node(*v).origin);
+        let draft = if sinks.len() > 1 { self.draft(&sinks, origin).ok() } else { None };
+        if let Some(mut draft) = draft {
+            let nodes: Vec<ValueId> = sinks.iter().filter_map(|s| s.own).collect();
+            let outs: Vec<Layout> =
+                nodes.iter().map(|v| self.fresh(self.func.ty(*v), self.func.node(*v).origin)).collect();
+            draft.write_to(&outs);
+            let step = self.finish(&draft)?;
+            self.step(Step::Kernel(step));
+            for (v, out) in nodes.into_iter().zip(outs) {
+                self.given(v, out, self.func.ty(v).dtype);
+            }
+        }
+        group.iter().try_for_each(|v| self.stored(*v).map(drop))
+    }
+
     /// An operand in memory.
     pub(super) fn stored_arg(
         &mut self,
@@ -59,7 +85,7 @@ impl Lower<'_> {
             None => return self.in_parts(v),
         };
         let out = self.fresh(ty, origin);
-        draft.write_to(&out);
+        draft.write_to(std::slice::from_ref(&out));
         let mut step = self.finish(&draft)?;
         step.gemm = self.gemm(v, &draft.nest);
         self.step(Step::Kernel(step));
@@ -71,8 +97,9 @@ impl Lower<'_> {
     fn drafted(&mut self, v: ValueId, to: &Layout, shape: &[Dim]) -> Result<Option<Draft>, LowerError> {
         let origin = self.func.node(v).origin;
         loop {
-            let sink = Sink { value: self.expr(v)?, to: to.clone() };
-            match self.draft(&sink, shape, Some(v), origin) {
+            let (value, shape) = (self.expr(v)?, shape.to_vec());
+            let sink = Sink { value, to: to.clone(), shape, own: Some(v) };
+            match self.draft(&[sink], origin) {
                 Ok(draft) => return Ok(Some(draft)),
                 Err(Obstacle::Axes) => return Ok(None),
                 Err(Obstacle::Inside(nodes)) => {
@@ -121,8 +148,8 @@ impl Lower<'_> {
         own: Option<ValueId>,
         origin: Span,
     ) -> Result<KernelStep, LowerError> {
-        let sink = Sink { value, to: to.clone() };
-        match self.draft(&sink, shape, own, origin) {
+        let sink = Sink { value, to: to.clone(), shape: shape.to_vec(), own };
+        match self.draft(&[sink], origin) {
             Ok(draft) => self.finish(&draft),
             Err(_) => Err(malformed("a value that no kernel computes", origin)),
         }
