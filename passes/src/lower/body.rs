@@ -207,7 +207,7 @@ impl<'a> Body<'a> {
                 Some(place) if self.stored.contains(&id) => Some(self.b.load(place)),
                 Some(place) => {
                     let inst = self.inst(id);
-                    let result = self.pending.iter().any(|p| *p == (id, place));
+                    let result = self.pending.contains(&(id, place));
                     if let (Some(inst), false) = (inst, result) {
                         self.b.store(place, inst);
                     }
