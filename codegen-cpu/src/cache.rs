@@ -1,6 +1,7 @@
 //! Compiled kernels by the text of their loop IR, bounded in bytes.
 
-use crate::compiled::{CompileError, Compiled, compile};
+use crate::compiled::{CompileError, Compiled, compile_for};
+use crate::simd::Simd;
 use matex_ir::loops::Kernel;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -66,14 +67,23 @@ impl KernelCache {
     /// same time may compile it twice; one of the two is kept.
     ///
     /// # Errors
-    /// As [`compile`].
+    /// As [`compile`](crate::compile).
     pub fn get(&self, kernel: &Kernel) -> Result<Arc<Compiled>, CompileError> {
-        let key = kernel.key();
+        self.get_for(kernel, Simd::Auto)
+    }
+
+    /// The same, with vectors of at most this width.
+    ///
+    /// # Errors
+    /// As [`compile`](crate::compile).
+    pub fn get_for(&self, kernel: &Kernel, simd: Simd) -> Result<Arc<Compiled>, CompileError> {
+        let simd = simd.here();
+        let key = format!("{:?} {}", simd, kernel.key());
         if let Some(found) = self.lock().find(&key) {
             return Ok(found);
         }
         // Not under the lock: compiling takes long, and other kernels are wanted meanwhile.
-        let compiled = Arc::new(compile(kernel)?);
+        let compiled = Arc::new(compile_for(kernel, simd)?);
         let mut state = self.lock();
         state.stats.compiled += 1;
         state.insert(key.into(), Arc::clone(&compiled));

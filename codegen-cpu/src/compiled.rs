@@ -2,10 +2,13 @@
 
 use crate::abi::{Args, Entry, status};
 use crate::emit_clif::{self, isa};
+use crate::emit_wide::{self, Emitted};
+use crate::simd::{Emitter, Simd};
 use cranelift_codegen::Context;
+use cranelift_codegen::binemit::Reloc;
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::JITModule;
-use cranelift_module::{FuncId, Linkage, Module};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
 use matex_ir::loops::{Kernel, Status, verify};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +44,8 @@ pub struct Compiled {
     entry: Entry,
     code_size: usize,
     kernel: Kernel,
+    emitter: Emitter,
+    refused: Option<String>,
 }
 
 impl fmt::Debug for Compiled {
@@ -48,26 +53,51 @@ impl fmt::Debug for Compiled {
         f.debug_struct("Compiled")
             .field("kernel", &self.kernel.name)
             .field("code_size", &self.code_size)
+            .field("emitter", &self.emitter)
             .finish_non_exhaustive()
     }
 }
 
-/// Compiles a kernel for this machine. Takes 0.1 to 2 ms in a release build.
+/// Compiles a kernel for this machine, with the widest vectors that it has. Takes 0.02 to 2 ms in a release build.
 ///
 /// # Errors
 /// A malformed kernel, an unsupported machine, or a failure of the code generator; never an unwinding panic.
 pub fn compile(kernel: &Kernel) -> Result<Compiled, CompileError> {
+    compile_for(kernel, Simd::Auto)
+}
+
+/// Compiles a kernel with vectors of at most this width. Results have the same bits at every width.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_for(kernel: &Kernel, simd: Simd) -> Result<Compiled, CompileError> {
     verify::verify(kernel).map_err(CompileError::Kernel)?;
     guarded(|| {
-        let (mut module, ctx, id) = build(kernel, false)?;
-        let code_size = ctx.compiled_code().map_or(0, |c| c.code_buffer().len());
-        module.finalize_definitions().map_err(|e| CompileError::Codegen(e.to_string()))?;
-        let code = module.get_finalized_function(id);
+        let mut built = build(kernel, simd, false)?;
+        let finalized = built.module.finalize_definitions().map_err(|e| CompileError::Codegen(e.to_string()));
+        if let Err(why) = finalized {
+            free(built.module);
+            return Err(why);
+        }
+        let code = built.module.get_finalized_function(built.id);
         // SAFETY: the code was built with the signature that `Entry` has (`emit_clif::signature`), by the calling
         // convention of that type, and lives as long as the module, which lives as long as the pointer.
         let entry = unsafe { std::mem::transmute::<*const u8, Entry>(code) };
-        Ok(Compiled { module: Mutex::new(Some(module)), entry, code_size, kernel: kernel.clone() })
+        let Built { module, emitter, refused, code_size, .. } = built;
+        Ok(Compiled { module: Mutex::new(Some(module)), entry, code_size, kernel: kernel.clone(), emitter, refused })
     })
+}
+
+/// A kernel in a module that is not finalized yet.
+struct Built {
+    module: JITModule,
+    id: FuncId,
+    emitter: Emitter,
+    /// Why it was not the wide emitter.
+    refused: Option<String>,
+    code_size: usize,
+    /// The machine code as text, if it was asked for.
+    text: String,
 }
 
 /// Turns a panic of the code generator into an error.
@@ -79,23 +109,63 @@ fn guarded<T>(f: impl FnOnce() -> Result<T, CompileError>) -> Result<T, CompileE
     })
 }
 
-fn build(kernel: &Kernel, disasm: bool) -> Result<(JITModule, Context, FuncId), CompileError> {
+fn build(kernel: &Kernel, simd: Simd, text: bool) -> Result<Built, CompileError> {
+    let refused = match simd.level() {
+        None => None,
+        Some(level) => match emit_wide::emit(kernel, level) {
+            Ok(emitted) => return build_wide(&emitted, Emitter::of(level), text),
+            Err(why) => Some(why),
+        },
+    };
     let mut module = isa::module().map_err(CompileError::Host)?;
     let mut ctx = Context::new();
     let mut frontend = FunctionBuilderContext::new();
     let mut define = || {
         emit_clif::emit(kernel, &mut module, &mut ctx.func, &mut frontend)?;
-        ctx.set_disasm(disasm);
+        ctx.set_disasm(text);
         let signature = &ctx.func.signature;
         let id = module.declare_function("kernel", Linkage::Export, signature).map_err(|e| e.to_string())?;
         module.define_function(id, &mut ctx).map_err(|e| format!("{e:?}"))?;
         Ok(id)
     };
     match define() {
-        Ok(id) => Ok((module, ctx, id)),
+        Ok(id) => {
+            let code = ctx.compiled_code();
+            let code_size = code.map_or(0, |c| c.code_buffer().len());
+            let text = code.and_then(|c| c.vcode.clone()).unwrap_or_default();
+            Ok(Built { module, id, emitter: Emitter::Cranelift, refused, code_size, text })
+        }
         Err(why) => {
             free(module);
             Err(CompileError::Codegen(why))
+        }
+    }
+}
+
+/// Puts the code of the wide emitter into a module, which fills the addresses of functions in and owns the memory.
+fn build_wide(emitted: &Emitted, emitter: Emitter, text: bool) -> Result<Built, CompileError> {
+    let mut module = isa::module().map_err(CompileError::Host)?;
+    let mut define = || -> Result<FuncId, cranelift_module::ModuleError> {
+        let signature = emit_clif::signature(&module);
+        let mut relocations = Vec::new();
+        for (symbol, offset) in &emitted.calls {
+            let function = module.declare_function(symbol, Linkage::Import, &signature)?;
+            let (kind, name) = (Reloc::Abs8, function.into());
+            relocations.push(ModuleReloc { offset: *offset, kind, name, addend: 0 });
+        }
+        let id = module.declare_function("kernel", Linkage::Export, &signature)?;
+        module.define_function_bytes(id, 64, &emitted.bytes, &relocations)?;
+        Ok(id)
+    };
+    match define() {
+        Ok(id) => {
+            let text = if text { emitted.text() } else { String::new() };
+            let code_size = emitted.bytes.len();
+            Ok(Built { module, id, emitter, refused: None, code_size, text })
+        }
+        Err(why) => {
+            free(module);
+            Err(CompileError::Codegen(why.to_string()))
         }
     }
 }
@@ -137,6 +207,25 @@ impl Compiled {
         &self.kernel
     }
 
+    /// What made the code.
+    pub fn emitter(&self) -> Emitter {
+        self.emitter
+    }
+
+    /// Why the emitter of wide vectors left the kernel to Cranelift; `None` where it did not, or was not asked.
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// The width that leads to the same code.
+    fn simd(&self) -> Simd {
+        match self.emitter {
+            Emitter::Cranelift => Simd::W128,
+            Emitter::Wide256 => Simd::W256,
+            Emitter::Wide512 => Simd::W512,
+        }
+    }
+
     /// Bytes of machine code.
     pub fn code_size(&self) -> usize {
         self.code_size
@@ -148,9 +237,9 @@ impl Compiled {
     /// As [`compile`].
     pub fn disassembly(&self) -> Result<String, CompileError> {
         guarded(|| {
-            let (module, ctx, _) = build(&self.kernel, true)?;
-            free(module);
-            Ok(ctx.compiled_code().and_then(|c| c.vcode.clone()).unwrap_or_default())
+            let built = build(&self.kernel, self.simd(), true)?;
+            free(built.module);
+            Ok(built.text)
         })
     }
 

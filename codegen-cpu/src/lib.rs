@@ -11,6 +11,10 @@ pub mod abi;
 mod cache;
 mod compiled;
 mod emit_clif;
+mod emit_wide;
+mod simd;
+mod walk;
 
 pub use cache::{CacheStats, KernelCache};
-pub use compiled::{CompileError, Compiled, compile};
+pub use compiled::{CompileError, Compiled, compile, compile_for};
+pub use simd::{Emitter, Simd};

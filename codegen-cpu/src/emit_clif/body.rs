@@ -1,10 +1,10 @@
 //! The ops of the table, on scalars and vectors alike.
 
 use super::Emitter;
-use super::eval::Reduction;
 use super::libcalls;
 use super::memory::lanes_in_order;
 use super::types::Width;
+use crate::walk::Reduction;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types as ct};
 use matex_ir::loops::Combine;

@@ -2,12 +2,12 @@
 //! reduction runs. Also row reductions whose order is free and whose body has no vector form, as a tile of one.
 
 use super::Emitter;
-use super::eval::{Copies, Reduction};
+use super::eval::Copies;
 use super::loops::Point;
 use super::row::Tree;
-use super::stage::Walk;
 use super::types::Width;
 use super::vector;
+use crate::walk::{Reduction, Walk};
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 use cranelift_frontend::Variable;
 use matex_ir::loops::canon::LINES;
@@ -158,7 +158,7 @@ impl Emitter<'_, '_> {
         self.eval(&mut copies, &inside, span.w, walk.range.clone(), &walk.wanted);
         for (r, accs) in walk.reductions.iter().zip(accs) {
             for (copy, acc) in accs.iter().enumerate() {
-                let Some(element) = r.elements(&copies, copy) else { continue };
+                let Some(element) = self.state_of(r, &copies, copy) else { continue };
                 let before: Vec<_> = acc.iter().map(|v| self.b.use_var(*v)).collect();
                 let after = self.combine(r, &before, &element, span.w);
                 for (var, v) in acc.iter().zip(after) {

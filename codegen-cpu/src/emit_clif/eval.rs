@@ -3,9 +3,9 @@
 use super::Emitter;
 use super::loops::Point;
 use super::types::Width;
+use crate::walk::Reduction;
 use cranelift_codegen::ir::{InstBuilder, Value, types as ct};
-use matex_ir::DType;
-use matex_ir::loops::{Combine, InstId, InstKind, Kernel, Store};
+use matex_ir::loops::{InstId, InstKind, Kernel, Store};
 use std::ops::Range;
 
 /// The values of a body's instructions in each of several copies; copy `c` stands `c` vectors further along the
@@ -146,6 +146,11 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// The elements of a reduction in a copy.
+    pub(super) fn state_of(&self, r: &Reduction, copies: &Copies, copy: usize) -> Option<Vec<Value>> {
+        r.values.iter().map(|v| copies.get(copy, *v)).collect()
+    }
+
     /// One step of a combination.
     pub(super) fn combine(&mut self, r: &Reduction, a: &[Value], b: &[Value], w: Width) -> Vec<Value> {
         match r.combine.op() {
@@ -162,27 +167,5 @@ impl Emitter<'_, '_> {
     /// The result over no elements, in every lane.
     pub(super) fn empty(&mut self, r: &Reduction, w: Width) -> Vec<Value> {
         r.combine.empty(r.dtypes[0]).into_iter().map(|s| self.constant(s, w)).collect()
-    }
-}
-
-/// A reduction of the kernel.
-#[derive(Clone, Debug)]
-pub(super) struct Reduction {
-    /// Its instruction.
-    pub(super) id: usize,
-    pub(super) combine: Combine,
-    pub(super) values: Vec<InstId>,
-    pub(super) dtypes: Vec<DType>,
-}
-
-impl Reduction {
-    /// Whether its elements have to be combined in the canonical order.
-    pub(super) fn ordered(&self) -> bool {
-        self.combine.ordered(self.dtypes[0])
-    }
-
-    /// Its elements in a copy.
-    pub(super) fn elements(&self, copies: &Copies, copy: usize) -> Option<Vec<Value>> {
-        self.values.iter().map(|v| copies.get(copy, *v)).collect()
     }
 }

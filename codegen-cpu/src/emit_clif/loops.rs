@@ -2,9 +2,9 @@
 
 use super::Emitter;
 use super::eval::Copies;
-use super::stage::Walk;
 use super::types::Width;
 use super::vector;
+use crate::walk::Walk;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, condcodes::IntCC, types as ct};
 use matex_ir::loops::{Access, InstKind};
 

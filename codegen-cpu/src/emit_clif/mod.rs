@@ -10,7 +10,7 @@ mod column;
 mod eval;
 mod int;
 pub(crate) mod isa;
-mod libcalls;
+pub(crate) mod libcalls;
 mod loops;
 mod memory;
 mod rescue;
@@ -60,7 +60,7 @@ pub(crate) fn emit(
 }
 
 /// The signature of [`crate::abi::Entry`].
-fn signature(module: &JITModule) -> Signature {
+pub(crate) fn signature(module: &JITModule) -> Signature {
     let mut s = module.make_signature();
     s.call_conv = call_conv(module);
     s.params.extend([AbiParam::new(ct::I64), AbiParam::new(ct::I64), AbiParam::new(ct::I64)]);

@@ -7,12 +7,12 @@
 use super::Emitter;
 use super::column::First;
 use super::column::States;
-use super::eval::{Copies, Reduction};
+use super::eval::Copies;
 use super::loops::Point;
 use super::memory::memory;
-use super::stage::Walk;
 use super::types::{VECTOR, Width};
 use super::vector;
+use crate::walk::{Reduction, Walk};
 use cranelift_codegen::ir::{Block, InstBuilder, Value, condcodes::IntCC, types as ct};
 use cranelift_frontend::Variable;
 use matex_ir::loops::Access;
@@ -195,7 +195,7 @@ impl Emitter<'_, '_> {
             self.eval(&mut copies, &inside, pass.w, walk.range.clone(), &walk.wanted);
             for (r, accs) in rs.iter().zip(&accs) {
                 for (copy, acc) in accs.iter().enumerate() {
-                    let Some(element) = r.elements(&copies, copy) else { continue };
+                    let Some(element) = self.state_of(r, &copies, copy) else { continue };
                     let before = self.b.use_var(acc[0]);
                     let after = self.combine(r, &[before], &element, pass.w);
                     self.b.def_var(acc[0], after[0]);
@@ -241,7 +241,7 @@ impl Emitter<'_, '_> {
         let mut copies = pass.points.clone();
         self.eval(&mut copies, &inside, Width::Scalar, walk.range.clone(), &walk.wanted);
         for (r, slot) in rs.iter().zip(&pass.lane_slots) {
-            let Some(element) = r.elements(&copies, 0) else { continue };
+            let Some(element) = self.state_of(r, &copies, 0) else { continue };
             let d = r.dtypes[0];
             let lane = self.b.ins().isub(inside.index[pass.axis], start);
             let lane = self.b.ins().band_imm_u(lane, lanes(d) as i64 - 1);

@@ -1,8 +1,8 @@
 //! Scans: a sequential loop over the scan axis at every parallel point.
 
 use super::Emitter;
-use super::eval::Reduction;
 use super::types::Width;
+use crate::walk::Reduction;
 use cranelift_codegen::ir::Value;
 use matex_ir::DType;
 use matex_ir::loops::{Combine, InstKind};

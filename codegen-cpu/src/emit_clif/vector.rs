@@ -3,8 +3,8 @@
 //! A kernel is vectorized when all its values have one width, each of its ops has a vector form at that width, and
 //! its accesses along the vector axis allow it. Everything else runs as scalars.
 
-use super::stage::Walk;
 use super::types::Width;
+use crate::walk::Walk;
 use matex_ir::loops::{Access, InstId, InstKind, Kernel, OperandId};
 use matex_ir::{DType, Op};
 

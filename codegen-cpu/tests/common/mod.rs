@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of this")]
 
 use matex_codegen_cpu::abi::Args;
-use matex_codegen_cpu::{Compiled, compile};
+use matex_codegen_cpu::{Compiled, Emitter, Simd, compile_for};
 use matex_ir::loops::interp::{Base, KernelArgs, run};
 use matex_ir::loops::{Access, Kernel, Role, Status};
 use matex_ir::{DType, Scalar};
@@ -173,16 +173,22 @@ impl Case {
         (status, memory)
     }
 
-    /// Asserts that both engines write the same bytes, but for the bits of NaN.
+    /// Asserts that machine code at every width writes the bytes that the interpreter writes, but for the bits of NaN.
     pub fn check(&self) {
-        let code = compile(&self.kernel).unwrap_or_else(|e| panic!("{e}\n{}", self.kernel));
-        self.check_with(&code, None);
+        self.check_with(&all_widths(&self.kernel), None);
     }
 
-    pub fn check_with(&self, code: &Compiled, range: Option<std::ops::Range<i64>>) {
-        let (want_status, want) = self.interpret(range.clone());
+    pub fn check_with(&self, codes: &[Compiled], range: Option<std::ops::Range<i64>>) {
+        let want = self.interpret(range.clone());
+        for code in codes {
+            self.compare(code, range.clone(), &want);
+        }
+    }
+
+    fn compare(&self, code: &Compiled, range: Option<std::ops::Range<i64>>, want: &(Status, Vec<Vec<u8>>)) {
+        let (want_status, want) = want;
         let (got_status, got) = self.execute(code, range);
-        assert_eq!(got_status, want_status, "{}{:?}", self.kernel, self.extents);
+        assert_eq!(got_status, *want_status, "{} {}{:?}", code.emitter(), self.kernel, self.extents);
         for (o, operand) in self.kernel.operands.iter().enumerate() {
             if want[o] == got[o] {
                 continue;
@@ -193,7 +199,8 @@ impl Case {
                 let (w, g) = (read(operand.dtype, w), read(operand.dtype, g));
                 assert!(
                     same(w, g),
-                    "operand ${o}, element {i}: want {w:?} ({:#x}), got {g:?} ({:#x})\n{}extents {:?} strides {:?}",
+                    "{} operand ${o}, element {i}: want {w:?} ({:#x}), got {g:?} ({:#x})\n{}extents {:?} strides {:?}",
+                    code.emitter(),
                     w.bits(),
                     g.bits(),
                     self.kernel,
@@ -203,6 +210,21 @@ impl Case {
             }
         }
     }
+}
+
+/// The kernel at every width that this CPU has and that makes a difference.
+pub fn all_widths(k: &Kernel) -> Vec<Compiled> {
+    let mut all: Vec<Compiled> = Vec::new();
+    for simd in [Simd::W128, Simd::W256, Simd::W512] {
+        if simd.here() != simd {
+            continue;
+        }
+        let code = compile_for(k, simd).unwrap_or_else(|e| panic!("{e}\n{k}"));
+        if simd == Simd::W128 || code.emitter() != Emitter::Cranelift {
+            all.push(code);
+        }
+    }
+    all
 }
 
 pub fn read(d: DType, bytes: &[u8]) -> Scalar {

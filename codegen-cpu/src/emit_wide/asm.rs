@@ -1,0 +1,286 @@
+//! Writing instructions, labels and jumps down, and turning them into bytes.
+//!
+//! | register | holds |
+//! |---|---|
+//! | `rbx` | the constants, which lie behind the code |
+//! | `rbp` | the stack as the caller had it |
+//! | `rdx` | the position along the walk |
+//! | `rcx` | an offset in bytes ([`OFFSET`]) |
+//! | `rax` | nothing for long |
+//! | the others | where operands stand |
+
+use iced_x86::{BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register};
+
+/// The register of offsets in bytes.
+pub(super) const OFFSET: Register = Register::RCX;
+/// The register of the position along a walk.
+pub(super) const POSITION: Register = Register::RDX;
+/// The register of constants.
+pub(super) const POOL: Register = Register::RBX;
+/// The register that holds nothing for long.
+pub(super) const TEMP: Register = Register::RAX;
+/// The registers for places of operands.
+pub(super) const POINTERS: [Register; 10] = [
+    Register::RSI,
+    Register::RDI,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+    Register::R12,
+    Register::R13,
+    Register::R14,
+    Register::R15,
+];
+
+/// `push rbx; lea rbx, [rip + …]`, in front of everything else: its length is fixed, so that the distance to the
+/// constants can be filled in.
+const HEAD: [u8; 8] = [0x53, 0x48, 0x8d, 0x1d, 0, 0, 0, 0];
+
+/// A place that can be jumped to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Label(u64);
+
+/// When to jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Zero,
+    NotZero,
+}
+
+/// Instructions in order, with labels.
+#[derive(Default)]
+pub(super) struct Asm {
+    code: Vec<Instruction>,
+    labels: u64,
+    /// A label that stands at the next instruction.
+    here: Option<Label>,
+    failed: Option<String>,
+}
+
+impl Asm {
+    pub(super) fn label(&mut self) -> Label {
+        self.labels += 1;
+        Label(self.labels)
+    }
+
+    /// The label stands here.
+    pub(super) fn bind(&mut self, label: Label) {
+        if self.here.is_some() {
+            self.push(Instruction::with(Code::Nopd));
+        }
+        self.here = Some(label);
+    }
+
+    pub(super) fn push(&mut self, mut i: Instruction) {
+        if let Some(Label(ip)) = self.here.take() {
+            i.set_ip(ip);
+        }
+        self.code.push(i);
+    }
+
+    fn try_push(&mut self, i: Result<Instruction, iced_x86::IcedError>) {
+        match i {
+            Ok(i) => self.push(i),
+            Err(e) => {
+                self.failed.get_or_insert(e.to_string());
+            }
+        }
+    }
+
+    pub(super) fn jump(&mut self, when: When, to: Label) {
+        let code = match when {
+            When::Always => Code::Jmp_rel32_64,
+            When::Less => Code::Jl_rel32_64,
+            When::LessOrEqual => Code::Jle_rel32_64,
+            When::Greater => Code::Jg_rel32_64,
+            When::GreaterOrEqual => Code::Jge_rel32_64,
+            When::Zero => Code::Je_rel32_64,
+            When::NotZero => Code::Jne_rel32_64,
+        };
+        self.try_push(Instruction::with_branch(code, to.0));
+    }
+
+    pub(super) fn load(&mut self, to: Register, base: Register, disp: i32) {
+        self.try_push(Instruction::with2(Code::Mov_r64_rm64, to, memory(base, disp)));
+    }
+
+    pub(super) fn store(&mut self, base: Register, disp: i32, from: Register) {
+        self.try_push(Instruction::with2(Code::Mov_rm64_r64, memory(base, disp), from));
+    }
+
+    /// Loads from the frame.
+    pub(super) fn get(&mut self, to: Register, slot: i32) {
+        self.load(to, Register::RSP, slot);
+    }
+
+    /// Stores to the frame.
+    pub(super) fn put(&mut self, slot: i32, from: Register) {
+        self.store(Register::RSP, slot, from);
+    }
+
+    pub(super) fn put_const(&mut self, slot: i32, value: i32) {
+        self.try_push(Instruction::with2(Code::Mov_rm64_imm32, memory(Register::RSP, slot), value));
+    }
+
+    pub(super) fn copy(&mut self, to: Register, from: Register) {
+        self.try_push(Instruction::with2(Code::Mov_r64_rm64, to, from));
+    }
+
+    pub(super) fn zero(&mut self, reg: Register) {
+        // The 32-bit registers come in the same order, and writing one clears the upper half.
+        let low = Register::EAX + (reg as u32 - Register::RAX as u32);
+        self.try_push(Instruction::with2(Code::Xor_r32_rm32, low, low));
+    }
+
+    pub(super) fn add(&mut self, to: Register, from: Register) {
+        self.try_push(Instruction::with2(Code::Add_r64_rm64, to, from));
+    }
+
+    pub(super) fn add_slot(&mut self, to: Register, slot: i32) {
+        self.try_push(Instruction::with2(Code::Add_r64_rm64, to, memory(Register::RSP, slot)));
+    }
+
+    pub(super) fn add_to_slot(&mut self, slot: i32, from: Register) {
+        self.try_push(Instruction::with2(Code::Add_rm64_r64, memory(Register::RSP, slot), from));
+    }
+
+    pub(super) fn add_const(&mut self, to: Register, value: i32) {
+        self.try_push(Instruction::with2(Code::Add_rm64_imm32, to, value));
+    }
+
+    pub(super) fn add_const_to_slot(&mut self, slot: i32, value: i32) {
+        self.try_push(Instruction::with2(Code::Add_rm64_imm32, memory(Register::RSP, slot), value));
+    }
+
+    pub(super) fn sub_slot(&mut self, to: Register, slot: i32) {
+        self.try_push(Instruction::with2(Code::Sub_r64_rm64, to, memory(Register::RSP, slot)));
+    }
+
+    pub(super) fn sub(&mut self, to: Register, from: Register) {
+        self.try_push(Instruction::with2(Code::Sub_r64_rm64, to, from));
+    }
+
+    pub(super) fn times_slot(&mut self, to: Register, slot: i32) {
+        self.try_push(Instruction::with2(Code::Imul_r64_rm64, to, memory(Register::RSP, slot)));
+    }
+
+    pub(super) fn times_register(&mut self, to: Register, from: Register) {
+        self.try_push(Instruction::with2(Code::Imul_r64_rm64, to, from));
+    }
+
+    pub(super) fn times(&mut self, to: Register, factor: i32) {
+        self.try_push(Instruction::with3(Code::Imul_r64_rm64_imm32, to, to, factor));
+    }
+
+    pub(super) fn compare_slot(&mut self, a: Register, slot: i32) {
+        self.try_push(Instruction::with2(Code::Cmp_r64_rm64, a, memory(Register::RSP, slot)));
+    }
+
+    pub(super) fn compare(&mut self, a: Register, b: Register) {
+        self.try_push(Instruction::with2(Code::Cmp_r64_rm64, a, b));
+    }
+
+    pub(super) fn compare_const(&mut self, a: Register, b: i32) {
+        self.try_push(Instruction::with2(Code::Cmp_rm64_imm32, a, b));
+    }
+
+    /// `to = base + disp`, leaving the flags as they are.
+    pub(super) fn address(&mut self, to: Register, base: Register, disp: i32) {
+        self.try_push(Instruction::with2(Code::Lea_r64_m, to, memory(base, disp)));
+    }
+
+    pub(super) fn test_bit(&mut self, reg: Register) {
+        self.try_push(Instruction::with2(Code::Test_rm64_imm32, reg, 1));
+    }
+
+    pub(super) fn halve(&mut self, reg: Register) {
+        self.try_push(Instruction::with2(Code::Shr_rm64_imm8, reg, 1));
+    }
+
+    /// The smaller of two.
+    pub(super) fn at_most_slot(&mut self, reg: Register, slot: i32) {
+        self.compare_slot(reg, slot);
+        self.try_push(Instruction::with2(Code::Cmovg_r64_rm64, reg, memory(Register::RSP, slot)));
+    }
+
+    pub(super) fn and_const(&mut self, reg: Register, value: i32) {
+        self.try_push(Instruction::with2(Code::And_rm64_imm32, reg, value));
+    }
+
+    pub(super) fn load_byte(&mut self, to: Register, base: Register, index: Register, disp: i32) {
+        let m = MemoryOperand::new(base, index, 1, i64::from(disp), 1, false, Register::None);
+        self.try_push(Instruction::with2(Code::Movzx_r32_rm8, low32(to), m));
+    }
+
+    pub(super) fn store_byte(&mut self, base: Register, index: Register, disp: i32, from: Register) {
+        let m = MemoryOperand::new(base, index, 1, i64::from(disp), 1, false, Register::None);
+        let low = Register::AL + (from as u32 - Register::RAX as u32);
+        self.try_push(Instruction::with2(Code::Mov_rm8_r8, m, low));
+    }
+
+    /// Instructions with no operands, or one register.
+    pub(super) fn plain(&mut self, code: Code) {
+        self.push(Instruction::with(code));
+    }
+
+    pub(super) fn one(&mut self, code: Code, reg: Register) {
+        self.try_push(Instruction::with1(code, reg));
+    }
+
+    pub(super) fn call(&mut self, cell: i32) {
+        self.try_push(Instruction::with1(Code::Call_rm64, memory(POOL, cell)));
+    }
+
+    pub(super) fn touch(&mut self) {
+        self.try_push(Instruction::with2(Code::Test_rm64_imm32, memory(Register::RSP, 0), 0));
+    }
+
+    /// Takes what was written, to put it elsewhere.
+    pub(super) fn take(&mut self) -> Vec<Instruction> {
+        if self.here.is_some() {
+            self.push(Instruction::with(Code::Nopd));
+        }
+        std::mem::take(&mut self.code)
+    }
+
+    /// Puts instructions behind what there is.
+    pub(super) fn extend(&mut self, code: Vec<Instruction>) {
+        if self.here.is_some() {
+            self.push(Instruction::with(Code::Nopd));
+        }
+        self.code.extend(code);
+    }
+
+    /// The bytes of a function: head, code, and the constants, at a multiple of 64 bytes. Also where those begin.
+    pub(super) fn finish(mut self, pool: &[u8]) -> Result<(Vec<u8>, usize), String> {
+        if let Some(why) = self.failed.take() {
+            return Err(why);
+        }
+        let code = self.take();
+        let block = InstructionBlock::new(&code, HEAD.len() as u64);
+        let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).map_err(|e| e.to_string())?;
+        let mut bytes = HEAD.to_vec();
+        bytes.extend(encoded.code_buffer);
+        let pool_at = bytes.len().next_multiple_of(64);
+        bytes.resize(pool_at, 0xcc);
+        bytes.extend(pool);
+        let distance = i32::try_from(pool_at - HEAD.len()).map_err(|e| e.to_string())?;
+        bytes[4..8].copy_from_slice(&distance.to_le_bytes());
+        Ok((bytes, pool_at))
+    }
+}
+
+fn memory(base: Register, disp: i32) -> MemoryOperand {
+    MemoryOperand::with_base_displ(base, i64::from(disp))
+}
+
+/// The lower half of a general register.
+pub(super) fn low32(reg: Register) -> Register {
+    Register::EAX + (reg as u32 - Register::RAX as u32)
+}

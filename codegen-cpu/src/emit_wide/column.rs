@@ -1,0 +1,214 @@
+//! Reductions along an axis that is not the innermost: a tile of the innermost axis is held in registers while the
+//! reduction runs.
+
+use super::asm::{POSITION, TEMP, When};
+use super::level::Level;
+use super::nest::{Open, Plan};
+use super::reduce::State;
+use super::values::At;
+use super::walk::wanted;
+use super::{Emitter, Out};
+use crate::walk::{Reduction, Walk};
+use matex_ir::loops::canon::LINES;
+use matex_ir::loops::{Access, Stage};
+use std::collections::HashMap;
+
+impl Emitter<'_> {
+    /// A kernel in column form.
+    pub(super) fn column_kernel(&mut self, axis: usize) -> Out<()> {
+        let inner = self.k.axes.len() - 1;
+        let still = |o: usize| self.written(o) && self.k.operands[o].access[inner] == Access::Zero;
+        if (0..self.k.operands.len()).any(still) {
+            return Err("a store that does not move along the lanes".into());
+        }
+        let plan = self.plan(Some(axis));
+        let stages = self.k.stages();
+        let walks: Vec<Walk> = stages.iter().map(|s| Walk::of(self.k, s, axis)).collect();
+        let tile = self.tile(&walks);
+        self.make_offsets(tile);
+        let open: Vec<Open> = (0..inner).filter(|a| *a != axis).map(|a| self.open(a)).collect();
+        let (index, end) = (self.args.index[inner], self.end_of(inner));
+        self.first_of(inner);
+        self.asm.put(index, POSITION);
+        let mut tiers = vec![(tile, false), (1, false)];
+        tiers.dedup();
+        tiers.push((1, true));
+        for (copies, masked) in tiers {
+            let step = (copies * self.lanes) as i32;
+            let (top, past) = (self.asm.label(), self.asm.label());
+            self.asm.bind(top);
+            self.asm.get(POSITION, index);
+            let at = if masked {
+                self.left_until(end);
+                self.asm.jump(When::LessOrEqual, past);
+                let mask = self.lanes_below(self.left)?;
+                self.keep(mask);
+                self.flush(&HashMap::new())?;
+                At { mask: Some(mask), ..At::POINT }
+            } else {
+                self.asm.address(TEMP, POSITION, step);
+                self.asm.compare_slot(TEMP, end);
+                self.asm.jump(When::Greater, past);
+                At::POINT
+            };
+            let before = self.enter_tile(inner);
+            self.forget(&(0..self.k.body.len()).collect::<Vec<_>>(), copies);
+            self.parts.clear();
+            for (stage, walk) in stages.iter().zip(&walks) {
+                self.column_stage(&plan, stage, walk, axis, copies, at)?;
+            }
+            self.at = before;
+            self.asm.add_const_to_slot(index, step);
+            if !masked {
+                self.asm.jump(When::Always, top);
+            }
+            self.asm.bind(past);
+        }
+        open.into_iter().rev().for_each(|o| self.close(o));
+        Ok(())
+    }
+
+    /// How many vectors are held side by side: their accumulators should fit into registers.
+    fn tile(&self, walks: &[Walk]) -> usize {
+        let registers = if self.level == Level::Avx512 { 16 } else { 8 };
+        let states = walks.iter().map(|w| {
+            w.reductions.iter().flat_map(|r| &r.dtypes).map(|d| self.chunks(*d)).sum::<usize>()
+        });
+        let each = states.max().unwrap_or(1).max(1);
+        let limit = match self.k.body.len() {
+            0..=16 => 8,
+            17..=40 => 4,
+            41..=80 => 2,
+            _ => 1,
+        };
+        [8, 4, 2].into_iter().find(|t| *t <= limit && t * each <= registers).unwrap_or(1)
+    }
+
+    /// Notes where operands stand at the position along the innermost axis. Gives where they stood before.
+    fn enter_tile(&mut self, inner: usize) -> Vec<i32> {
+        let before = self.at.clone();
+        for o in 0..self.k.operands.len() {
+            let size = self.k.operands[o].dtype.size() as i32;
+            match (self.k.operands[o].access[inner], self.args.strides[o][inner]) {
+                (Access::Zero, _) => continue,
+                (Access::Unit, _) | (Access::Strided, None) => {
+                    self.asm.copy(TEMP, POSITION);
+                    self.asm.times(TEMP, size);
+                }
+                (Access::Strided, Some(stride)) => {
+                    self.asm.get(TEMP, stride);
+                    self.asm.times_register(TEMP, POSITION);
+                }
+            }
+            self.asm.add_slot(TEMP, self.at[o]);
+            let slot = self.frame.word();
+            self.asm.put(slot, TEMP);
+            self.at[o] = slot;
+        }
+        before
+    }
+
+    fn column_stage(
+        &mut self,
+        plan: &Plan,
+        stage: &Stage,
+        walk: &Walk,
+        axis: usize,
+        copies: usize,
+        at: At,
+    ) -> Out<()> {
+        self.still(plan, stage, copies, at)?;
+        let rs = &walk.reductions;
+        let mut results: Vec<Vec<State>> = Vec::new();
+        for _ in 0..copies {
+            let of_copy: Vec<State> = rs.iter().map(|r| self.state(r)).collect();
+            self.set_all(rs, &of_copy, |e, r| e.empty(r))?;
+            results.push(of_copy);
+        }
+        let done = self.asm.label();
+        let n = self.args.extents[axis];
+        self.asm.get(TEMP, n);
+        self.asm.compare_const(TEMP, 0);
+        self.asm.jump(When::LessOrEqual, done);
+        for of_copy in &results {
+            self.set_all(rs, of_copy, |e, r| e.identity(r))?;
+        }
+        self.asm.zero(POSITION);
+        self.load_pointers();
+        let at_walk = At { walked: Some(axis), ..at };
+        if rs.iter().any(Reduction::ordered) {
+            self.blocks(walk, axis, &results, at_walk)?;
+        } else {
+            self.rows(walk, axis, &results, at_walk, n)?;
+        }
+        self.asm.bind(done);
+        for (copy, of_copy) in results.iter().enumerate() {
+            for (r, result) in rs.iter().zip(of_copy) {
+                self.know(r, copy, result);
+            }
+        }
+        self.flush(&HashMap::new())?;
+        self.point(plan, stage, copies, at)
+    }
+
+    /// Rows in blocks, which a tree merges.
+    fn blocks(&mut self, walk: &Walk, axis: usize, results: &[Vec<State>], at: At) -> Out<()> {
+        let rs = &walk.reductions;
+        let mut cells = Vec::new();
+        for of_copy in results {
+            for (n, state) in of_copy.iter().enumerate().filter(|(n, _)| rs[*n].ordered()) {
+                // The tree works on what blocks come to, and these are set anew for each.
+                cells.extend(state[0].iter().map(|v| (n, *v)));
+            }
+        }
+        let tree = self.tree(cells);
+        let end = self.frame.word();
+        let n = self.args.extents[axis];
+        let again = self.asm.label();
+        self.asm.bind(again);
+        self.asm.address(TEMP, POSITION, LINES as i32);
+        self.asm.at_most_slot(TEMP, n);
+        self.asm.put(end, TEMP);
+        for of_copy in results {
+            let ordered: Vec<Reduction> = rs.iter().filter(|r| r.ordered()).cloned().collect();
+            let states: Vec<State> =
+                rs.iter().zip(of_copy).filter(|(r, _)| r.ordered()).map(|(_, s)| s.clone()).collect();
+            self.set_all(&ordered, &states, |e, r| e.identity(r))?;
+        }
+        self.rows(walk, axis, results, at, end)?;
+        self.push(&tree, rs)?;
+        self.asm.compare_slot(POSITION, n);
+        self.asm.jump(When::Less, again);
+        self.finish_tree(&tree, rs)
+    }
+
+    /// Rows from where the walk stands to the position in a slot.
+    fn rows(&mut self, walk: &Walk, axis: usize, results: &[Vec<State>], at: At, end: i32) -> Out<()> {
+        let (ids, copies) = (wanted(walk), results.len());
+        self.forget(&ids, copies);
+        self.eval(&ids, copies, at)?;
+        let mut accumulators = Vec::new();
+        for (copy, of_copy) in results.iter().enumerate() {
+            for (r, state) in walk.reductions.iter().zip(of_copy) {
+                let element = self.element(r, copy)?;
+                let after = self.combine(r, state, &element)?;
+                self.assign(state, &after);
+                accumulators.extend(state.iter().flatten().copied());
+            }
+        }
+        self.store_elements(walk, copies, at)?;
+        let mut first = accumulators.clone();
+        first.extend(at.mask);
+        let pins = self.pins(&first);
+        self.load_pins(&pins);
+        let top = self.asm.label();
+        self.asm.bind(top);
+        self.flush(&pins)?;
+        self.advance(axis, 1);
+        self.asm.add_const(POSITION, 1);
+        self.asm.compare_slot(POSITION, end);
+        self.asm.jump(When::Less, top);
+        self.store_pins(&pins, &accumulators);
+        Ok(())
+    }
+}

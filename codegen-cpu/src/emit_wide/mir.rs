@@ -1,0 +1,159 @@
+//! Machine instructions over virtual registers, as selection makes them and allocation takes them.
+
+use iced_x86::{Code, Register};
+
+/// A virtual register. Most are defined once; accumulators are defined again by what adds to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct V {
+    pub(super) id: u32,
+    /// Whether it is one of the mask registers.
+    pub(super) mask: bool,
+}
+
+/// How much of a vector register an instruction names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    Full,
+    /// The lower half.
+    Half,
+    /// The lowest 128 bits.
+    Low,
+}
+
+/// What an instruction reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arg {
+    V(V, View),
+    Mem(Place),
+    Imm(u8),
+    Gpr(Register),
+}
+
+/// A place in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) base: Base,
+    pub(super) index: Index,
+    pub(super) disp: i32,
+    /// One element for all lanes.
+    pub(super) broadcast: bool,
+}
+
+/// What an address begins at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// Where an operand stands.
+    Operand(usize),
+    Frame,
+    Pool,
+}
+
+/// What is added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    None,
+    /// The position along the walk, times a size.
+    Position(u32),
+    /// Bytes in the register of [`super::asm::OFFSET`].
+    Offset,
+    /// Bytes for each lane.
+    Lanes(V),
+}
+
+impl Place {
+    pub(super) fn frame(disp: i32) -> Place {
+        Place { base: Base::Frame, index: Index::None, disp, broadcast: false }
+    }
+
+    pub(super) fn pool(disp: i32, broadcast: bool) -> Place {
+        Place { base: Base::Pool, index: Index::None, disp, broadcast }
+    }
+}
+
+/// One instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Insn {
+    pub(super) code: Code,
+    pub(super) def: Option<(V, View)>,
+    pub(super) args: Vec<Arg>,
+    /// The first argument is overwritten by the result.
+    pub(super) tied: bool,
+    /// The result may not lie where an argument does.
+    pub(super) apart: bool,
+    /// Lanes that are not in the mask keep what they held, or become 0.
+    pub(super) mask: Option<V>,
+    pub(super) zeroing: bool,
+    /// The last argument may be memory; the size of an element that it may repeat, if it may.
+    pub(super) folds: Option<usize>,
+    /// The first two arguments can be exchanged.
+    pub(super) commutes: bool,
+    /// For `a * b + c`: the form that overwrites `c`. The code is the one that overwrites `a`.
+    pub(super) over_c: Option<Code>,
+}
+
+impl Insn {
+    pub(super) fn new(code: Code, def: Option<(V, View)>, args: Vec<Arg>) -> Insn {
+        Insn {
+            code,
+            def,
+            args,
+            tied: false,
+            apart: false,
+            mask: None,
+            zeroing: false,
+            folds: None,
+            commutes: false,
+            over_c: None,
+        }
+    }
+
+    /// Every register that it reads.
+    pub(super) fn reads(&self) -> impl Iterator<Item = V> {
+        let direct = self.args.iter().filter_map(|a| match a {
+            Arg::V(v, _) | Arg::Mem(Place { index: Index::Lanes(v), .. }) => Some(*v),
+            Arg::Mem(_) | Arg::Imm(_) | Arg::Gpr(_) => None,
+        });
+        direct.chain(self.mask)
+    }
+}
+
+/// Scalar code for some lanes: `def` is `fast`, but what `helper` says of `x` in the lanes of `beyond`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rescue {
+    /// Where in the pool the helper's address stands.
+    pub(super) helper: i32,
+    /// The size of an element.
+    pub(super) size: usize,
+    pub(super) def: V,
+    pub(super) fast: V,
+    pub(super) beyond: V,
+    pub(super) x: V,
+}
+
+/// What allocation goes through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    Insn(Insn),
+    Rescue(Rescue),
+    /// As many bytes as there are lanes left, between an operand and the frame: truth values under a mask, at the
+    /// AVX2 level.
+    Bytes { operand: Place, slot: i32, out: bool },
+}
+
+impl Item {
+    pub(super) fn reads(&self) -> Vec<V> {
+        match self {
+            Item::Insn(i) => i.reads().collect(),
+            Item::Rescue(r) => vec![r.fast, r.beyond, r.x],
+            Item::Bytes { .. } => Vec::new(),
+        }
+    }
+
+    pub(super) fn def(&self) -> Option<V> {
+        match self {
+            Item::Insn(i) => i.def.map(|(v, _)| v),
+            Item::Rescue(r) => Some(r.def),
+            Item::Bytes { .. } => None,
+        }
+    }
+}

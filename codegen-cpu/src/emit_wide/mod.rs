@@ -1,0 +1,369 @@
+//! Loop IR to AVX2 and AVX-512, without Cranelift, whose vectors end at 128 bits.
+//!
+//! A kernel becomes one leaf function with the ABI of [`crate::abi`]. What it is made of:
+//!
+//! | file | job |
+//! |---|---|
+//! | `nest`, `walk`, `row`, `column`, `reduce` | loops, and the canonical order of reductions |
+//! | `values`, `arith`, `compare`, `convert`, `memory` | loop IR to machine instructions over virtual registers ([`mir`]) |
+//! | `codes`, `level` | which instructions there are |
+//! | `alloc`, `frame` | registers, places in the stack frame, constants |
+//! | `write`, `asm` | instructions, labels, bytes |
+//!
+//! There are no scalars: what is computed once per parallel point is computed in all lanes of a vector, and tails
+//! run under a mask. A vector has as many lanes as fit of the narrowest dtype in the kernel, and values of a wider
+//! dtype take two registers. What this emitter cannot do it refuses, and [`crate::emit_clif`] does it.
+
+mod alloc;
+mod arith;
+mod asm;
+mod codes;
+mod column;
+mod compare;
+mod convert;
+mod frame;
+pub(crate) mod level;
+mod memory;
+mod mir;
+mod nest;
+mod reduce;
+mod row;
+mod values;
+mod walk;
+mod write;
+
+use alloc::{Home, Outside, allocate, load_home, store_slot};
+use asm::{Asm, TEMP, When};
+use frame::{Frame, Pool};
+use iced_x86::{Code, Register};
+use level::Level;
+use matex_ir::DType;
+use matex_ir::loops::{Form, Kernel, Role};
+use mir::{Item, V};
+use std::collections::HashMap;
+use write::{Cold, RescueFrame};
+
+/// Why a kernel is left to the other emitter.
+pub(super) type Out<T> = Result<T, String>;
+
+/// Machine code with constants behind it.
+pub(crate) struct Emitted {
+    /// The code, then constants.
+    pub(crate) bytes: Vec<u8>,
+    /// Where the constants begin.
+    pub(crate) code_len: usize,
+    /// The functions whose addresses have to be filled in, and where.
+    pub(crate) calls: Vec<(&'static str, u32)>,
+}
+
+impl Emitted {
+    /// The instructions as text, one a line, with offsets from the start.
+    pub(crate) fn text(&self) -> String {
+        use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
+        let mut decoder = Decoder::new(64, &self.bytes[..self.code_len], DecoderOptions::NONE);
+        let mut formatter = GasFormatter::new();
+        let mut out = String::new();
+        for i in &mut decoder {
+            if i.code() == iced_x86::Code::Int3 {
+                break;
+            }
+            let mut line = String::new();
+            formatter.format(&i, &mut line);
+            out.push_str(&format!("{:5x}: {line}\n", i.ip()));
+        }
+        out
+    }
+}
+
+/// The code of a verified kernel.
+///
+/// # Errors
+/// What in the kernel this emitter has no form for.
+pub(crate) fn emit(kernel: &Kernel, level: Level) -> Result<Emitted, String> {
+    let mut e = Emitter::new(kernel, level)?;
+    let (leave, done) = (e.asm.label(), e.asm.label());
+    e.arguments(leave);
+    match kernel.form() {
+        Form::Map => e.map_kernel()?,
+        Form::RowReduce => e.row_kernel()?,
+        Form::ColumnReduce(axis) => e.column_kernel(axis)?,
+        Form::Scan(_) => return Err("a scan".into()),
+    }
+    e.asm.bind(leave);
+    e.asm.jump(When::Always, done);
+    e.write_cold();
+    e.asm.bind(done);
+    e.finish()
+}
+
+/// The frame's slots of the run-time arguments.
+#[derive(Default)]
+struct RunTime {
+    begin: i32,
+    end: i32,
+    extents: Vec<i32>,
+    /// By operand and axis; none where an operand does not move or moves by its size along the vector axis.
+    strides: Vec<Vec<Option<i32>>>,
+    /// The positions along the axes that loops are open over.
+    index: Vec<i32>,
+}
+
+struct Emitter<'k> {
+    k: &'k Kernel,
+    level: Level,
+    /// Elements of a vector of the narrowest dtype.
+    lanes: usize,
+    /// The size of that dtype, and of truth values where they are vectors.
+    narrow: usize,
+    asm: Asm,
+    frame: Frame,
+    pool: Pool,
+    args: RunTime,
+    next: u32,
+    homes: HashMap<V, Home>,
+    /// The line that is being selected.
+    items: Vec<Item>,
+    /// Known values, by copy and instruction.
+    values: Vec<Vec<Option<Vec<V>>>>,
+    /// The components of reductions, by copy and instruction.
+    parts: HashMap<(usize, usize), Vec<Vec<V>>>,
+    /// Where each operand stands at the point that loops are open over: slots.
+    at: Vec<i32>,
+    /// Where operands stand in a walk, for those without a register: slots.
+    walk: Vec<i32>,
+    cold: Vec<Cold>,
+    rescue: Option<RescueFrame>,
+    /// The slot of how many lanes are left in a tail.
+    left: i32,
+    /// Bytes to each lane of an operand with a stride: by operand, copy and part.
+    offsets: HashMap<(usize, usize, usize), V>,
+}
+
+impl<'k> Emitter<'k> {
+    fn new(k: &'k Kernel, level: Level) -> Out<Emitter<'k>> {
+        let inside = |d: DType| match d {
+            DType::F32 | DType::F64 | DType::I32 | DType::I64 | DType::U32 | DType::U64 | DType::Bool => true,
+            DType::F16 | DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16 => false,
+        };
+        let dtypes = || k.body.iter().map(|i| i.dtype).chain(k.operands.iter().map(|o| o.dtype));
+        if let Some(d) = dtypes().find(|d| !inside(*d)) {
+            return Err(format!("values of {d}"));
+        }
+        let narrow = dtypes().filter(|d| *d != DType::Bool).map(DType::size).min().unwrap_or(4);
+        let mut e = Emitter {
+            k,
+            level,
+            lanes: level.bytes() / narrow,
+            narrow,
+            asm: Asm::default(),
+            frame: Frame::default(),
+            pool: Pool::default(),
+            args: RunTime::default(),
+            next: 0,
+            homes: HashMap::new(),
+            items: Vec::new(),
+            values: vec![vec![None; k.body.len()]],
+            parts: HashMap::new(),
+            at: Vec::new(),
+            walk: Vec::new(),
+            cold: Vec::new(),
+            rescue: None,
+            left: 0,
+            offsets: HashMap::new(),
+        };
+        e.left = e.frame.word();
+        for _ in &k.operands {
+            let slot = e.frame.word();
+            e.walk.push(slot);
+        }
+        Ok(e)
+    }
+
+    /// Registers and frame are set up by [`Emitter::finish`], in front of this.
+    fn arguments(&mut self, leave: asm::Label) {
+        let rank = self.k.axes.len();
+        let (data, extents, strides) = (Register::RAX, Register::RCX, Register::R8);
+        self.args.begin = self.frame.word();
+        self.args.end = self.frame.word();
+        self.asm.put(self.args.begin, Register::RSI);
+        self.asm.put(self.args.end, Register::RDX);
+        self.asm.load(data, Register::RDI, 0);
+        self.asm.load(extents, Register::RDI, 8);
+        self.asm.load(strides, Register::RDI, 16);
+        for o in 0..self.k.operands.len() {
+            let slot = self.frame.word();
+            self.asm.load(Register::R9, data, 8 * o as i32);
+            self.asm.put(slot, Register::R9);
+            self.at.push(slot);
+        }
+        for axis in 0..rank {
+            let slot = self.frame.word();
+            self.asm.load(Register::R9, extents, 8 * axis as i32);
+            self.asm.put(slot, Register::R9);
+            self.args.extents.push(slot);
+            let index = self.frame.word();
+            self.args.index.push(index);
+        }
+        for o in 0..self.k.operands.len() {
+            let mut slots = Vec::new();
+            for axis in 0..rank {
+                slots.push(self.moves_by_stride(o, axis).then(|| {
+                    let slot = self.frame.word();
+                    self.asm.load(Register::R9, strides, 8 * (o * rank + axis) as i32);
+                    self.asm.put(slot, Register::R9);
+                    slot
+                }));
+            }
+            self.args.strides.push(slots);
+        }
+        // Nothing is to be done where an axis that is not reduced is empty, or the range of the call.
+        self.asm.compare(Register::RSI, Register::RDX);
+        self.asm.jump(When::GreaterOrEqual, leave);
+        for axis in (0..rank).filter(|a| Some(*a) != self.k.reduce_axis()) {
+            self.asm.get(TEMP, self.args.extents[axis]);
+            self.asm.compare_const(TEMP, 0);
+            self.asm.jump(When::LessOrEqual, leave);
+        }
+    }
+
+    /// A fresh vector register.
+    fn vector(&mut self) -> V {
+        self.next += 1;
+        V { id: self.next, mask: false }
+    }
+
+    /// A fresh register for a truth value: a mask register at the AVX-512 level.
+    fn truth(&mut self) -> V {
+        self.next += 1;
+        V { id: self.next, mask: self.level == Level::Avx512 }
+    }
+
+    /// A place in the frame that a value lives in from now on.
+    fn home(&mut self, v: V) -> i32 {
+        if let Some(Home::Slot(at)) = self.homes.get(&v) {
+            return *at;
+        }
+        let at = self.frame.place(64, 64);
+        self.homes.insert(v, Home::Slot(at));
+        at
+    }
+
+    /// Writes the line that was selected, with some values pinned to registers.
+    fn flush(&mut self, pins: &HashMap<V, usize>) -> Out<()> {
+        let items = std::mem::take(&mut self.items);
+        let outside = Outside { level: self.level, homes: &self.homes, pins };
+        for line in allocate(&items, &outside, &mut self.frame)? {
+            self.write(line);
+        }
+        Ok(())
+    }
+
+    /// Registers for values from outside that a loop over the selected line should not load at every turn:
+    /// `first` whatever happens, then those that are used most, as long as enough are left for the line itself.
+    fn pins(&self, first: &[V]) -> HashMap<V, usize> {
+        let mut uses: HashMap<V, usize> = HashMap::new();
+        for item in &self.items {
+            for v in item.reads() {
+                *uses.entry(v).or_default() += 1;
+            }
+        }
+        let own: std::collections::HashSet<V> =
+            self.items.iter().filter_map(Item::def).filter(|v| !self.homes.contains_key(v)).collect();
+        let limit = self.level.registers().saturating_sub(live(&self.items, &own).clamp(4, self.level.registers() / 2) + 1);
+        let mut others: Vec<(usize, V)> = uses
+            .into_iter()
+            .filter(|(v, _)| !own.contains(v) && !first.contains(v) && !v.mask)
+            .map(|(v, n)| (n, v))
+            .collect();
+        others.sort_by_key(|(n, v)| (std::cmp::Reverse(*n), *v));
+        let wanted = first.iter().filter(|v| !v.mask).copied().chain(others.into_iter().map(|(_, v)| v));
+        let masks = first.iter().filter(|v| v.mask).copied().zip(1..4);
+        wanted.take(limit).zip(0..).chain(masks).collect()
+    }
+
+    /// Loads pinned values from their homes, in front of the loop.
+    fn load_pins(&mut self, pins: &HashMap<V, usize>) {
+        let mut all: Vec<(V, usize)> = pins.iter().map(|(v, r)| (*v, *r)).collect();
+        all.sort_unstable();
+        for (v, r) in all {
+            if let Some(home) = self.homes.get(&v) {
+                let line = load_home(self.level, *home, v, r);
+                self.write(line);
+            }
+        }
+    }
+
+    /// Stores pinned values that a loop has changed to their homes, behind it.
+    fn store_pins(&mut self, pins: &HashMap<V, usize>, changed: &[V]) {
+        for v in changed {
+            if let (Some(r), Some(Home::Slot(at))) = (pins.get(v), self.homes.get(v)) {
+                let line = store_slot(self.level, *at, *v, *r);
+                self.write(line);
+            }
+        }
+    }
+
+    /// Puts what sets the registers up in front, now that the frame's size is known, and what restores them behind.
+    fn finish(mut self) -> Result<Emitted, String> {
+        const SAVED: [Register; 4] = [Register::R12, Register::R13, Register::R14, Register::R15];
+        self.asm.zero(Register::RAX);
+        self.asm.plain(Code::VEX_Vzeroupper);
+        self.asm.copy(Register::RSP, Register::RBP);
+        for r in SAVED.into_iter().rev() {
+            self.asm.one(Code::Pop_r64, r);
+        }
+        self.asm.one(Code::Pop_r64, Register::RBP);
+        self.asm.one(Code::Pop_r64, Register::RBX);
+        self.asm.plain(Code::Retnq);
+        let rest = self.asm.take();
+        self.asm.one(Code::Push_r64, Register::RBP);
+        for r in SAVED {
+            self.asm.one(Code::Push_r64, r);
+        }
+        self.asm.copy(Register::RBP, Register::RSP);
+        self.asm.and_const(Register::RSP, -64);
+        let (page, mut left) = (4096, self.frame.size());
+        // The guard page must not be stepped over.
+        while left > page {
+            self.asm.add_const(Register::RSP, -page);
+            self.asm.touch();
+            left -= page;
+        }
+        self.asm.add_const(Register::RSP, -left);
+        self.asm.extend(rest);
+        let (bytes, code_len) = self.asm.finish(&self.pool.bytes)?;
+        let calls = self.pool.cells.iter().map(|(s, at)| (*s, code_len as u32 + *at as u32)).collect();
+        Ok(Emitted { bytes, code_len, calls })
+    }
+
+    /// Whether an operand's stride along an axis is used: not where it does not move, nor along the vector axis where
+    /// it moves by its size.
+    fn moves_by_stride(&self, o: usize, axis: usize) -> bool {
+        let access = self.k.operands[o].access[axis];
+        let vector = self.k.vector_axis() == Some(axis);
+        match access {
+            matex_ir::loops::Access::Zero => false,
+            matex_ir::loops::Access::Unit => !vector,
+            matex_ir::loops::Access::Strided => true,
+        }
+    }
+
+    /// Whether an operand is written.
+    fn written(&self, o: usize) -> bool {
+        self.k.operands[o].role != Role::In
+    }
+}
+
+/// The most values of a line that are alive at a time.
+fn live(items: &[Item], own: &std::collections::HashSet<V>) -> usize {
+    let mut alive: std::collections::HashSet<V> = std::collections::HashSet::new();
+    let mut most = 0;
+    for item in items.iter().rev() {
+        if let Some(v) = item.def() {
+            alive.remove(&v);
+        }
+        alive.extend(item.reads().into_iter().filter(|v| own.contains(v) && !v.mask));
+        most = most.max(alive.len());
+    }
+    most
+}
