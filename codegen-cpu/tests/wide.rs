@@ -1,0 +1,237 @@
+//! The wide emitter: which kernels it takes, what it encodes, and that it touches nothing but its operands.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use AxisKind::{Parallel, Reduce};
+use common::{Case, Rng, all_widths};
+use matex_codegen_cpu::{Emitter, Simd, abi::Args, compile_for};
+use matex_ir::loops::expand::expand;
+use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder, Role};
+use matex_ir::{DType, Op, Scalar};
+
+/// `out = op(x, y, …)` over contiguous operands.
+fn map(op: Op, d: DType) -> Kernel {
+    let mut b = KernelBuilder::new(op.name(), &[Parallel]);
+    let mut args = Vec::new();
+    for _ in 0..op.arity() {
+        let x = b.input(d, &[Access::Unit]);
+        args.push(b.load(x));
+    }
+    let v = b.map(op, &args);
+    let out = b.output(b.dtype(v), &[Access::Unit]);
+    b.store(out, v);
+    expand(&b.finish().unwrap())
+}
+
+fn sum(d: DType, kinds: [AxisKind; 2]) -> Kernel {
+    let point = if kinds[1] == Reduce { [Access::Strided, Access::Zero] } else { [Access::Zero, Access::Unit] };
+    let mut b = KernelBuilder::new("sum", &kinds);
+    let x = b.input(d, &[Access::Strided, Access::Unit]);
+    let out = b.output(d, &point);
+    let v = b.load(x);
+    let sum = b.reduce(Combine::Sum, &[v]);
+    b.store(out, sum);
+    b.finish().unwrap()
+}
+
+/// `out = x > 0 and y`, with truth values in memory on both sides.
+fn truths(d: DType) -> Kernel {
+    let mut b = KernelBuilder::new("truths", &[Parallel]);
+    let (x, y) = (b.input(d, &[Access::Unit]), b.input(DType::Bool, &[Access::Unit]));
+    let out = b.output(DType::Bool, &[Access::Unit]);
+    let (x, y) = (b.load(x), b.load(y));
+    let zero = b.constant(Scalar::from_f64(d, 0.0));
+    let above = b.map(Op::Gt, &[x, zero]);
+    let v = b.map(Op::And, &[above, y]);
+    b.store(out, v);
+    b.finish().unwrap()
+}
+
+/// Values of two sizes: `out = f32(f64(x) * y)`.
+fn mixed() -> Kernel {
+    let mut b = KernelBuilder::new("mixed", &[Parallel]);
+    let (x, y) = (b.input(DType::F32, &[Access::Unit]), b.input(DType::F64, &[Access::Unit]));
+    let out = b.output(DType::F32, &[Access::Unit]);
+    let (x, y) = (b.load(x), b.load(y));
+    let x = b.cast(x, DType::F64);
+    let v = b.map(Op::Mul, &[x, y]);
+    let v = b.cast(v, DType::F32);
+    b.store(out, v);
+    b.finish().unwrap()
+}
+
+fn kernels() -> Vec<Kernel> {
+    let mut all = vec![mixed()];
+    for d in [DType::F32, DType::F64] {
+        all.extend([Op::Add, Op::Fma, Op::Sqrt, Op::Exp, Op::Sin, Op::Max, Op::Lt].map(|op| map(op, d)));
+        all.extend([[Parallel, Reduce], [Reduce, Parallel]].map(|kinds| sum(d, kinds)));
+        all.push(truths(d));
+    }
+    all.extend([Op::Add, Op::Xor, Op::Lt].map(|op| map(op, DType::I64)));
+    all
+}
+
+/// The widths beyond 128 bits that this CPU has. Tests say which they run.
+fn wide() -> Vec<Simd> {
+    let here: Vec<Simd> = [Simd::W256, Simd::W512].into_iter().filter(|s| s.here() == *s).collect();
+    println!("this CPU has {here:?}");
+    here
+}
+
+#[test]
+fn common_kernels_are_wide() {
+    for simd in wide() {
+        for k in kernels() {
+            let code = compile_for(&k, simd).unwrap();
+            let want = if simd == Simd::W256 { Emitter::Wide256 } else { Emitter::Wide512 };
+            assert_eq!((code.emitter(), code.refused()), (want, None), "{k}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_form_is_left_to_cranelift() {
+    for simd in wide() {
+        for (k, why) in [(map(Op::Add, DType::I8), "values of i8"), (map(Op::Hypot, DType::F64), "hypot of F64 lanes")] {
+            let code = compile_for(&k, simd).unwrap();
+            assert_eq!((code.emitter(), code.refused()), (Emitter::Cranelift, Some(why)));
+        }
+    }
+    let code = compile_for(&map(Op::Add, DType::F64), Simd::W128).unwrap();
+    assert_eq!((code.emitter(), code.refused()), (Emitter::Cranelift, None));
+}
+
+#[test]
+fn what_was_encoded_decodes() {
+    for k in kernels() {
+        for code in all_widths(&k) {
+            let text = code.disassembly().unwrap();
+            assert!(!text.contains("(bad)") && text.contains("ret"), "{text}");
+            let widest = ["%xmm", "%ymm", "%zmm"].into_iter().rfind(|r| text.contains(r));
+            let want = match code.emitter() {
+                Emitter::Cranelift => continue,
+                Emitter::Wide256 => "%ymm",
+                Emitter::Wide512 => "%zmm",
+            };
+            assert_eq!(widest, Some(want), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_wide_kernel_reads_like_this() {
+    for (simd, name) in [(Simd::W256, "fma_256"), (Simd::W512, "fma_512")] {
+        if simd.here() == simd {
+            let code = compile_for(&map(Op::Fma, DType::F64), simd).unwrap();
+            insta::assert_snapshot!(name, code.disassembly().unwrap());
+        }
+    }
+}
+
+/// Memory that ends, or begins, at a page that cannot be touched.
+#[cfg(unix)]
+struct Guarded {
+    start: *mut u8,
+    len: usize,
+    at: *mut u8,
+}
+
+#[cfg(unix)]
+impl Guarded {
+    fn new(bytes: &[u8], at_end: bool) -> Guarded {
+        const PAGE: usize = 4096;
+        let inside = bytes.len().next_multiple_of(PAGE).max(PAGE);
+        let len = inside + 2 * PAGE;
+        // SAFETY: a fresh mapping of our own, of which the inner pages are made accessible and written within bounds.
+        unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let start = libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
+            assert_ne!(start, libc::MAP_FAILED);
+            let start = start.cast::<u8>();
+            let middle = start.add(PAGE);
+            assert_eq!(libc::mprotect(middle.cast(), inside, libc::PROT_READ | libc::PROT_WRITE), 0);
+            let at = if at_end { middle.add(inside - bytes.len()) } else { middle };
+            at.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            Guarded { start, len, at }
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made, which nothing uses any more.
+        unsafe { libc::munmap(self.start.cast(), self.len) };
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_beyond_the_operands_is_touched() {
+    let mut rng = Rng::new(31);
+    for k in kernels() {
+        for code in all_widths(&k) {
+            for n in [1i64, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 130] {
+                let extents: Vec<i64> = if k.axes.len() == 1 { vec![n] } else { vec![3, n] };
+                for at_end in [false, true] {
+                    let memory: Vec<Guarded> = k
+                        .operands
+                        .iter()
+                        .map(|o| {
+                            let moving = o.access.iter().zip(&extents).filter(|(a, _)| **a != Access::Zero);
+                            let count: i64 = moving.map(|(_, e)| *e).product();
+                            let size = o.dtype.size();
+                            let of = |_| rng.scalar(o.dtype).bits().to_le_bytes()[..size].to_vec();
+                            Guarded::new(&(0..count).flat_map(of).collect::<Vec<u8>>(), at_end)
+                        })
+                        .collect();
+                    let data: Vec<*mut u8> = memory.iter().map(|m| m.at).collect();
+                    let mut strides = Vec::new();
+                    for o in &k.operands {
+                        let mut step = o.dtype.size() as i64;
+                        let mut of = vec![0; extents.len()];
+                        for a in (0..extents.len()).rev().filter(|a| o.access[*a] != Access::Zero) {
+                            of[a] = step;
+                            step *= extents[a];
+                        }
+                        strides.extend(of);
+                    }
+                    let args = Args { data: data.as_ptr(), extents: extents.as_ptr(), strides: strides.as_ptr() };
+                    let end = k.range_axis().map_or(1, |a| extents[a]);
+                    assert!(k.operands.iter().any(|o| o.role == Role::Out));
+                    // SAFETY: dense operands of these extents, each in memory of its own. A stray access ends the test.
+                    unsafe { code.call(&args, 0, end) };
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn many_operands_and_values_are_spilled_right() {
+    let mut rng = Rng::new(32);
+    for d in [DType::F32, DType::F64] {
+        let mut b = KernelBuilder::new("many", &[Parallel, Parallel]);
+        let xs: Vec<_> = (0..15).map(|_| b.input(d, &[Access::Strided, Access::Unit])).collect();
+        let mut values: Vec<_> = xs.iter().map(|x| b.load(*x)).collect();
+        for i in 0..60 {
+            let (a, c) = (values[i], values[(i * 7 + 3) % values.len()]);
+            values.push(b.map([Op::Add, Op::Sub, Op::Mul, Op::Max][i % 4], &[a, c]));
+        }
+        // Everything is alive until the end.
+        let mut all = values[0];
+        for v in &values[1..] {
+            all = b.map(Op::Add, &[all, *v]);
+        }
+        let out = b.output(d, &[Access::Strided, Access::Unit]);
+        b.store(out, all);
+        let k = b.finish().unwrap();
+        let codes = all_widths(&k);
+        assert_eq!(codes.len(), 1 + wide().len());
+        for n in [0, 1, 9, 33, 100] {
+            rng.tame = true;
+            Case::new(k.clone(), &[3, n], &mut rng).check_with(&codes, None);
+        }
+    }
+}
