@@ -42,7 +42,8 @@ impl Engine {
             Choice::LoopInterpreter => Kernels::LoopInterp,
             Choice::Cranelift | Choice::Auto => Kernels::Cranelift,
         };
-        let prepare = PrepareOptions { engine, limits: options.limits.clone(), passes };
+        let simd = options.simd.into();
+        let prepare = PrepareOptions { engine, limits: options.limits.clone(), passes, simd };
         match Executable::prepare(func, classes, &prepare) {
             Ok(exe) => Ok((Engine::Plan(Box::new(exe)), prepare.passes)),
             // A machine without machine code of ours runs every program all the same.
@@ -61,9 +62,7 @@ impl Engine {
     /// What it is called where people read it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Engine::Plan(exe) if exe.compiled().len() == exe.plan().kernels.len() => {
-                "machine code by Cranelift"
-            }
+            Engine::Plan(exe) if exe.compiled().len() == exe.plan().kernels.len() => "machine code",
             Engine::Plan(_) => "interpreter of kernels",
             Engine::Interpreter => "interpreter",
         }

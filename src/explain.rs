@@ -9,8 +9,8 @@ use crate::function::{Function, Ready};
 use matex_ir::Span;
 use matex_ir::tensor::bind::bind_sizes;
 use matex_ir::tensor::{Kind, Node};
-use matex_passes::plan::{Plan, Routine, Step as PlanStep};
-use matex_runtime::AsView;
+use matex_passes::plan::{Routine, Step as PlanStep};
+use matex_runtime::{AsView, Executable};
 use std::fmt::Write;
 
 /// What a call costs.
@@ -113,7 +113,7 @@ struct Step {
 /// What a program does, in the order of its text; loops are not unrolled.
 fn steps(function: &Function, special: &Special) -> Vec<Step> {
     match &special.engine {
-        Engine::Plan(exe) => planned(function, exe.plan()),
+        Engine::Plan(exe) => planned(function, exe),
         Engine::Interpreter => special.func.nodes.iter().filter_map(|n| interpreted(function, n)).collect(),
     }
 }
@@ -124,7 +124,8 @@ fn interpreted(function: &Function, node: &Node) -> Option<Step> {
     Some(Step { kernel: false, text })
 }
 
-fn planned(function: &Function, plan: &Plan) -> Vec<Step> {
+fn planned(function: &Function, exe: &Executable) -> Vec<Step> {
+    let plan = exe.plan();
     let mut steps = Vec::new();
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
         if let PlanStep::Kernel(step) | PlanStep::Take { copy: step, .. } = &item.step {
@@ -133,7 +134,8 @@ fn planned(function: &Function, plan: &Plan) -> Vec<Step> {
             let (extents, cited) = (extents.join(", "), cited(function, step.origin));
             let kernel = step.gemm.is_none();
             let text = if kernel {
-                format!("kernel {name} over [{extents}]{cited}")
+                let by = exe.compiled().get(step.kernel).map(|c| format!(" by {}", crate::stage::maker(c)));
+                format!("kernel {name} over [{extents}]{}{cited}", by.unwrap_or_default())
             } else {
                 format!("call gemm, or when it is small kernel {name}, over [{extents}]{cited}")
             };

@@ -83,6 +83,17 @@ choices! {
     }
 }
 
+impl From<Simd> for matex_runtime::Simd {
+    fn from(simd: Simd) -> matex_runtime::Simd {
+        match simd {
+            Simd::Auto => matex_runtime::Simd::Auto,
+            Simd::W128 => matex_runtime::Simd::W128,
+            Simd::W256 => matex_runtime::Simd::W256,
+            Simd::W512 => matex_runtime::Simd::W512,
+        }
+    }
+}
+
 choices! {
     /// Where a program runs.
     ///
@@ -127,7 +138,7 @@ choices! {
         /// The fastest one that can run it.
         #[default]
         Auto = "auto",
-        /// Machine code by Cranelift; an error on a machine that it has none for.
+        /// Machine code, by Cranelift where the CPU lacks wide vectors; an error on a machine that there is none for.
         Cranelift = "cranelift",
         /// The interpreter of kernels: slow, with the same bits as machine code.
         LoopInterpreter = "loop-interpreter",

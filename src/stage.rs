@@ -111,7 +111,7 @@ fn show_plan(stage: Stage, func: &Func, exe: &Executable, passes: &Options) -> S
     let code = |show: fn(&Compiled) -> Result<String, CompileError>| {
         let one = |c: &Arc<Compiled>| {
             let text = show(c).unwrap_or_else(|e| format!("cannot be shown: {e}"));
-            format!("// kernel {}\n{}\n", c.kernel().name, text.trim_end())
+            format!("// kernel {}, by {}\n{}\n", c.kernel().name, maker(c), text.trim_end())
         };
         if exe.compiled().is_empty() {
             None
@@ -128,6 +128,14 @@ fn show_plan(stage: Stage, func: &Func, exe: &Executable, passes: &Options) -> S
         Stage::Clif => code(|c| c.clif()).unwrap_or_else(|| none("Cranelift IR")),
         Stage::Asm => code(|c| c.disassembly()).unwrap_or_else(|| none("machine code")),
         Stage::Tensor | Stage::Wgsl => String::new(),
+    }
+}
+
+/// Which emitter made a kernel, and why not the one of wide vectors.
+pub(crate) fn maker(c: &Compiled) -> String {
+    match c.refused() {
+        Some(why) => format!("{} ({why})", c.emitter()),
+        None => c.emitter().to_string(),
     }
 }
 

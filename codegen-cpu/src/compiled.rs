@@ -84,7 +84,14 @@ pub fn compile_for(kernel: &Kernel, simd: Simd) -> Result<Compiled, CompileError
         // convention of that type, and lives as long as the module, which lives as long as the pointer.
         let entry = unsafe { std::mem::transmute::<*const u8, Entry>(code) };
         let Built { module, emitter, refused, code_size, .. } = built;
-        Ok(Compiled { module: Mutex::new(Some(module)), entry, code_size, kernel: kernel.clone(), emitter, refused })
+        Ok(Compiled {
+            module: Mutex::new(Some(module)),
+            entry,
+            code_size,
+            kernel: kernel.clone(),
+            emitter,
+            refused,
+        })
     })
 }
 
@@ -145,7 +152,7 @@ fn build(kernel: &Kernel, simd: Simd, text: bool) -> Result<Built, CompileError>
 /// Puts the code of the wide emitter into a module, which fills the addresses of functions in and owns the memory.
 fn build_wide(emitted: &Emitted, emitter: Emitter, text: bool) -> Result<Built, CompileError> {
     let mut module = isa::module().map_err(CompileError::Host)?;
-    let mut define = || -> Result<FuncId, cranelift_module::ModuleError> {
+    let mut define = || -> Result<FuncId, Box<cranelift_module::ModuleError>> {
         let signature = emit_clif::signature(&module);
         let mut relocations = Vec::new();
         for (symbol, offset) in &emitted.calls {

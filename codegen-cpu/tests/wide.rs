@@ -25,7 +25,8 @@ fn map(op: Op, d: DType) -> Kernel {
 }
 
 fn sum(d: DType, kinds: [AxisKind; 2]) -> Kernel {
-    let point = if kinds[1] == Reduce { [Access::Strided, Access::Zero] } else { [Access::Zero, Access::Unit] };
+    let point =
+        if kinds[1] == Reduce { [Access::Strided, Access::Zero] } else { [Access::Zero, Access::Unit] };
     let mut b = KernelBuilder::new("sum", &kinds);
     let x = b.input(d, &[Access::Strided, Access::Unit]);
     let out = b.output(d, &point);
@@ -73,6 +74,7 @@ fn kernels() -> Vec<Kernel> {
 }
 
 /// The widths beyond 128 bits that this CPU has. Tests say which they run.
+#[expect(clippy::print_stdout, reason = "a width that is not tested should not go unnoticed")]
 fn wide() -> Vec<Simd> {
     let here: Vec<Simd> = [Simd::W256, Simd::W512].into_iter().filter(|s| s.here() == *s).collect();
     println!("this CPU has {here:?}");
@@ -93,7 +95,9 @@ fn common_kernels_are_wide() {
 #[test]
 fn what_has_no_form_is_left_to_cranelift() {
     for simd in wide() {
-        for (k, why) in [(map(Op::Add, DType::I8), "values of i8"), (map(Op::Hypot, DType::F64), "hypot of F64 lanes")] {
+        for (k, why) in
+            [(map(Op::Add, DType::I8), "values of i8"), (map(Op::Hypot, DType::F64), "hypot of F64 lanes")]
+        {
             let code = compile_for(&k, simd).unwrap();
             assert_eq!((code.emitter(), code.refused()), (Emitter::Cranelift, Some(why)));
         }
@@ -197,7 +201,8 @@ fn nothing_beyond_the_operands_is_touched() {
                         }
                         strides.extend(of);
                     }
-                    let args = Args { data: data.as_ptr(), extents: extents.as_ptr(), strides: strides.as_ptr() };
+                    let args =
+                        Args { data: data.as_ptr(), extents: extents.as_ptr(), strides: strides.as_ptr() };
                     let end = k.range_axis().map_or(1, |a| extents[a]);
                     assert!(k.operands.iter().any(|o| o.role == Role::Out));
                     // SAFETY: dense operands of these extents, each in memory of its own. A stray access ends the test.

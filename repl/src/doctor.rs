@@ -18,11 +18,15 @@ pub(crate) fn report(_compiler: &Compiler) -> String {
         &if features.is_empty() { "none that matter".to_owned() } else { features.join(" ") },
     );
     // What is used is not all that the CPU has, and a report that hid it would mislead.
-    let widest = widest(&features);
-    row("SIMD", &format!("vectors of 128 bits, of {widest} that the CPU has ({})", set("MATEX_SIMD")));
+    let widest = matex_runtime::Simd::of_cpu();
+    let asked = std::env::var("MATEX_SIMD").ok().and_then(|v| v.parse::<matex::Simd>().ok());
+    let used = matex_runtime::Simd::from(asked.unwrap_or_default()).here();
+    let bits = |simd: matex_runtime::Simd| simd.bits().unwrap_or(128);
+    let (used, widest) = (bits(used), bits(widest));
+    row("SIMD", &format!("vectors of {used} bits, of {widest} that the CPU has ({})", set("MATEX_SIMD")));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     row("threads", &format!("1, of {threads} that the CPU has ({})", set("MATEX_NUM_THREADS")));
-    row("engine", "machine code by Cranelift");
+    row("engine", "machine code");
     let linalg = matex_runtime::linalg_engine();
     row("linear algebra", &format!("{linalg}, built in; no BLAS or LAPACK is linked"));
     row("GPU", "not in this build");
@@ -63,12 +67,4 @@ fn features() -> Vec<&'static str> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn features() -> Vec<&'static str> {
     Vec::new()
-}
-
-fn widest(features: &[&str]) -> u32 {
-    match features {
-        f if f.contains(&"avx512f") => 512,
-        f if f.contains(&"avx2") => 256,
-        _ => 128,
-    }
 }

@@ -8,7 +8,7 @@ mod lib_ops;
 mod tensor;
 
 pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions};
-pub use matex_codegen_cpu::{CompileError, Compiled};
+pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, Simd};
 pub use matex_passes::LayoutClass;
 pub use tensor::{
     ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,

@@ -6,8 +6,8 @@ use matex_ir::{DType, Scalar};
 use matex_lang::{Limits, codes};
 use matex_passes::{Options, Tier};
 use matex_runtime::{
-    AsView, Element, Engine as Code, ExecError, Executable, FromTensor, LayoutClass, PrepareOptions, Tensor,
-    View,
+    AsView, Element, Engine as Code, ExecError, Executable, FromTensor, LayoutClass, PrepareOptions, Simd,
+    Tensor, View,
 };
 use ndarray::{ArrayD, Axis, Slice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +44,9 @@ pub(crate) const ENGINES: &[Engine] = &[
         name: "Cranelift, exact",
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, tier(Tier::Exact)),
     },
+    Engine { name: "vectors of 128 bits", run: |f, a| wide(f, a, Simd::W128) },
+    Engine { name: "wide256", run: |f, a| wide(f, a, Simd::W256) },
+    Engine { name: "wide512", run: |f, a| wide(f, a, Simd::W512) },
     Engine {
         name: "loop interpreter",
         run: |f, a| execute(f, a, Code::LoopInterp, Memory::Plain, Options::default()),
@@ -88,9 +91,26 @@ fn round_trip(func: &Func, args: &[Array]) -> Outcome {
     oracle(&read, args)
 }
 
+/// Machine code of one width, on arguments without gaps.
+fn wide(func: &Func, args: &[Array], simd: Simd) -> Outcome {
+    // On a CPU that lacks them the widest that it has are used.
+    execute_for(func, args, Code::Cranelift, Memory::Plain, Options::default(), simd)
+}
+
 fn execute(func: &Func, args: &[Array], engine: Code, memory: Memory, passes: Options) -> Outcome {
+    execute_for(func, args, engine, memory, passes, Simd::Auto)
+}
+
+fn execute_for(
+    func: &Func,
+    args: &[Array],
+    engine: Code,
+    memory: Memory,
+    passes: Options,
+    simd: Simd,
+) -> Outcome {
     let limits = Limits { loop_steps: MAX_STEPS, elements: 1 << 26, ..Limits::default() };
-    let options = PrepareOptions { engine, limits, passes };
+    let options = PrepareOptions { engine, limits, passes, simd };
     let strided = memory == Memory::Strided;
     let class =
         |a: &Array| if strided && a.rank() > 0 { LayoutClass::Strided } else { LayoutClass::Contiguous };

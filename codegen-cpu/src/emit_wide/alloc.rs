@@ -32,7 +32,11 @@ pub(super) struct Outside<'a> {
 const MASKS: usize = 8;
 
 /// Writes the line with registers.
-pub(super) fn allocate(items: &[Item], outside: &Outside<'_>, frame: &mut Frame) -> Result<Vec<Line>, String> {
+pub(super) fn allocate(
+    items: &[Item],
+    outside: &Outside<'_>,
+    frame: &mut Frame,
+) -> Result<Vec<Line>, String> {
     let mut uses: HashMap<V, Vec<usize>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         for v in item.reads() {
@@ -40,8 +44,17 @@ pub(super) fn allocate(items: &[Item], outside: &Outside<'_>, frame: &mut Frame)
         }
     }
     let files = [vec![None; outside.level.registers()], vec![None; MASKS]];
-    let mut s =
-        Scan { outside, frame, uses, files, reg: HashMap::new(), spilled: HashMap::new(), locked: vec![], out: vec![], at: 0 };
+    let mut s = Scan {
+        outside,
+        frame,
+        uses,
+        files,
+        reg: HashMap::new(),
+        spilled: HashMap::new(),
+        locked: vec![],
+        out: vec![],
+        at: 0,
+    };
     for (v, r) in outside.pins {
         s.files[usize::from(v.mask)][*r] = Some(*v);
         s.reg.insert(*v, *r);
@@ -104,7 +117,10 @@ impl Scan<'_, '_> {
         let candidates = held.filter(|(_, v)| !self.pinned(*v) && !self.locked.contains(v));
         let victim = candidates.max_by_key(|(_, v)| self.next_use(*v).unwrap_or(usize::MAX));
         let (r, v) = victim.ok_or("too many values at a time")?;
-        if self.next_use(v).is_some() && !self.outside.homes.contains_key(&v) && !self.spilled.contains_key(&v) {
+        if self.next_use(v).is_some()
+            && !self.outside.homes.contains_key(&v)
+            && !self.spilled.contains_key(&v)
+        {
             let slot = self.frame.spill();
             self.out.push(store_slot(self.outside.level, slot, v, r));
             self.spilled.insert(v, slot);
@@ -164,20 +180,22 @@ impl Scan<'_, '_> {
 
     fn insn(&mut self, mut i: Insn) -> Result<(), String> {
         self.arrange(&mut i);
-        let mut args = i.args.clone();
-        for position in 0..args.len() {
-            match args[position] {
-                Arg::V(v, view) => {
-                    if let Some(place) = self.folded(&i, position) {
-                        args[position] = Arg::Mem(place);
-                    } else {
+        let mut args = Vec::new();
+        for (position, arg) in i.args.iter().enumerate() {
+            args.push(match *arg {
+                Arg::V(v, view) => match self.folded(&i, position) {
+                    Some(place) => Arg::Mem(place),
+                    None => {
                         let r = self.bring(v)?;
-                        args[position] = Arg::Gpr(self.register(v, r, view));
+                        Arg::Gpr(self.register(v, r, view))
                     }
+                },
+                Arg::Mem(Place { index: Index::Lanes(v), .. }) => {
+                    self.bring(v)?;
+                    *arg
                 }
-                Arg::Mem(Place { index: Index::Lanes(v), .. }) => drop(self.bring(v)?),
-                Arg::Mem(_) | Arg::Imm(_) | Arg::Gpr(_) => {}
-            }
+                Arg::Mem(_) | Arg::Imm(_) | Arg::Gpr(_) => *arg,
+            });
         }
         let mask = i.mask.map(|m| self.bring(m)).transpose()?;
         let lanes = args.iter().find_map(|a| match a {
@@ -293,7 +311,9 @@ impl Scan<'_, '_> {
         let (fast, beyond, x) = (self.bring(rescue.fast)?, self.bring(rescue.beyond)?, self.bring(rescue.x)?);
         let mut saved = Vec::new();
         for (mask, file) in [false, true].into_iter().zip(&self.files) {
-            saved.extend(file.iter().enumerate().filter(|(_, v)| v.is_some()).map(|(r, _)| Saved { mask, reg: r }));
+            saved.extend(
+                file.iter().enumerate().filter(|(_, v)| v.is_some()).map(|(r, _)| Saved { mask, reg: r }),
+            );
         }
         let r = if self.dies(rescue.fast) {
             self.release(rescue.fast);
@@ -348,8 +368,12 @@ pub(super) fn load_home(level: Level, home: Home, v: V, r: usize) -> Line {
     };
     let (code, place) = match (home, level) {
         (Home::Slot(at), _) => (whole, Place::frame(at)),
-        (Home::Pool(at, 4), Level::Avx512) => (Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Place::pool(at, false)),
-        (Home::Pool(at, 8), Level::Avx512) => (Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64, Place::pool(at, false)),
+        (Home::Pool(at, 4), Level::Avx512) => {
+            (Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Place::pool(at, false))
+        }
+        (Home::Pool(at, 8), Level::Avx512) => {
+            (Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64, Place::pool(at, false))
+        }
         (Home::Pool(at, _), _) => (whole, Place::pool(at, false)),
     };
     plain(code, Some(level.vector(r)), vec![Arg::Mem(place)])
@@ -362,7 +386,14 @@ pub(super) fn store_slot(level: Level, slot: i32, v: V, r: usize) -> Line {
         (false, Level::Avx2) => (Code::VEX_Vmovups_ymmm256_ymm, level.vector(r)),
         (false, Level::Avx512) => (Code::EVEX_Vmovups_zmmm512_k1z_zmm, level.vector(r)),
     };
-    plain(code, None, vec![Arg::Mem(Place { base: Base::Frame, index: Index::None, disp: slot, broadcast: false }), Arg::Gpr(reg)])
+    plain(
+        code,
+        None,
+        vec![
+            Arg::Mem(Place { base: Base::Frame, index: Index::None, disp: slot, broadcast: false }),
+            Arg::Gpr(reg),
+        ],
+    )
 }
 
 fn move_vector(level: Level, to: usize, from: usize) -> Line {

@@ -160,8 +160,10 @@ impl Emitter<'_> {
             e.plain(Code::VEX_Vpmuludq_ymm_ymm_ymmm256, &args, View::Full)
         };
         let half = self.bits(32, 8);
-        let (x_high, y_high) =
-            (self.op(Do::ShiftRight, Lane::U64, &[a[0], half])?, self.op(Do::ShiftRight, Lane::U64, &[a[1], half])?);
+        let (x_high, y_high) = (
+            self.op(Do::ShiftRight, Lane::U64, &[a[0], half])?,
+            self.op(Do::ShiftRight, Lane::U64, &[a[1], half])?,
+        );
         let (one, other) = (low_product(self, x_high, a[1]), low_product(self, a[0], y_high));
         let cross = self.op(Do::Add, Lane::I64, &[one, other])?;
         let cross = self.op(Do::ShiftLeft, Lane::I64, &[cross, half])?;
@@ -215,7 +217,8 @@ impl Emitter<'_> {
             Lane::I32 | Lane::U32 | Lane::I64 | Lane::U64 => self.bits(1, lane.size()),
         };
         if !lane.is_float() {
-            let above = if lane.is_unsigned() { self.differ(lane, x, zero)? } else { self.less(lane, zero, x)? };
+            let above =
+                if lane.is_unsigned() { self.differ(lane, x, zero)? } else { self.less(lane, zero, x)? };
             let r = self.blend(above, lane.size(), one, zero);
             if lane.is_unsigned() {
                 return Ok(r);

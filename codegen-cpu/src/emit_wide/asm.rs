@@ -9,7 +9,9 @@
 //! | `rax` | nothing for long |
 //! | the others | where operands stand |
 
-use iced_x86::{BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register};
+use iced_x86::{
+    BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register,
+};
 
 /// The register of offsets in bytes.
 pub(super) const OFFSET: Register = Register::RCX;
@@ -158,10 +160,6 @@ impl Asm {
         self.try_push(Instruction::with2(Code::Add_rm64_imm32, memory(Register::RSP, slot), value));
     }
 
-    pub(super) fn sub_slot(&mut self, to: Register, slot: i32) {
-        self.try_push(Instruction::with2(Code::Sub_r64_rm64, to, memory(Register::RSP, slot)));
-    }
-
     pub(super) fn sub(&mut self, to: Register, from: Register) {
         self.try_push(Instruction::with2(Code::Sub_r64_rm64, to, from));
     }
@@ -264,7 +262,8 @@ impl Asm {
         }
         let code = self.take();
         let block = InstructionBlock::new(&code, HEAD.len() as u64);
-        let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).map_err(|e| e.to_string())?;
+        let encoded =
+            BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).map_err(|e| e.to_string())?;
         let mut bytes = HEAD.to_vec();
         bytes.extend(encoded.code_buffer);
         let pool_at = bytes.len().next_multiple_of(64);

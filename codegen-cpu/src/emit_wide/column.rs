@@ -71,9 +71,9 @@ impl Emitter<'_> {
     /// How many vectors are held side by side: their accumulators should fit into registers.
     fn tile(&self, walks: &[Walk]) -> usize {
         let registers = if self.level == Level::Avx512 { 16 } else { 8 };
-        let states = walks.iter().map(|w| {
-            w.reductions.iter().flat_map(|r| &r.dtypes).map(|d| self.chunks(*d)).sum::<usize>()
-        });
+        let states = walks
+            .iter()
+            .map(|w| w.reductions.iter().flat_map(|r| &r.dtypes).map(|d| self.chunks(*d)).sum::<usize>());
         let each = states.max().unwrap_or(1).max(1);
         let limit = match self.k.body.len() {
             0..=16 => 8,

@@ -169,18 +169,16 @@ impl Emitter<'_> {
         };
         let mut parts = Vec::new();
         for x in x {
-            parts.push(match op {
-                Op::IsNan => self.unordered(lane, *x, *x),
-                Op::SignBit => {
-                    let zero = self.bits(0, lane.size());
-                    self.less(ints, *x, zero)?
-                }
-                _ => {
-                    let (rest, inf) = (self.bits(rest, lane.size()), self.bits(inf, lane.size()));
-                    let magnitude = self.op(Do::And, lane, &[*x, rest])?;
-                    let c = if op == Op::IsInf { Condition::Equal } else { Condition::Less };
-                    self.compare_floats(c, lane, magnitude, inf)
-                }
+            parts.push(if op == Op::IsNan {
+                self.unordered(lane, *x, *x)
+            } else if op == Op::SignBit {
+                let zero = self.bits(0, lane.size());
+                self.less(ints, *x, zero)?
+            } else {
+                let (rest, inf) = (self.bits(rest, lane.size()), self.bits(inf, lane.size()));
+                let magnitude = self.op(Do::And, lane, &[*x, rest])?;
+                let c = if op == Op::IsInf { Condition::Equal } else { Condition::Less };
+                self.compare_floats(c, lane, magnitude, inf)
             });
         }
         Ok(self.mask_from(&parts))
@@ -190,11 +188,18 @@ impl Emitter<'_> {
     pub(super) fn blend(&mut self, mask: V, size: usize, yes: V, no: V) -> V {
         let (yes, no) = (Arg::V(yes, View::Full), Arg::V(no, View::Full));
         if self.level == Level::Avx2 {
-            let code = if size == 4 { Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm } else { Code::VEX_Vblendvpd_ymm_ymm_ymmm256_ymm };
+            let code = if size == 4 {
+                Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm
+            } else {
+                Code::VEX_Vblendvpd_ymm_ymm_ymmm256_ymm
+            };
             return self.plain(code, &[no, yes, Arg::V(mask, View::Full)], View::Full);
         }
-        let code =
-            if size == 4 { Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32 } else { Code::EVEX_Vblendmpd_zmm_k1z_zmm_zmmm512b64 };
+        let code = if size == 4 {
+            Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32
+        } else {
+            Code::EVEX_Vblendmpd_zmm_k1z_zmm_zmmm512b64
+        };
         let def = self.vector();
         let mut insn = Insn::new(code, Some((def, View::Full)), vec![no, yes]);
         insn.mask = Some(mask);
@@ -222,32 +227,43 @@ impl Emitter<'_> {
     /// Ops on truth values. Comparisons take false for less than true.
     pub(super) fn logic(&mut self, op: Op, a: &[V]) -> Out<V> {
         let (first, second) = (a[0], a.get(1).copied().unwrap_or(a[0]));
-        let not = |e: &mut Self, x: V| e.logic(Op::Not, &[x]);
-        match op {
-            Op::Not if self.level == Level::Avx512 => Ok(self.mask_op(Code::VEX_Knotw_kr_kr, &[first])),
-            Op::Not => {
-                let ones = self.bits(u64::MAX, self.narrow);
-                self.op(Do::Xor, self.lane_of(DType::Bool), &[first, ones])
-            }
-            Op::And => self.bitwise(Do::And, Code::VEX_Kandw_kr_kr_kr, first, second),
-            Op::Or => self.bitwise(Do::Or, Code::VEX_Korw_kr_kr_kr, first, second),
-            Op::Xor | Op::Ne => self.bitwise(Do::Xor, Code::VEX_Kxorw_kr_kr_kr, first, second),
-            Op::Lt => self.bitwise(Do::AndNot, Code::VEX_Kandnw_kr_kr_kr, first, second),
-            Op::Gt => self.bitwise(Do::AndNot, Code::VEX_Kandnw_kr_kr_kr, second, first),
-            Op::Eq => {
+        let (what, of_masks, a, b) = match condition(op) {
+            Some(Condition::Equal) => {
                 let differ = self.logic(Op::Xor, a)?;
-                not(self, differ)
+                return self.not(differ);
             }
-            Op::Le => {
+            Some(Condition::LessOrEqual) => {
                 let greater = self.logic(Op::Gt, a)?;
-                not(self, greater)
+                return self.not(greater);
             }
-            Op::Ge => {
+            Some(Condition::GreaterOrEqual) => {
                 let less = self.logic(Op::Lt, a)?;
-                not(self, less)
+                return self.not(less);
             }
-            _ => Err(format!("{} of truth values", op.name())),
+            Some(Condition::Less) => (Do::AndNot, Code::VEX_Kandnw_kr_kr_kr, first, second),
+            Some(Condition::Greater) => (Do::AndNot, Code::VEX_Kandnw_kr_kr_kr, second, first),
+            Some(Condition::NotEqual) => (Do::Xor, Code::VEX_Kxorw_kr_kr_kr, first, second),
+            Some(Condition::Unordered) | None if op == Op::Not => return self.not(first),
+            Some(Condition::Unordered) | None if op == Op::And => {
+                (Do::And, Code::VEX_Kandw_kr_kr_kr, first, second)
+            }
+            Some(Condition::Unordered) | None if op == Op::Or => {
+                (Do::Or, Code::VEX_Korw_kr_kr_kr, first, second)
+            }
+            Some(Condition::Unordered) | None if op == Op::Xor => {
+                (Do::Xor, Code::VEX_Kxorw_kr_kr_kr, first, second)
+            }
+            Some(Condition::Unordered) | None => return Err(format!("{} of truth values", op.name())),
+        };
+        self.bitwise(what, of_masks, a, b)
+    }
+
+    fn not(&mut self, a: V) -> Out<V> {
+        if self.level == Level::Avx512 {
+            return Ok(self.mask_op(Code::VEX_Knotw_kr_kr, &[a]));
         }
+        let ones = self.bits(u64::MAX, self.narrow);
+        self.op(Do::Xor, self.lane_of(DType::Bool), &[a, ones])
     }
 
     fn bitwise(&mut self, what: Do, of_masks: Code, a: V, b: V) -> Out<V> {

@@ -30,7 +30,7 @@ impl Emitter<'_> {
                 let exact = self.cast(v, from, DType::F64)?;
                 self.cast(&exact, DType::F64, to)
             }
-            (f, t) if f.is_float() && !t.is_float() => self.to_ints(v, f, t),
+            (f, t) if f.is_float() && !t.is_float() => self.truncated(v, f, t),
             (f, t) if f.size() == 8 && t.size() == 4 => self.narrowed(v, f, t),
             (f, t) if f.size() == 4 && t.size() == 8 => self.widened(v[0], f, t),
             (f, t) => {
@@ -73,7 +73,8 @@ impl Emitter<'_> {
 
     /// What an instruction that halves lanes makes of two registers.
     fn joined(&mut self, v: &[V], code: Code) -> V {
-        let halves: Vec<V> = v.iter().map(|v| self.plain(code, &[Arg::V(*v, View::Full)], View::Half)).collect();
+        let halves: Vec<V> =
+            v.iter().map(|v| self.plain(code, &[Arg::V(*v, View::Full)], View::Half)).collect();
         self.join(halves[0], halves[1])
     }
 
@@ -98,8 +99,13 @@ impl Emitter<'_> {
     /// The lower words of the 64-bit lanes of two registers, in order. AVX2.
     pub(super) fn even_words(&mut self, low: V, high: V) -> V {
         let (low, high) = (Arg::V(low, View::Full), Arg::V(high, View::Full));
-        let mixed = self.plain(Code::VEX_Vshufps_ymm_ymm_ymmm256_imm8, &[low, high, Arg::Imm(0x88)], View::Full);
-        self.plain(Code::VEX_Vpermq_ymm_ymmm256_imm8, &[Arg::V(mixed, View::Full), Arg::Imm(0xd8)], View::Full)
+        let mixed =
+            self.plain(Code::VEX_Vshufps_ymm_ymm_ymmm256_imm8, &[low, high, Arg::Imm(0x88)], View::Full);
+        self.plain(
+            Code::VEX_Vpermq_ymm_ymmm256_imm8,
+            &[Arg::V(mixed, View::Full), Arg::Imm(0xd8)],
+            View::Full,
+        )
     }
 
     /// One register of 32-bit lanes as two of 64-bit lanes.
@@ -121,7 +127,7 @@ impl Emitter<'_> {
     }
 
     /// From floats to integers of at most their size. What is out of range becomes the nearest that is not.
-    fn to_ints(&mut self, v: &[V], from: Lane, to: Lane) -> Out<Vec<V>> {
+    fn truncated(&mut self, v: &[V], from: Lane, to: Lane) -> Out<Vec<V>> {
         let mut clamped = Vec::new();
         for v in v {
             let zero = self.bits(0, from.size());
@@ -159,9 +165,10 @@ impl Emitter<'_> {
                 out.push(r);
                 continue;
             }
-            let (limit, most) = match from {
-                Lane::F32 => (u64::from(2_147_483_648.0f32.to_bits()), u64::from(i32::MAX.unsigned_abs())),
-                _ => (9_223_372_036_854_775_808.0f64.to_bits(), i64::MAX.unsigned_abs()),
+            let (limit, most) = if from == Lane::F32 {
+                (u64::from(2_147_483_648.0f32.to_bits()), u64::from(i32::MAX.unsigned_abs()))
+            } else {
+                (9_223_372_036_854_775_808.0f64.to_bits(), i64::MAX.unsigned_abs())
             };
             let (limit, most) = (self.bits(limit, from.size()), self.bits(most, from.size()));
             let over = self.compare_lanes(Condition::GreaterOrEqual, from, x, limit)?;

@@ -62,10 +62,12 @@ impl Emitter<'_> {
         };
         let mask = self.mask_for(mask, size, chunk);
         if self.level == Level::Avx2 {
-            let code = if size == 4 { Code::VEX_Vmaskmovps_ymm_ymm_m256 } else { Code::VEX_Vmaskmovpd_ymm_ymm_m256 };
+            let code =
+                if size == 4 { Code::VEX_Vmaskmovps_ymm_ymm_m256 } else { Code::VEX_Vmaskmovpd_ymm_ymm_m256 };
             return Ok(self.plain(code, &[Arg::V(mask, View::Full), place], View::Full));
         }
-        let code = if size == 4 { Code::EVEX_Vmovups_zmm_k1z_zmmm512 } else { Code::EVEX_Vmovupd_zmm_k1z_zmmm512 };
+        let code =
+            if size == 4 { Code::EVEX_Vmovups_zmm_k1z_zmmm512 } else { Code::EVEX_Vmovupd_zmm_k1z_zmmm512 };
         let def = self.vector();
         let mut insn = Insn::new(code, Some((def, View::Full)), vec![place]);
         (insn.mask, insn.zeroing) = (Some(mask), true);
@@ -137,8 +139,12 @@ impl Emitter<'_> {
             let (code, args) = match (self.level, size) {
                 (Level::Avx512, 4) => (Code::EVEX_Vgatherqps_ymm_k1_vm64z, vec![place]),
                 (Level::Avx512, _) => (Code::EVEX_Vgatherqpd_zmm_k1_vm64z, vec![place]),
-                (Level::Avx2, 4) => (Code::VEX_Vgatherqps_xmm_vm64y_xmm, vec![place, Arg::V(mask, View::Half)]),
-                (Level::Avx2, _) => (Code::VEX_Vgatherqpd_ymm_vm64y_ymm, vec![place, Arg::V(mask, View::Full)]),
+                (Level::Avx2, 4) => {
+                    (Code::VEX_Vgatherqps_xmm_vm64y_xmm, vec![place, Arg::V(mask, View::Half)])
+                }
+                (Level::Avx2, _) => {
+                    (Code::VEX_Vgatherqpd_ymm_vm64y_ymm, vec![place, Arg::V(mask, View::Full)])
+                }
             };
             let mut insn = Insn::new(code, Some((def, view)), args);
             insn.mask = (self.level == Level::Avx512).then_some(mask);
@@ -184,7 +190,8 @@ impl Emitter<'_> {
         let Some(axis) = self.k.vector_axis() else { return };
         let per_part = self.level.bytes() / 8;
         for o in 0..self.k.operands.len() {
-            let Some(stride) = self.args.strides[o][axis].filter(|_| self.lane_access(o) == Access::Strided) else {
+            let Some(stride) = self.args.strides[o][axis].filter(|_| self.lane_access(o) == Access::Strided)
+            else {
                 continue;
             };
             for copy in 0..copies {
@@ -206,10 +213,13 @@ impl Emitter<'_> {
     pub(super) fn store(&mut self, o: OperandId, v: &[V], copy: usize, at: At) -> Out<()> {
         let (o, d) = (o.index(), self.k.operands[o.index()].dtype);
         match (self.lane_access(o), d) {
-            (Access::Zero, _) if at.walked.is_some() => Err("a store that does not move along the lanes".into()),
+            (Access::Zero, _) if at.walked.is_some() => {
+                Err("a store that does not move along the lanes".into())
+            }
             (Access::Zero, DType::Bool) => {
                 let bytes = self.truth_bytes(v[0]);
-                let args = vec![Arg::Mem(self.operand(o, Index::None, 0)), Arg::V(bytes, View::Low), Arg::Imm(0)];
+                let args =
+                    vec![Arg::Mem(self.operand(o, Index::None, 0)), Arg::V(bytes, View::Low), Arg::Imm(0)];
                 let code = match self.level {
                     Level::Avx2 => Code::VEX_Vpextrb_r32m8_xmm_imm8,
                     Level::Avx512 => Code::EVEX_Vpextrb_r32m8_xmm_imm8,
@@ -248,10 +258,16 @@ impl Emitter<'_> {
         let mut insn = match (self.level, mask) {
             (Level::Avx2, None) => Insn::new(Code::VEX_Vmovups_ymmm256_ymm, None, vec![place, value]),
             (Level::Avx2, Some(m)) => {
-                let code = if size == 4 { Code::VEX_Vmaskmovps_m256_ymm_ymm } else { Code::VEX_Vmaskmovpd_m256_ymm_ymm };
+                let code = if size == 4 {
+                    Code::VEX_Vmaskmovps_m256_ymm_ymm
+                } else {
+                    Code::VEX_Vmaskmovpd_m256_ymm_ymm
+                };
                 Insn::new(code, None, vec![place, Arg::V(m, View::Full), value])
             }
-            (Level::Avx512, _) if size == 4 => Insn::new(Code::EVEX_Vmovups_zmmm512_k1z_zmm, None, vec![place, value]),
+            (Level::Avx512, _) if size == 4 => {
+                Insn::new(Code::EVEX_Vmovups_zmmm512_k1z_zmm, None, vec![place, value])
+            }
             (Level::Avx512, _) => Insn::new(Code::EVEX_Vmovupd_zmmm512_k1z_zmm, None, vec![place, value]),
         };
         if self.level == Level::Avx512 {
@@ -276,7 +292,8 @@ impl Emitter<'_> {
         let words = if self.narrow == 4 {
             self.plain(Code::VEX_Vpackssdw_xmm_xmm_xmmm128, &[low, high], View::Low)
         } else {
-            let even = self.plain(Code::VEX_Vshufps_xmm_xmm_xmmm128_imm8, &[low, high, Arg::Imm(0x88)], View::Low);
+            let even =
+                self.plain(Code::VEX_Vshufps_xmm_xmm_xmmm128_imm8, &[low, high, Arg::Imm(0x88)], View::Low);
             let even = Arg::V(even, View::Low);
             self.plain(Code::VEX_Vpackssdw_xmm_xmm_xmmm128, &[even, even], View::Low)
         };
@@ -370,7 +387,11 @@ impl Emitter<'_> {
             Level::Avx512 => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
         };
         let index = if indexed { Index::Offset } else { Index::None };
-        self.emit(Insn::new(code, None, vec![Arg::Mem(Place { index, ..Place::frame(slot) }), Arg::V(v, View::Full)]));
+        self.emit(Insn::new(
+            code,
+            None,
+            vec![Arg::Mem(Place { index, ..Place::frame(slot) }), Arg::V(v, View::Full)],
+        ));
     }
 
     /// The halves of a vector exchanged, then of those, and so on: what is combined with itself so ends up the same
@@ -378,8 +399,12 @@ impl Emitter<'_> {
     pub(super) fn exchanged(&mut self, v: V, bytes: usize) -> V {
         let full = Arg::V(v, View::Full);
         let (code, args) = match (self.level, bytes) {
-            (Level::Avx512, 32) => (Code::EVEX_Vshuff64x2_zmm_k1z_zmm_zmmm512b64_imm8, vec![full, full, Arg::Imm(0x4e)]),
-            (Level::Avx512, 16) => (Code::EVEX_Vshuff64x2_zmm_k1z_zmm_zmmm512b64_imm8, vec![full, full, Arg::Imm(0xb1)]),
+            (Level::Avx512, 32) => {
+                (Code::EVEX_Vshuff64x2_zmm_k1z_zmm_zmmm512b64_imm8, vec![full, full, Arg::Imm(0x4e)])
+            }
+            (Level::Avx512, 16) => {
+                (Code::EVEX_Vshuff64x2_zmm_k1z_zmm_zmmm512b64_imm8, vec![full, full, Arg::Imm(0xb1)])
+            }
             (Level::Avx512, 8) => (Code::EVEX_Vpshufd_zmm_k1z_zmmm512b32_imm8, vec![full, Arg::Imm(0x4e)]),
             (Level::Avx512, _) => (Code::EVEX_Vpshufd_zmm_k1z_zmmm512b32_imm8, vec![full, Arg::Imm(0xb1)]),
             (Level::Avx2, 16) => (Code::VEX_Vperm2f128_ymm_ymm_ymmm256_imm8, vec![full, full, Arg::Imm(1)]),

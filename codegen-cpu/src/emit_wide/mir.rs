@@ -137,7 +137,11 @@ pub(super) enum Item {
     Rescue(Rescue),
     /// As many bytes as there are lanes left, between an operand and the frame: truth values under a mask, at the
     /// AVX2 level.
-    Bytes { operand: Place, slot: i32, out: bool },
+    Bytes {
+        operand: Place,
+        slot: i32,
+        out: bool,
+    },
 }
 
 impl Item {

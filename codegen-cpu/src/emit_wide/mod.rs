@@ -269,7 +269,10 @@ impl<'k> Emitter<'k> {
         }
         let own: std::collections::HashSet<V> =
             self.items.iter().filter_map(Item::def).filter(|v| !self.homes.contains_key(v)).collect();
-        let limit = self.level.registers().saturating_sub(live(&self.items, &own).clamp(4, self.level.registers() / 2) + 1);
+        let limit = self
+            .level
+            .registers()
+            .saturating_sub(live(&self.items, &own).clamp(4, self.level.registers() / 2) + 1);
         let mut others: Vec<(usize, V)> = uses
             .into_iter()
             .filter(|(v, _)| !own.contains(v) && !first.contains(v) && !v.mask)

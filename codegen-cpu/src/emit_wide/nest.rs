@@ -45,11 +45,7 @@ impl Emitter<'_> {
         let line = |id: usize| {
             let stage = stages.iter().position(|s| s.insts().contains(&id)).unwrap_or(0);
             let reduces = matches!(k.body[id].kind, InstKind::Reduce { .. });
-            let part = if stages[stage].point.contains(&id) {
-                2
-            } else {
-                usize::from(moving[id] || reduces)
-            };
+            let part = if stages[stage].point.contains(&id) { 2 } else { usize::from(moving[id] || reduces) };
             (stage, part)
         };
         let mut crossing = vec![false; n];

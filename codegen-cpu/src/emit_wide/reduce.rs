@@ -4,7 +4,6 @@
 //! of all zeros or ones at both levels.
 
 use super::asm::{OFFSET, TEMP, When};
-use super::codes::Do;
 use super::compare::Condition;
 use super::mir::{Item, V};
 use super::values::lane;
@@ -100,11 +99,7 @@ impl Emitter<'_> {
 
     fn combine_one(&mut self, op: Op, d: DType, a: V, b: V) -> Out<V> {
         let lane = lane(d, self.narrow);
-        match op {
-            Op::Or => self.op(Do::Or, lane, &[a, b]),
-            Op::And => self.op(Do::And, lane, &[a, b]),
-            _ => self.arithmetic(op, lane, &[a, b]),
-        }
+        self.arithmetic(op, lane, &[a, b])
     }
 
     /// One step of `argmax` or `argmin`: the second state wins where the first does not stay. NaN is above all, and the

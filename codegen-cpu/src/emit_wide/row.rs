@@ -227,7 +227,9 @@ impl Emitter<'_> {
             _ => 1,
         };
         let writes = walk.stores.len();
-        let fits = |g: usize| g <= limit && g * (lanes.registers + writes) <= registers.max(lanes.registers + writes);
+        let fits = |g: usize| {
+            g <= limit && g * (lanes.registers + writes) <= registers.max(lanes.registers + writes)
+        };
         [8, 4, 2, 1].into_iter().find(|g| lanes.copies.is_multiple_of(*g) && fits(*g)).unwrap_or(1)
     }
 
@@ -247,8 +249,7 @@ impl Emitter<'_> {
         for r in &walk.reductions {
             let element = self.element(r, 0)?;
             let identity = self.identity(r);
-            let identity: State =
-                element.iter().zip(&identity).map(|(e, i)| vec![i[0]; e.len()]).collect();
+            let identity: State = element.iter().zip(&identity).map(|(e, i)| vec![i[0]; e.len()]).collect();
             let element = self.select_state(r, mask, &element, &identity)?;
             let mut before: State = Vec::new();
             let first = slot;

@@ -124,7 +124,8 @@ impl Emitter<'_> {
         insn.folds = Some(lane.size());
         // Min and max give the second operand for NaN and equal zeros.
         let float_extreme = lane.is_float() && matches!(what, Do::Min | Do::Max);
-        insn.commutes = matches!(what, Do::Add | Do::Mul | Do::And | Do::Or | Do::Xor | Do::Min | Do::Max) && !float_extreme;
+        insn.commutes = matches!(what, Do::Add | Do::Mul | Do::And | Do::Or | Do::Xor | Do::Min | Do::Max)
+            && !float_extreme;
         self.emit(insn);
         Ok(def)
     }
@@ -226,7 +227,9 @@ impl Emitter<'_> {
         use super::asm::POSITION;
         use iced_x86::Code;
         match self.level {
-            Level::Avx512 => self.plain(Code::EVEX_Vpbroadcastq_zmm_k1z_r64, &[Arg::Gpr(POSITION)], View::Full),
+            Level::Avx512 => {
+                self.plain(Code::EVEX_Vpbroadcastq_zmm_k1z_r64, &[Arg::Gpr(POSITION)], View::Full)
+            }
             Level::Avx2 => {
                 let low = self.plain(Code::VEX_Vmovq_xmm_rm64, &[Arg::Gpr(POSITION)], View::Low);
                 self.plain(Code::VEX_Vpbroadcastq_ymm_xmmm64, &[Arg::V(low, View::Low)], View::Full)
@@ -257,6 +260,10 @@ impl Emitter<'_> {
 
     /// An index for addresses: the position of a walk along the vector axis.
     pub(super) fn walk_index(&self, at: At, size: usize) -> Index {
-        if at.walked.is_some() && at.walked == self.k.vector_axis() { Index::Position(size as u32) } else { Index::None }
+        if at.walked.is_some() && at.walked == self.k.vector_axis() {
+            Index::Position(size as u32)
+        } else {
+            Index::None
+        }
     }
 }

@@ -107,9 +107,8 @@ impl Emitter<'_> {
     /// of all copies come first and need registers.
     fn unroll(&self, walk: &Walk) -> usize {
         let ids = wanted(walk);
-        let loads = ids.iter().filter_map(|id| match self.k.body[*id].kind {
-            InstKind::Load(o) => Some(o.index()),
-            _ => None,
+        let loads = ids.iter().filter_map(|id| {
+            if let InstKind::Load(o) = self.k.body[*id].kind { Some(o.index()) } else { None }
         });
         let operands: Vec<usize> = loads.chain(walk.stores.iter().map(|s| s.operand.index())).collect();
         let axis = self.k.vector_axis().unwrap_or(0);

@@ -21,7 +21,7 @@ pub use error::ExecError;
 
 use crate::{Buffer, Element, Tensor, View, ViewMut};
 use machine::Machine;
-use matex_codegen_cpu::{Compiled, KernelCache};
+use matex_codegen_cpu::{Compiled, KernelCache, Simd};
 use matex_ir::tensor::bind::{Argument, Bindings, bind_sizes, check_guards};
 use matex_ir::tensor::{Func, Guard, Param, RunError};
 use matex_lang::Limits;
@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// What carries out the kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Engine {
-    /// Machine code by Cranelift.
+    /// Machine code: with wide vectors where the CPU has them, else by Cranelift.
     #[default]
     Cranelift,
     /// The interpreter of the loop IR: slow, and the reference that machine code is tested against.
@@ -55,6 +55,8 @@ pub struct PrepareOptions {
     pub limits: Limits,
     /// How the function is rewritten and planned.
     pub passes: matex_passes::Options,
+    /// How wide the vectors of machine code may be.
+    pub simd: Simd,
 }
 
 /// What one call may use up.
@@ -104,7 +106,7 @@ impl Executable {
         let plan = matex_passes::lower(&func, classes, &options.passes).map_err(ExecError::Lower)?;
         let code = match options.engine {
             Engine::LoopInterp => Code::Interpreted,
-            Engine::Cranelift => Code::Compiled(compile(&plan, options.limits.code_bytes)?),
+            Engine::Cranelift => Code::Compiled(compile(&plan, options)?),
         };
         let mut constants = HashMap::new();
         for (i, decl) in plan.buffers.iter().enumerate() {
@@ -304,12 +306,12 @@ fn argument(args: &[View<'_>], temporary: &Temporary, index: usize) -> Memory {
     Memory::Caller(memory)
 }
 
-fn compile(plan: &Plan, limit: usize) -> Result<Vec<Arc<Compiled>>, ExecError> {
-    let mut bytes = 0;
+fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Vec<Arc<Compiled>>, ExecError> {
+    let (mut bytes, limit) = (0, options.limits.code_bytes);
     let mut kernels = Vec::with_capacity(plan.kernels.len());
     for kernel in &plan.kernels {
         let failed = |why| ExecError::Compile { kernel: kernel.name.clone(), why };
-        let compiled = KernelCache::global().get(kernel).map_err(failed)?;
+        let compiled = KernelCache::global().get_for(kernel, options.simd).map_err(failed)?;
         bytes += compiled.code_size();
         if bytes > limit {
             return Err(ExecError::CodeBytes { limit, bytes });

@@ -118,7 +118,7 @@ fn rows_of_scratch_belong_to_the_thread() {
         let mut exe = Executable::prepare(&func, &[], &options).unwrap();
         exe.plan.kernels = vec![Arc::new(staged.parse().unwrap())];
         if engine == Engine::Cranelift {
-            exe.code = Code::Compiled(compile(&exe.plan, usize::MAX).unwrap());
+            exe.code = Code::Compiled(compile(&exe.plan, &options).unwrap());
         }
         exe.id = IDS.fetch_add(1, Ordering::Relaxed);
         for width in [3usize, 70, 1, 0] {
