@@ -13,7 +13,7 @@ use matex_ir::dim::Atom;
 use matex_ir::tensor::Func;
 use matex_ir::tensor::bind::bind_sizes;
 use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
-use matex_lang::{Diagnostic, Limits, codes};
+use matex_lang::{Derived, Diagnostic, Limits, codes};
 use matex_passes::Sizes;
 use matex_runtime::{AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
 use smallvec::SmallVec;
@@ -144,6 +144,20 @@ impl Function {
         });
         let (options, cache, places) = (options.clone(), Cache::default(), places.cloned());
         Function(Arc::new(Shared { unit, options, file, source, cache, places }))
+    }
+
+    /// The program with its entry transformed.
+    pub(crate) fn derived(&self, how: Derived) -> Result<Function, Error> {
+        let unit = guarded(|| self.unit()?.derive(how).map_err(|ds| self.error(ds)))?;
+        let Shared { options, file, source, places, .. } = &*self.0;
+        Ok(Function(Arc::new(Shared {
+            unit: Ok(unit),
+            options: options.clone(),
+            file: file.clone(),
+            source: source.clone(),
+            cache: Cache::default(),
+            places: places.clone(),
+        })))
     }
 
     fn unit(&self) -> Result<&Unit, Error> {

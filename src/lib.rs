@@ -51,6 +51,7 @@ mod arguments;
 pub mod builder;
 mod cache;
 mod debug;
+mod derive;
 mod embedded;
 mod engine;
 mod error;

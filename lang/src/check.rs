@@ -11,6 +11,7 @@ mod call;
 mod callable;
 mod control;
 mod derivative;
+mod derived;
 mod dims;
 mod expr;
 mod index;
@@ -33,7 +34,7 @@ use crate::ast::{Ast, Form, Name, Program};
 use crate::codes;
 use crate::diag::Diagnostic;
 use crate::limits::Limits;
-use crate::unit::ArgSpec;
+use crate::unit::{ArgSpec, Step};
 use dims::Unifier;
 use matex_ir::tensor::verify::verify;
 use matex_ir::tensor::{Builder, Func, Guard, ValueId};
@@ -70,6 +71,7 @@ pub(crate) struct Frame {
 pub(crate) struct Checker<'a> {
     pub(crate) source: &'a str,
     pub(crate) ast: &'a Ast,
+    pub(crate) form: &'a Form,
     pub(crate) fns: HashMap<Name, crate::ast::FnId>,
     pub(crate) b: Builder,
     pub(crate) unifier: Unifier,
@@ -87,18 +89,32 @@ pub(crate) struct Checker<'a> {
     pub(crate) deferred: Option<Vec<Guard>>,
 }
 
+/// What a program is checked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given<'a> {
+    /// One for each parameter; `None` takes the default.
+    pub(crate) args: &'a [Option<ArgSpec>],
+    /// What is done to the entry, the first first.
+    pub(crate) derived: &'a [Step],
+    /// The name of what comes out.
+    pub(crate) name: &'a str,
+    /// The names of the parameters of what comes out.
+    pub(crate) names: &'a [&'a str],
+}
+
 /// Checks a program for arguments and makes its function.
 pub(crate) fn check(
     source: &str,
     program: &Program,
     entry: &Entry,
-    args: &[Option<ArgSpec>],
+    given: &Given<'_>,
     limits: &Limits,
 ) -> Result<Func, Vec<Diagnostic>> {
     let fns = program.ast.fns().iter().enumerate();
     let mut c = Checker {
         source,
         ast: &program.ast,
+        form: &program.form,
         fns: fns.map(|(i, f)| (f.name.name.clone(), crate::ast::FnId(i as u32))).collect(),
         b: Builder::new("main", Vec::new()),
         unifier: Unifier::default(),
@@ -110,7 +126,7 @@ pub(crate) fn check(
         conditional: 0,
         deferred: None,
     };
-    let outcome = c.program(program, entry, args);
+    let outcome = c.program(program, entry, given);
     match outcome {
         Ok(func) if c.errors.is_empty() => Ok(func),
         _ => Err(c.reported()),
@@ -118,9 +134,11 @@ pub(crate) fn check(
 }
 
 impl Checker<'_> {
-    fn program(&mut self, program: &Program, entry: &Entry, args: &[Option<ArgSpec>]) -> R<Func> {
+    fn program(&mut self, program: &Program, entry: &Entry, given: &Given<'_>) -> R<Func> {
         let at = program.span;
+        let args = given.args;
         let result = match (&program.form, entry) {
+            _ if !given.derived.is_empty() => self.derived_entry(entry, given, at)?,
             (Form::Expr(e), Entry::Free(names)) => {
                 self.free_params(names, args)?;
                 self.expr(*e)?
@@ -138,6 +156,11 @@ impl Checker<'_> {
             (_, Entry::Free(_)) => return self.bug("the entry does not fit the program", at),
         };
         let (vals, names) = match result {
+            Value::Tensor(v) if !given.derived.is_empty() => (vec![v], vec![None]),
+            Value::Tuple(vs) if !given.derived.is_empty() => {
+                let names = vec![None; vs.len()];
+                (vs, names)
+            }
             Value::Tensor(v) => (vec![v], vec![self.result_name(program, entry, 0)]),
             Value::Tuple(vs) => {
                 let names = (0..vs.len()).map(|i| self.result_name(program, entry, i)).collect();

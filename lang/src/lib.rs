@@ -23,4 +23,4 @@ pub use diag::{Diagnostic, Label};
 pub use limits::Limits;
 pub use matex_ir::{Code, DType, Span};
 pub use parser::parse;
-pub use unit::{ArgSpec, DTypeClass, DimSig, ParamSig, ParamType, Signature, Unit};
+pub use unit::{ArgSpec, DTypeClass, Derived, DimSig, ParamSig, ParamType, Signature, Unit};

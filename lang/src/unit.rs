@@ -7,6 +7,7 @@ use crate::diag::Diagnostic;
 use crate::limits::Limits;
 use matex_ir::tensor::Func;
 use matex_ir::{DType, Span};
+use std::sync::Arc;
 
 /// A parsed program whose names are resolved, and its entry.
 ///
@@ -18,11 +19,13 @@ use matex_ir::{DType, Span};
 /// let func = unit.specialize(&unit.assumed_args().unwrap()).unwrap();
 /// assert_eq!(func.params[0].ty.to_string(), "f64[n]");
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Unit {
-    source: String,
-    program: Program,
+    source: Arc<str>,
+    program: Arc<Program>,
     entry: Entry,
+    /// What is done to the entry, the first first.
+    derived: Vec<Step>,
     signature: Signature,
     limits: Limits,
 }
@@ -130,7 +133,33 @@ impl Unit {
         let program = crate::parser::parse(source, limits)?;
         let entry = check::resolve(&program, entry)?;
         let signature = signature(source, &program, &entry);
-        let unit = Unit { source: source.to_owned(), program, entry, signature, limits: limits.clone() };
+        let (source, program) = (source.into(), Arc::new(program));
+        let unit = Unit { source, program, entry, derived: Vec::new(), signature, limits: limits.clone() };
+        if let Ok(args) = unit.assumed_args() {
+            unit.specialize(&args)?;
+        }
+        Ok(unit)
+    }
+
+    /// The program with its entry transformed, as the language's function of that name does it.
+    ///
+    /// # Errors
+    /// E0119 for a name that no parameter has, E0103 for another number of axes than of parameters, and, as far as it can be
+    /// told without arguments, whatever the transformed program is refused for.
+    ///
+    /// ```
+    /// use matex_lang::{Derived, Limits, Unit};
+    ///
+    /// let unit = Unit::new("fn f(x: f64[n], k: i64) { sum(x**2) * k }", None, &Limits::default()).unwrap();
+    /// let gradient = unit.derive(Derived::Grad { wrt: vec!["x".into()], value: false }).unwrap();
+    /// let func = gradient.specialize(&gradient.assumed_args().unwrap()).unwrap();
+    /// assert_eq!(func.ty(func.results()[0]).to_string(), "f64[x.0]");
+    /// ```
+    pub fn derive(&self, derived: Derived) -> Result<Unit, Vec<Diagnostic>> {
+        let signature = derived.signature(&self.signature)?;
+        let mut unit = Unit { signature, ..self.clone() };
+        let moving = (0..self.signature.params.len()).filter(|i| moves(&self.signature.params[*i]));
+        unit.derived.push(Step { how: derived, moving: moving.collect() });
         if let Ok(args) = unit.assumed_args() {
             unit.specialize(&args)?;
         }
@@ -153,7 +182,9 @@ impl Unit {
     /// # Errors
     /// Everything that is wrong with the program for these arguments.
     pub fn specialize(&self, args: &[Option<ArgSpec>]) -> Result<Func, Vec<Diagnostic>> {
-        check::check(&self.source, &self.program, &self.entry, args, &self.limits)
+        let names: Vec<&str> = self.signature.params.iter().map(|p| &*p.name).collect();
+        let given = check::Given { args, derived: &self.derived, name: &self.signature.name, names: &names };
+        check::check(&self.source, &self.program, &self.entry, &given, &self.limits)
     }
 
     /// Arguments that stand for a call that has not been made: of the declared types, with defaults left out.
@@ -162,6 +193,115 @@ impl Unit {
     /// When a parameter has no type, or `...` leaves its rank open.
     pub fn assumed_args(&self) -> Result<Vec<Option<ArgSpec>>, Vec<Diagnostic>> {
         self.signature.params.iter().map(assumed).collect::<Result<_, _>>().map_err(|d| vec![d])
+    }
+}
+
+/// A transform of a program's entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Derived {
+    /// `grad` by parameters, or `value_and_grad`.
+    Grad {
+        /// The names of the parameters; none for the first that is a float.
+        wrt: Vec<String>,
+        /// Whether the result itself comes first.
+        value: bool,
+    },
+    /// `jacobian` by parameters.
+    Jacobian {
+        /// The names of the parameters; none for the first that is a float.
+        wrt: Vec<String>,
+    },
+    /// `hessian` by a parameter.
+    Hessian {
+        /// Its name; none for the first that is a float.
+        wrt: Vec<String>,
+    },
+    /// `jvp`: each parameter that is not declared as something other than a float has a further one, `v_` and its name,
+    /// for the change of it.
+    Jvp,
+    /// `vmap` over an axis of each parameter, or none of it.
+    Vmap {
+        /// The axes, one for each parameter.
+        axes: Vec<Option<usize>>,
+    },
+}
+
+/// A transform of an entry, with the places of the parameters that may change.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) how: Derived,
+    pub(crate) moving: Vec<usize>,
+}
+
+/// Whether a parameter may change.
+fn moves(p: &ParamSig) -> bool {
+    p.ty.as_ref().is_none_or(|t| match t.dtypes {
+        DTypeClass::Concrete(d) => d.is_float(),
+        DTypeClass::Float => true,
+        DTypeClass::Int | DTypeClass::Num => false,
+    })
+}
+
+impl Derived {
+    /// The signature of the transform of a function.
+    fn signature(&self, of: &Signature) -> Result<Signature, Vec<Diagnostic>> {
+        let mut params = of.params.clone();
+        let name = match self {
+            Derived::Grad { wrt, value } => {
+                known(of, wrt)?;
+                if *value { "value_and_grad" } else { "grad" }
+            }
+            Derived::Jacobian { wrt } => {
+                known(of, wrt)?;
+                "jacobian"
+            }
+            Derived::Hessian { wrt } => {
+                known(of, wrt)?;
+                "hessian"
+            }
+            Derived::Jvp => {
+                params.iter_mut().for_each(|p| p.optional = false);
+                for p in params.clone().into_iter().filter(moves) {
+                    let mut name = format!("v_{}", p.name);
+                    while params.iter().any(|q| q.name == name) {
+                        name = format!("v_{name}");
+                    }
+                    params.push(ParamSig { name, ..p });
+                }
+                "jvp"
+            }
+            Derived::Vmap { axes } => {
+                if axes.len() != params.len() {
+                    let message = format!("{} axes for {} parameters", axes.len(), params.len());
+                    let d = Diagnostic::new(crate::codes::WRONG_ARGUMENT_COUNT, message);
+                    return Err(vec![d.help("give an axis, or None, for each parameter")]);
+                }
+                params.iter_mut().zip(axes).filter(|(_, a)| a.is_some()).for_each(|(p, _)| p.lengthen());
+                "vmap"
+            }
+        };
+        Ok(Signature { name: format!("{name}_{}", of.name), params, results: None })
+    }
+}
+
+fn known(of: &Signature, wrt: &[String]) -> Result<(), Vec<Diagnostic>> {
+    let Some(name) = wrt.iter().find(|n| !of.params.iter().any(|p| p.name == **n)) else { return Ok(()) };
+    let names: Vec<&str> = of.params.iter().map(|p| &*p.name).collect();
+    let message = format!("{} has no parameter {name}", of.name);
+    let d = Diagnostic::new(crate::codes::UNKNOWN_PARAMETER, message);
+    Err(vec![d.help(format!("it has: {}", names.join(", ")))])
+}
+
+impl ParamSig {
+    /// One axis more, of any size.
+    fn lengthen(&mut self) {
+        if let Some(ty) = &mut self.ty {
+            ty.dims.insert(0, DimSig::Any);
+            ty.text = match ty.text.split_once('[') {
+                Some((dtype, dims)) => format!("{dtype}[_, {dims}"),
+                None => format!("{}[_]", ty.text),
+            };
+        }
     }
 }
 

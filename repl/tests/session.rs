@@ -69,7 +69,7 @@ fn help_is_there_for_everything() {
     let help = out(":help");
     for name in [
         "help", "vars", "type", "load", "save", "edit", "time", "bench", "explain", "ir", "clif", "asm",
-        "plot", "passes", "device", "threads", "simd", "mem", "nan", "set", "reset", "quit",
+        "grad", "plot", "passes", "device", "threads", "simd", "mem", "nan", "set", "reset", "quit",
     ] {
         assert!(help.contains(&format!(":{name} ")), "{name}: {help}");
         assert!(out(&format!(":help {name}")).starts_with(&format!(":{name}")));
@@ -293,4 +293,13 @@ fn nothing_that_is_typed_is_a_bug() {
         let (code, _, err) = session(line);
         assert!((code == 0 || code == 1) && !err.contains("bug in matex"), "{line:?}: {code} {err}");
     }
+}
+
+#[test]
+fn gradients_are_shown() {
+    assert_eq!(out("x = [1.0, 2.0]\nk = 3.0\n:grad sum(x**2) * k"), "by x: f64[2]\n[6.0, 12.0]\nby k: 5.0\n");
+    let ir = out("fn f(x: f64[n]) -> f64 { sum(x * x) }\n:grad f");
+    assert!(ir.starts_with("func @grad_f(%x: f64[x.0]) -> f64[x.0] {"), "{ir}");
+    assert!(err("i = 3\n:grad i * 2").contains("no variable that is a float"));
+    assert!(err("x = [1.0]\n:grad x * 2").contains("a scalar float"));
 }

@@ -15,6 +15,7 @@ mod moves;
 use super::body::{Body, Copier};
 use super::depend::{Depends, Through};
 use super::forward::{self, Partial};
+use super::slopes::known_number;
 use super::{Refused, within};
 use crate::dim::Dim;
 use crate::ops::Op;
@@ -200,7 +201,14 @@ impl Reverse<'_> {
                     (Some(p), Some(q)) => Some(self.c.b.map(Op::Or, &[p, q])),
                     (None, _) | (_, None) => None,
                 };
-                Cotangent { value: self.c.b.map(Op::Add, &[old.value, ct.value]), mask }
+                // x * x has its derivative from both sides.
+                let value = if old.value == ct.value {
+                    let two = self.c.b.filled(ct.value, 2.0);
+                    self.c.b.map(Op::Mul, &[two, ct.value])
+                } else {
+                    self.c.b.map(Op::Add, &[old.value, ct.value])
+                };
+                Cotangent { value, mask }
             }
         };
         self.cotangents.insert(at, sum);
@@ -218,7 +226,9 @@ impl Reverse<'_> {
                 Partial::One => ct.value,
                 Partial::MinusOne => self.c.b.map(Op::Neg, &[ct.value]),
                 Partial::Times(p) => {
-                    let product = self.c.b.map(Op::Mul, &[ct.value, p]);
+                    // The first cotangent of all is 1, and stays it through sums.
+                    let one = known_number(self.c.b, ct.value) == Some(1.0);
+                    let product = if one { p } else { self.c.b.map(Op::Mul, &[ct.value, p]) };
                     ct.mask.map_or(product, |m| self.c.b.kept(m, product))
                 }
             };

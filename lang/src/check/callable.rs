@@ -4,7 +4,7 @@ use super::args::{Args, Src};
 use super::transform::Transform;
 use super::value::{Operand, Value};
 use super::{Checker, R, builtins};
-use crate::ast::{Arg, ExprId, ExprKind, FnId, Ident, LambdaBody, Name};
+use crate::ast::{Arg, ExprId, ExprKind, FnId, Form, Ident, LambdaBody, Name};
 use crate::codes;
 use crate::diag::Diagnostic;
 use matex_ir::Span;
@@ -25,6 +25,8 @@ pub(crate) enum CallableKind {
     Builtin(Ident),
     /// `|x| …`, which sees the variables around it.
     Lambda(ExprId),
+    /// An expression or a block that is a whole program, by the names of its parameters.
+    Program(Vec<Name>),
     /// Another function, transformed.
     Transformed(Box<Callable>, Transform),
 }
@@ -91,12 +93,21 @@ impl Checker<'_> {
                 let ExprKind::Lambda { params, .. } = &self.ast[*e].kind else { return Vec::new() };
                 params.iter().map(|p| CallParam { name: p.name.clone(), optional: false }).collect()
             }
+            CallableKind::Program(names) => {
+                names.iter().map(|n| CallParam { name: n.clone(), optional: false }).collect()
+            }
             CallableKind::Builtin(name) => {
                 let signature = builtins::find(&name.name).map_or("", |b| b.signature);
                 let params = super::args::params(signature);
                 params
                     .map(|p| CallParam { name: p.name.into(), optional: p.optional || p.variadic })
                     .collect()
+            }
+            CallableKind::Transformed(of, Transform::Jvp { moving }) => {
+                let mut params = self.params_of(of);
+                let tangents = moving.iter().filter_map(|i| params.get(*i)).cloned().collect::<Vec<_>>();
+                params.extend(tangents);
+                params
             }
             CallableKind::Transformed(of, _) => self.params_of(of),
         }
@@ -188,10 +199,27 @@ impl Checker<'_> {
                 (builtin.run)(self, &args)
             }
             CallableKind::Lambda(e) => self.nested(span, |c| c.apply_lambda(*e, args, span)),
+            CallableKind::Program(names) => self.nested(span, |c| c.apply_program(names, args, span)),
             CallableKind::Transformed(of, how) => {
                 self.nested(span, |c| c.apply_transformed(of, how, args, span))
             }
         }
+    }
+
+    fn apply_program(&mut self, names: &[Name], args: Vec<Option<Operand>>, span: Span) -> R<Value> {
+        let outer = std::mem::take(&mut self.frame);
+        for (name, o) in names.iter().zip(args) {
+            if let Some(o) = o {
+                self.frame.vars.insert(name.clone(), o.val.into());
+            }
+        }
+        let value = match self.form {
+            Form::Expr(e) => self.expr(*e),
+            Form::Block(b) => self.body(*b, span),
+            Form::Module(_) => self.bug("a module as an expression", span),
+        };
+        self.frame = outer;
+        value
     }
 
     /// What a lambda assigns ends with it.

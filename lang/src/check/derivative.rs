@@ -1,6 +1,7 @@
 //! The transforms that are derivatives: what is differentiated by what, and what comes out.
 
 use super::callable::{Callable, CallableKind};
+use super::resolve::counted;
 use super::transform::{Traced, flat, packed};
 use super::value::{Operand, Val, Value};
 use super::{Checker, R};
@@ -56,7 +57,7 @@ impl Checker<'_> {
                 DTypeExpr::Int | DTypeExpr::Num => None,
             },
             CallableKind::Transformed(inner, _) => self.declared_float(inner, place),
-            CallableKind::Builtin(_) | CallableKind::Lambda(_) => None,
+            CallableKind::Builtin(_) | CallableKind::Lambda(_) | CallableKind::Program(_) => None,
         }
     }
 
@@ -179,20 +180,31 @@ impl Checker<'_> {
         Ok(packed(vals))
     }
 
-    /// `jvp(f, x, v)`: results, then their tangents.
+    /// Results, then their tangents, for tangents of the arguments at some places.
     pub(crate) fn tangents(
         &mut self,
         of: &Callable,
-        xs: Vec<Operand>,
-        vs: Vec<Operand>,
+        mut args: Vec<Option<Operand>>,
+        places: &[usize],
+        vs: &[Operand],
         span: Span,
     ) -> R<Value> {
-        let mut args: Vec<Option<Operand>> = xs.into_iter().map(Some).collect();
-        let (places, operands, tangents) = self.with_tangents(of, &mut args, &vs, span)?;
+        let count = self.params_of(of).len();
+        if vs.len() != places.len() || count < args.len() {
+            let message = format!("{} and {}", counted(args.len(), "value"), counted(vs.len(), "tangent"));
+            let help = "give as many of each as the function has parameters: jvp(f, (x, y), (v, w))";
+            return self.fail(codes::WRONG_ARGUMENT_COUNT, message, span, help);
+        }
+        let (mut operands, mut tangents) = (Vec::new(), Vec::new());
+        for (p, t) in places.iter().zip(vs) {
+            let o = self.float_argument(of, &args, *p, span)?;
+            tangents.push(Some(self.like(t, &o)?));
+            args[*p] = Some(o.clone());
+            operands.push(o);
+        }
         let types = self.operand_types(&operands);
-        let traced = self.traced(of, &args, &places, &types, span)?;
+        let traced = self.traced(of, &args, places, &types, span)?;
         let ids: Vec<ValueId> = operands.iter().map(|o| o.val.id).collect();
-        let tangents: Vec<Option<ValueId>> = tangents.into_iter().map(Some).collect();
         let limit = self.node_limit();
         let pairs =
             self.accept(span, |c| transform::forward(&mut c.b, &traced.body, &ids, &tangents, limit))?;
@@ -203,32 +215,6 @@ impl Checker<'_> {
             vals.push(Val::strong(t));
         }
         Ok(Value::Tuple(vals))
-    }
-
-    /// Every argument, with a tangent of its type for each.
-    fn with_tangents(
-        &mut self,
-        of: &Callable,
-        args: &mut [Option<Operand>],
-        tangents: &[Operand],
-        span: Span,
-    ) -> R<(Vec<usize>, Vec<Operand>, Vec<ValueId>)> {
-        let count = self.params_of(of).len();
-        if tangents.len() != args.len() || count < args.len() {
-            let message = format!("{} values and {} tangents", args.len(), tangents.len());
-            let help = "give as many of each as the function has parameters: jvp(f, (x, y), (v, w))";
-            return self.fail(codes::WRONG_ARGUMENT_COUNT, message, span, help);
-        }
-        let places: Vec<usize> = (0..args.len()).collect();
-        let (mut operands, mut out) = (Vec::new(), Vec::new());
-        for (p, t) in places.iter().zip(tangents) {
-            let o = self.float_argument(of, args, *p, span)?;
-            out.push(self.like(t, &o)?);
-            args[*p] = Some(o.clone());
-            operands.push(o);
-        }
-        args.iter_mut().zip(&operands).for_each(|(a, o)| *a = Some(o.clone()));
-        Ok((places, operands, out))
     }
 
     /// A value of the dtype and shape of another.

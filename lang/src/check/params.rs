@@ -428,12 +428,12 @@ pub(crate) fn converts(literal: DType, to: DType) -> bool {
     literal == to || (literal != DType::Bool && to != DType::Bool && !(literal.is_float() && to.is_int()))
 }
 
-fn open_shape(name: &str, ones: &[bool]) -> Vec<Dim> {
+pub(crate) fn open_shape(name: &str, ones: &[bool]) -> Vec<Dim> {
     let dim = |(i, one): (usize, &bool)| if *one { Dim::ONE } else { Dim::size(&format!("{name}.{i}")) };
     ones.iter().enumerate().map(dim).collect()
 }
 
 /// An integer scalar parameter may size results.
-fn int_dims(name: &str, dtype: DType, rank: usize) -> Option<Vec<Dim>> {
+pub(crate) fn int_dims(name: &str, dtype: DType, rank: usize) -> Option<Vec<Dim>> {
     (rank == 0 && dtype.is_int()).then(|| vec![Dim::int(name)])
 }

@@ -20,6 +20,8 @@ pub(crate) enum Transform {
     Jacobian { wrt: Vec<Ident> },
     /// The Jacobian of the gradient.
     Hessian { wrt: Vec<Ident> },
+    /// The results, then their change for changes of some of the arguments, which are further arguments.
+    Jvp { moving: Vec<usize> },
     /// The function for each entry along axes; `None` for all arguments along the first.
     Vmap { axes: Option<Vec<Option<i64>>>, span: Span },
 }
@@ -133,6 +135,11 @@ impl Checker<'_> {
                     return self.fail(codes::UNKNOWN_PARAMETER, message, wrt[1].span, help);
                 }
                 self.jacobian(&gradient, wrt, args, span)
+            }
+            Transform::Jvp { moving } => {
+                let mut args = args;
+                let tangents = args.split_off(self.params_of(of).len().min(args.len()));
+                self.tangents(of, args, moving, &tangents.into_iter().flatten().collect::<Vec<_>>(), span)
             }
             Transform::Vmap { axes, span: at } => self.vectorized(of, axes.as_deref(), args, *at, span),
         }

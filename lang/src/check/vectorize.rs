@@ -22,7 +22,7 @@ impl Checker<'_> {
         span: Span,
     ) -> R<Value> {
         let given = args.iter().filter(|a| a.is_some()).count();
-        if let Some(axes) = axes.filter(|a| a.len() != 1 && a.len() != given) {
+        if let Some(axes) = axes.filter(|a| a.len() != 1 && a.len() != given && a.len() != args.len()) {
             let message = format!("{} axes for {}", axes.len(), counted(given, "argument"));
             return self.fail(
                 codes::WRONG_ARGUMENT_COUNT,

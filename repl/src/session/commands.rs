@@ -3,7 +3,7 @@
 //! To add one: a row in [`COMMANDS`], its function, and a case in `repl/tests/session.rs`.
 
 use super::state::{Session, draw};
-use super::{Next, files, help, look, plot};
+use super::{Next, files, grad, help, look, plot};
 use crate::commands::print;
 use crate::failure::Failure;
 use matex::{Diagnostic, Stage};
@@ -40,6 +40,7 @@ pub(super) const COMMANDS: &[Command] = &[
     row("time", "EXPR", "how long it takes, once", look::time),
     row("bench", "EXPR", "how long it takes, again and again", look::bench),
     row("explain", "EXPR|CODE", "what a call does, or what an error means", look::explain),
+    row("grad", "F|EXPR", "derivatives by each variable, or the IR of a gradient", grad::run),
     row("plot", "[KIND] EXPR", "line, scatter, hist or heat, in the terminal", plot::run),
     row("ir", "[STAGE] EXPR", "tensor, optimized, kernels, plan, clif or asm", look::ir),
     row("clif", "EXPR", "the Cranelift IR of its kernels", |s, rest| look::stage(s, Stage::Clif, rest)),

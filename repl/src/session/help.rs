@@ -44,6 +44,7 @@ fn example_of(command: &str) -> Option<&'static str> {
         "time" => ":time sum(arange(1000000))",
         "bench" => ":bench sum(arange(1000000))",
         "explain" => ":explain E0203",
+        "grad" => ":grad sum(x**2)",
         "plot" => ":plot sin(linspace(0.0, 6.0, 200))",
         "ir" => ":ir kernels sum(arange(9) * 2)",
         "clif" => ":clif arange(9) * 2",

@@ -8,6 +8,7 @@ mod commands;
 mod complete;
 mod editor;
 mod files;
+mod grad;
 mod help;
 mod highlight;
 mod line;

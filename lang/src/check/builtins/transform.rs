@@ -27,7 +27,8 @@ pub(super) const ROWS: &[Builtin] = &[
     row("jvp", "f, x, v", |c, args| {
         let f = c.callable_arg(args)?;
         let (x, v) = (c.several(args, "x")?, c.several(args, "v")?);
-        c.tangents(&f, x, v, args.span)
+        let places: Vec<usize> = (0..x.len()).collect();
+        c.tangents(&f, x.into_iter().map(Some).collect(), &places, &v, args.span)
     }),
     row("vjp", "f, x, ct", |c, args| {
         let f = c.callable_arg(args)?;
