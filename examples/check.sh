@@ -67,6 +67,13 @@ tolerance=2e-4 check logistic w data=examples/data/challenger.csv
 check nbody "before after" start=examples/data/planets.csv
 tolerance=0.02 check metropolis "centre spread" data=examples/data/challenger.csv
 
+printf '100000\n' >"$out/hits.csv"
+if "$matex" run examples/learned_index.mx n=100000 q=100000 leaves=4096 -o "$out/index.npz"; then
+    compare "learned_index hits" "$out/index.npz:hits" "$out/hits.csv"
+else
+    failed=1
+fi
+
 if "$matex" run examples/digits.mx data=examples/data/digits.csv -o "$out/digits.npz" &&
     [ "$("$matex" eval 'accuracy >= 0.95' "accuracy=$out/digits.npz:accuracy")" = true ]; then
     echo "ok      digits accuracy"

@@ -102,12 +102,27 @@ impl<'f> Sharing<'f> {
             regions.into_iter().rev().for_each(|r| self.enter(r));
             return;
         }
+        if self.stands_for_operand(value) {
+            return;
+        }
         if let Some(literal) = fold::fold(self.func, value) {
             let node = &mut self.func.nodes[value.0 as usize];
             node.kind = Kind::Constant(literal);
             node.args.clear();
         }
         self.share(value);
+    }
+
+    /// A conversion to what its operand is already: what stops derivatives, and has stopped them by now.
+    fn stands_for_operand(&mut self, value: ValueId) -> bool {
+        let node = &self.func.nodes[value.0 as usize];
+        let converts = matches!(node.kind, Kind::Bitcast | Kind::Cast | Kind::Reshape);
+        let Some(operand) = node.args.first().copied().filter(|_| converts) else { return false };
+        let same = self.func.nodes.get(operand.0 as usize).is_some_and(|o| o.ty == node.ty);
+        if same {
+            self.replaced[value.0 as usize] = operand;
+        }
+        same
     }
 
     fn share(&mut self, value: ValueId) {

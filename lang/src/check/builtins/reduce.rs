@@ -196,9 +196,17 @@ impl Checker<'_> {
         Ok(self.stored(&over, v))
     }
 
+    /// The maximum, as what keeps exponentials from overflowing: the result does not depend on it, so that no derivative
+    /// has to go through it.
+    fn shift_of(&mut self, x: ValueId, axes: &[usize]) -> ValueId {
+        let max = self.reduced(ReduceOp::Max, x, axes, true);
+        let dtype = self.dtype(max);
+        self.b.bitcast(max, dtype)
+    }
+
     /// exp(x - max) with its maximum, safe for rows of infinities; an empty row has the maximum 0.
     fn shifted(&mut self, x: ValueId, axes: &[usize]) -> (ValueId, ValueId) {
-        let max = self.reduced(ReduceOp::Max, x, axes, true);
+        let max = self.shift_of(x, axes);
         let finite = self.map_op(Op::IsFinite, &[max]);
         let zero = self.constant(Scalar::from_f64(self.dtype(x), 0.0));
         let shape = self.shape(max);
@@ -226,7 +234,7 @@ impl Checker<'_> {
         let dtype = self.float_dtype(&[&x], &args.name)?;
         let over = Over { x, axes, keepdims: true, span: args.span };
         let x = self.b.cast(over.x.val.id, dtype.compute());
-        let max = self.reduced(ReduceOp::Max, x, &over.axes, true);
+        let max = self.shift_of(x, &over.axes);
         let d = self.against(Op::Sub, x, max);
         let e = self.map_op(Op::Exp, &[d]);
         let sum = self.reduced(ReduceOp::Sum, e, &over.axes, true);
