@@ -140,9 +140,15 @@ impl Reverse<'_> {
                 self.moved(node, ct);
                 Ok(())
             }
-            Kind::Reduce { .. } | Kind::Scan { .. } | Kind::Lib(_) => {
-                self.by_forward(v, node, &[Some(ct.value)])
+            Kind::Reduce { axes, .. } => {
+                // What was not taken was not taken of every element that went into it.
+                let mask = ct.mask.map(|m| {
+                    let shape = self.c.body.ty(self.c.b, node.args[0]).shape;
+                    self.c.b.spread(m, &shape, axes)
+                });
+                self.by_forward(v, node, &[Some(ct.value)], mask)
             }
+            Kind::Scan { .. } | Kind::Lib(_) => self.by_forward(v, node, &[Some(ct.value)], None),
             Kind::Param(_)
             | Kind::RegionParam
             | Kind::Constant(_)
@@ -182,7 +188,7 @@ impl Reverse<'_> {
             let help = "write a for over the most steps there may be, or take jvp, which goes forward";
             Err(Refused::at(node.origin, what, help))
         } else {
-            self.by_forward(v, node, &cts)
+            self.by_forward(v, node, &cts, None)
         }
     }
 
@@ -314,7 +320,14 @@ impl Reverse<'_> {
     }
 
     /// A node that has a forward rule only: its tangent, which is linear in those of the operands, is taken backwards.
-    fn by_forward(&mut self, v: ValueId, node: &Node, cts: &[Option<ValueId>]) -> Result<(), Refused> {
+    /// The mask is one of the operands' shape.
+    fn by_forward(
+        &mut self,
+        v: ValueId,
+        node: &Node,
+        cts: &[Option<ValueId>],
+        mask: Option<ValueId>,
+    ) -> Result<(), Refused> {
         let args = self.c.all(&node.args);
         let marked: Vec<ValueId> = node.args.iter().copied().filter(|a| self.depends.on(*a)).collect();
         let types = self.c.types(&marked);
@@ -342,7 +355,8 @@ impl Reverse<'_> {
         let out = reverse(self.c.b, &body, &zeros, &every, self.c.limit, |_, _| seeds)?;
         for (a, ct) in marked.iter().zip(out.cotangents) {
             if let Some(value) = ct {
-                self.add(*a, Cotangent::new(value));
+                let value = mask.map_or(value, |m| self.c.b.kept(m, value));
+                self.add(*a, Cotangent { value, mask });
             }
         }
         Ok(())
