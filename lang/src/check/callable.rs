@@ -50,6 +50,10 @@ impl Checker<'_> {
 
     fn no_function<T>(&mut self, span: Span) -> R<T> {
         let text = self.text(span).to_owned();
+        if builtins::takes_function(&text) {
+            let message = format!("{text} needs a function itself before it is one");
+            return self.fail(codes::EXPECTED_FUNCTION, message, span, format!("write {text}(f)"));
+        }
         let message = format!("{text} is a value, not a function");
         let help = format!("give the name of a function, or a lambda: |x| {text}");
         self.fail(codes::EXPECTED_FUNCTION, message, span, help)
