@@ -53,6 +53,9 @@ check ridge "coef loss" X=examples/data/longley.csv:GNPDEFL,GNP,UNEMP,ARMED,POP,
     y=examples/data/longley.csv:TOTEMP penalty=0.1
 check pca "share directions scores" X=examples/data/longley.csv:GNPDEFL,GNP,UNEMP,ARMED,POP,YEAR
 check power_iteration "lambda v" 'A=[[4, 1, 0], [1, 3, 1], [0, 1, 2]]' 'v=[1, 1, 1]' iters=200
+check kalman "x P" 'x=[0, 1]' 'P=[[1, 0], [0, 1]]' 'F=[[1, 1], [0, 1]]' 'Q=[[0.25, 0.5], [0.5, 1]]' \
+    'H=[[1, 0]]' 'R=[[4]]' 'z=[2]'
+check markov p 'T=[[0.9, 0.1, 0], [0.3, 0.5, 0.2], [0, 0.4, 0.6]]'
 
 # Fits to what is certified, from both starts that are published; six digits are asked for.
 fit() { tolerance=1e-6 check "$1" "b loss" "x=examples/data/$1.csv:x" "y=examples/data/$1.csv:y" "start=$2"; }

@@ -1,13 +1,14 @@
 //! What runs a program that was checked for one set of dtypes and ranks.
 
-use crate::options::{Engine as Choice, Options};
+use crate::options::{Engine as Choice, NonFinite, Options};
 use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError};
 use matex_lang::Limits;
 use matex_runtime::{
     AsView, CallOptions, CompileError, Engine as Kernels, ExecError, Executable, LayoutClass, PrepareOptions,
-    Tensor, TensorError, View, ViewMut,
+    Tensor, TensorError, View, ViewMut, Warning,
 };
+use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 
 /// A program that is ready to run.
@@ -24,6 +25,16 @@ pub(crate) enum Engine {
 pub(crate) struct Budget<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) cancel: Option<&'a AtomicBool>,
+    /// Where warnings go; nobody looks for what there is to warn of when they go nowhere.
+    pub(crate) warnings: Option<&'a RefCell<Vec<Warning>>>,
+    /// Whether NaN and infinities in linear algebra pass. A plan knows, the interpreter has to be told.
+    pub(crate) nan_passes: bool,
+}
+
+impl<'a> Budget<'a> {
+    fn options(self) -> CallOptions<'a> {
+        CallOptions { limits: Some(self.limits), cancel: self.cancel, warnings: self.warnings }
+    }
 }
 
 /// The most elements of a value that the interpreter makes: each takes 16 bytes there.
@@ -42,8 +53,14 @@ impl Engine {
             Choice::LoopInterpreter => Kernels::LoopInterp,
             Choice::Cranelift | Choice::Auto => Kernels::Cranelift,
         };
-        let simd = options.simd.into();
-        let prepare = PrepareOptions { engine, limits: options.limits.clone(), passes, simd };
+        let prepare = PrepareOptions {
+            engine,
+            limits: options.limits.clone(),
+            passes,
+            simd: options.simd.into(),
+            threads: options.threads,
+            nan_passes: options.non_finite == NonFinite::Nan,
+        };
         match Executable::prepare(func, classes, &prepare) {
             Ok(exe) => Ok((Engine::Plan(Box::new(exe)), prepare.passes)),
             // A machine without machine code of ours runs every program all the same.
@@ -77,7 +94,7 @@ impl Engine {
     ) -> Result<Vec<Tensor>, ExecError> {
         match self {
             Engine::Plan(exe) => {
-                exe.call_with(args, &CallOptions { limits: Some(budget.limits), cancel: budget.cancel })
+                exe.call_with(args, &budget.options())
             }
             Engine::Interpreter => interpret(func, args, budget).map_err(ExecError::Run),
         }
@@ -93,8 +110,7 @@ impl Engine {
     ) -> Result<(), ExecError> {
         match self {
             Engine::Plan(exe) => {
-                let options = CallOptions { limits: Some(budget.limits), cancel: budget.cancel };
-                exe.call_into_with(args, outputs, &options)
+                exe.call_into_with(args, outputs, &budget.options())
             }
             Engine::Interpreter => {
                 let results = interpret(func, args, budget).map_err(ExecError::Run)?;
@@ -135,7 +151,12 @@ fn interpret(func: &Func, args: &[View<'_>], budget: Budget<'_>) -> Result<Vec<T
     let arrays = args.iter().map(array).collect::<Result<Vec<Array>, RunError>>()?;
     let elements = budget.limits.elements.min(budget.limits.bytes).min(INTERPRETER_ELEMENTS);
     let max_elements = usize::try_from(elements).unwrap_or(usize::MAX);
-    let limits = RunLimits { max_elements, max_steps: budget.limits.loop_steps, cancel: budget.cancel };
+    let limits = RunLimits {
+        max_elements,
+        max_steps: budget.limits.loop_steps,
+        cancel: budget.cancel,
+        nan_passes: budget.nan_passes,
+    };
     let tensor = |a: Array| Tensor::from_scalars(a.dtype(), a.shape(), a.data().iter().copied());
     let results = run(func, &arrays, &limits)?.into_iter().map(tensor);
     results.collect::<Result<_, _>>().map_err(|e| malformed(e.to_string()))

@@ -6,9 +6,10 @@ use crate::cache::{Bucket, Cache, Special, is_strided};
 use crate::engine::{Budget, Engine};
 use crate::error::{Error, guarded, internal};
 use crate::failure::diagnose;
-use crate::options::Options;
+use crate::options::{NonFinite, Options};
 use crate::outputs::{self, Outputs};
 use crate::typed::{Typed, TypedFn};
+use crate::warning::Warning;
 use matex_ir::dim::Atom;
 use matex_ir::tensor::Func;
 use matex_ir::tensor::bind::bind_sizes;
@@ -17,6 +18,7 @@ use matex_lang::{Derived, Diagnostic, Limits, codes};
 use matex_passes::Sizes;
 use matex_runtime::{AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
 use smallvec::SmallVec;
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -199,19 +201,34 @@ impl Function {
     /// ```
     pub fn call(&self, args: &[&dyn AsView]) -> Result<Outputs, Error> {
         let views: Views<'_> = args.iter().map(|a| a.as_view()).collect();
-        self.call_views(&views)
+        let warnings = RefCell::default();
+        let (tensors, names) = self.call_views(&views, Some(&warnings))?;
+        Outputs::new(tensors, &names, self.warnings(warnings))
     }
 
-    /// [`call`](Function::call) with views. The way of all calls but the first: nothing is looked at but dtypes and
-    /// shapes, and a form of the program that was found for them before takes the values as they are.
-    pub(crate) fn call_views(&self, views: &[View<'_>]) -> Result<Outputs, Error> {
+    /// [`call`](Function::call) with views: results and their names. The way of all calls but the first: nothing is
+    /// looked at but dtypes and shapes, and a form of the program that was found for them before takes the values as
+    /// they are.
+    pub(crate) fn call_views(
+        &self,
+        views: &[View<'_>],
+        warnings: Option<&Warnings>,
+    ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
         guarded(|| match self.plain(views) {
             Some(special) => {
-                let results = special.engine.run(&special.func, views, self.budget());
-                Outputs::new(results.map_err(|e| self.failed(&special, views, e))?, &special.names)
+                let results = special.engine.run(&special.func, views, self.budget(warnings));
+                let results = results.map_err(|e| self.failed(&special, views, e))?;
+                Ok((results, special.names.clone()))
             }
-            None => self.with_ready(&strong(views), |ready| ready.run(self, &CallOptions::default())),
+            None => self.with_ready(&strong(views), |ready| {
+                ready.run(self, &CallOptions::default(), warnings)
+            }),
         })
+    }
+
+    /// Warnings of a call, with the lines of the program.
+    fn warnings(&self, found: Warnings) -> Vec<Warning> {
+        found.into_inner().iter().map(|w| Warning::new(w, &self.0.file, &self.0.source)).collect()
     }
 
     /// The form for these values, if there is one and it takes them as they are.
@@ -221,8 +238,9 @@ impl Function {
         (special.func.params.len() == views.len()).then_some(special)
     }
 
-    fn budget(&self) -> Budget<'_> {
-        Budget { limits: &self.0.options.limits, cancel: None }
+    fn budget<'a>(&'a self, warnings: Option<&'a Warnings>) -> Budget<'a> {
+        let nan_passes = self.0.options.non_finite == NonFinite::Nan;
+        Budget { limits: &self.0.options.limits, cancel: None, warnings, nan_passes }
     }
 
     #[cold]
@@ -261,7 +279,10 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call_with(&self, options: &CallOptions, args: &[Arg<'_>]) -> Result<Outputs, Error> {
-        guarded(|| self.with_ready(args, |ready| ready.run(self, options)))
+        let warnings = RefCell::default();
+        let (tensors, names) =
+            guarded(|| self.with_ready(args, |ready| ready.run(self, options, Some(&warnings))))?;
+        Outputs::new(tensors, &names, self.warnings(warnings))
     }
 
     /// Calls it and writes the results into memory of the caller's, which must be of the right dtypes and shapes.
@@ -296,11 +317,11 @@ impl Function {
     ) -> Result<(), Error> {
         guarded(|| match self.plain(views) {
             Some(special) => {
-                let done = special.engine.run_into(&special.func, views, places, self.budget());
+                let done = special.engine.run_into(&special.func, views, places, self.budget(None));
                 done.map_err(|e| self.failed(&special, views, e))
             }
             None => self.with_ready(&strong(views), |ready| {
-                ready.with_views(self, &CallOptions::default(), |engine, func, views, budget| {
+                ready.with_views(self, &CallOptions::default(), None, |engine, func, views, budget| {
                     engine.run_into(func, views, places, budget)
                 })
             }),
@@ -403,6 +424,9 @@ impl Function {
     }
 }
 
+/// Where a call puts its warnings.
+pub(crate) type Warnings = RefCell<Vec<matex_runtime::Warning>>;
+
 /// The values of a call, given by place.
 type Views<'a> = SmallVec<[View<'a>; 12]>;
 
@@ -446,10 +470,16 @@ impl Ready<'_> {
         pairs.filter_map(|(p, slot)| slot.as_ref().map(|s| (p, s))).collect()
     }
 
-    fn run(&self, function: &Function, options: &CallOptions) -> Result<Outputs, Error> {
-        let results = self
-            .with_views(function, options, |engine, func, views, budget| engine.run(func, views, budget))?;
-        Outputs::new(results, &self.special.names)
+    fn run(
+        &self,
+        function: &Function,
+        options: &CallOptions,
+        warnings: Option<&Warnings>,
+    ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
+        let results = self.with_views(function, options, warnings, |engine, func, views, budget| {
+            engine.run(func, views, budget)
+        })?;
+        Ok((results, self.special.names.clone()))
     }
 
     /// Converts the values to what the function takes, and passes them on to its engine.
@@ -457,6 +487,7 @@ impl Ready<'_> {
         &self,
         function: &Function,
         options: &CallOptions,
+        warnings: Option<&Warnings>,
         then: impl FnOnce(&Engine, &Func, &[View<'_>], Budget<'_>) -> Result<T, ExecError>,
     ) -> Result<T, Error> {
         let Special { func, engine, .. } = self.special;
@@ -486,7 +517,8 @@ impl Ready<'_> {
         }
         let limits = &function.options().limits;
         let fewer = options.max_steps.map(|loop_steps| Limits { loop_steps, ..limits.clone() });
-        let budget = Budget { limits: fewer.as_ref().unwrap_or(limits), cancel: options.cancel.as_deref() };
+        let (limits, cancel) = (fewer.as_ref().unwrap_or(limits), options.cancel.as_deref());
+        let budget = Budget { limits, cancel, ..function.budget(warnings) };
         then(engine, func, &views, budget).map_err(|e| function.error(vec![diagnose(e, func, &given)]))
     }
 }

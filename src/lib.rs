@@ -62,6 +62,7 @@ mod options;
 mod outputs;
 mod stage;
 mod typed;
+mod warning;
 
 pub use arguments::Arg;
 pub use error::{Error, ErrorKind};
@@ -69,15 +70,16 @@ pub use explain::Cost;
 pub use function::{CallOptions, Function};
 pub use matex_ir::{DType, Scalar};
 pub use matex_lang::unit::{DTypeClass, DimSig, ParamSig, ParamType, Signature};
-pub use matex_lang::{Code, Diagnostic, Label, Limits, Span};
+pub use matex_lang::{Code, Diagnostic, Label, Limits, Severity, Span};
 pub use matex_runtime::{
     AsView, AsViewMut, Element, FromTensor, FromTensors, Tensor, TensorError, TypeKind, TypedView, View,
     ViewMut,
 };
-pub use options::{Compiler, Device, Engine, Numerics, Simd, UnknownChoice};
+pub use options::{Compiler, Device, Engine, NonFinite, Numerics, Simd, UnknownChoice};
 pub use outputs::Outputs;
 pub use stage::Stage;
 pub use typed::{Typed, TypedFn};
+pub use warning::Warning;
 
 /// Compiles a program with the default options.
 ///

@@ -147,6 +147,21 @@ choices! {
     }
 }
 
+choices! {
+    /// What NaN or infinity in an operand of linear algebra (solvers and factorizations) is.
+    ///
+    /// ```
+    /// assert_eq!("nan".parse(), Ok(matex::NonFinite::Nan));
+    /// ```
+    NonFinite {
+        /// An error that names the operand and the place.
+        #[default]
+        Error = "error",
+        /// A reason for a result of NaN only; of a batch, the other matrices have theirs.
+        Nan = "nan",
+    }
+}
+
 /// All that was chosen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -157,6 +172,7 @@ pub(crate) struct Options {
     pub(crate) threads: usize,
     pub(crate) numerics: Numerics,
     pub(crate) engine: Engine,
+    pub(crate) non_finite: NonFinite,
     /// 0 for silence, up to 5 for everything.
     pub(crate) debug: u8,
 }
@@ -309,7 +325,8 @@ impl Compiler {
         self
     }
 
-    /// The most threads that a call uses; 0 for as many as there are CPUs. This version uses one.
+    /// The most threads that a call uses; 0 for as many as there are CPUs. Linear algebra uses them: large products and
+    /// batches. They are those of one pool of the process, or of the rayon pool that the caller is in.
     ///
     /// ```
     /// let f = matex::Compiler::new().threads(1).compile("x + 1")?;
@@ -333,6 +350,22 @@ impl Compiler {
     #[must_use]
     pub fn numerics(mut self, numerics: Numerics) -> Compiler {
         self.options.numerics = numerics;
+        self
+    }
+
+    /// Whether NaN and infinities in operands of solvers and factorizations are errors.
+    ///
+    /// ```
+    /// use matex::{Compiler, NonFinite};
+    /// let source = "svdvals([[1.0, nan], [0.0, 1.0]])";
+    /// assert_eq!(matex::compile(source)?.call(&[]).unwrap_err().code().to_string(), "E0704");
+    /// let f = Compiler::new().non_finite(NonFinite::Nan).compile(source)?;
+    /// assert_eq!(f.call(&[])?[0].to_string(), "[nan, nan]");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn non_finite(mut self, non_finite: NonFinite) -> Compiler {
+        self.options.non_finite = non_finite;
         self
     }
 

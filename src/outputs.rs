@@ -1,6 +1,7 @@
 //! The results of a call.
 
 use crate::error::{Error, internal};
+use crate::warning::Warning;
 use matex_lang::{Diagnostic, codes};
 use matex_runtime::Tensor;
 use std::ops::Deref;
@@ -20,14 +21,19 @@ use std::sync::Arc;
 pub struct Outputs {
     tensors: Vec<Tensor>,
     names: Arc<[String]>,
+    warnings: Vec<Warning>,
 }
 
 impl Outputs {
-    pub(crate) fn new(tensors: Vec<Tensor>, names: &Arc<[String]>) -> Result<Outputs, Error> {
+    pub(crate) fn new(
+        tensors: Vec<Tensor>,
+        names: &Arc<[String]>,
+        warnings: Vec<Warning>,
+    ) -> Result<Outputs, Error> {
         if tensors.len() != names.len() {
             return Err(Error::plain(internal("a call has another number of results than its program")));
         }
-        Ok(Outputs { tensors, names: names.clone() })
+        Ok(Outputs { tensors, names: names.clone(), warnings })
     }
 
     /// The names of the results: those of the variables returned, else `out0`, `out1`, …; no two are the same.
@@ -39,6 +45,23 @@ impl Outputs {
     /// ```
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// What there is to know about results that are given all the same: systems that are nearly singular, and
+    /// least-squares problems that have many solutions. One for each place of the program, the first one first.
+    ///
+    /// Typed calls and calls into given memory have nowhere to put them, and do not look for what they would tell;
+    /// neither does the reference interpreter.
+    ///
+    /// ```
+    /// let f = matex::compile("inv(A)")?;
+    /// assert!(f.call(&[&[[1.0, 2.0], [3.0, 4.0]]])?.warnings().is_empty());
+    /// let out = f.call(&[&[[1.0, 1.0], [1.0, 1.0 + 2e-16]]])?;
+    /// assert!(out.warnings()[0].to_string().starts_with("warning[E0707]: the matrix is nearly singular"));
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// The result of that name.

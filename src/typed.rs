@@ -99,7 +99,7 @@ impl<F: TypedFn> fmt::Debug for Typed<F> {
 }
 
 fn call<R: FromTensors>(function: &Function, args: &[View<'_>]) -> Result<R, Error> {
-    let tensors = function.call_views(args)?.into_tensors();
+    let tensors = function.call_views(args, None)?.0;
     R::from_tensors(tensors).map_err(|(place, e)| {
         let message = format!("result {place} does not fit its type: {e}");
         function.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)])

@@ -6,7 +6,27 @@
 use matex_ir::{Code, Span};
 use std::fmt;
 
-/// One error, with the places it speaks of.
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Severity {
+    /// There is no result.
+    #[default]
+    Error,
+    /// There is a result, and something to know about it.
+    Warning,
+}
+
+impl Severity {
+    /// The word in front of a diagnostic.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// One error or warning, with the places it speaks of.
 ///
 /// ```
 /// use matex_lang::{Diagnostic, Span, codes};
@@ -20,6 +40,8 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// The stable number.
     pub code: Code,
     /// The one line that says what is wrong.
@@ -46,7 +68,13 @@ pub struct Label {
 impl Diagnostic {
     /// A diagnostic that has no place yet.
     pub fn new(code: Code, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { code, message: message.into(), labels: Vec::new(), notes: Vec::new(), help: None }
+        let severity = Severity::Error;
+        Diagnostic { severity, code, message: message.into(), labels: Vec::new(), notes: Vec::new(), help: None }
+    }
+
+    /// A warning that has no place yet.
+    pub fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::new(code, message) }
     }
 
     /// Adds a place where the error is.
@@ -89,7 +117,7 @@ impl Diagnostic {
 impl fmt::Display for Diagnostic {
     /// The first line of the drawing, for places that have no source text at hand.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error[{}]: {}", self.code, self.message)
+        write!(f, "{}[{}]: {}", self.severity.name(), self.code, self.message)
     }
 }
 

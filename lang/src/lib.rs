@@ -19,7 +19,7 @@ pub mod render;
 pub mod unit;
 
 pub use check::functions;
-pub use diag::{Diagnostic, Label};
+pub use diag::{Diagnostic, Label, Severity};
 pub use limits::Limits;
 pub use matex_ir::{Code, DType, Span};
 pub use parser::parse;

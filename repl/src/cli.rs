@@ -1,7 +1,7 @@
 //! What can be typed after `matex`.
 
 use clap::{Args, Parser, Subcommand};
-use matex::Stage;
+use matex::{NonFinite, Stage};
 
 /// Tensor programs as text, compiled and run.
 ///
@@ -134,6 +134,9 @@ pub(crate) struct To {
     /// The most steps that all loops take together
     #[arg(long, value_name = "N")]
     pub(crate) max_steps: Option<u64>,
+    /// What NaN or infinity in an operand of linear algebra is: an error, or a reason for a result of nan
+    #[arg(long, value_name = "error|nan", default_value = "error")]
+    pub(crate) non_finite: NonFinite,
 }
 
 #[cfg(test)]

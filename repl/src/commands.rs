@@ -2,25 +2,30 @@
 
 use crate::cli::{Cli, Command, Source, To, Values};
 use crate::data::{self, DataError};
-use crate::failure::Failure;
+use crate::failure::{Failure, colors};
 use crate::{bench, doctor, inputs, interrupt, manual, output, session};
 use matex::{CallOptions, Function, Outputs, Stage};
 use matex_lang::{Code, codes};
 use serde_json::json;
+use std::io::Write;
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => session::run(),
         Some(Command::Eval { text, values, to }) => {
-            let function = inputs::compiler()?.file_name("<eval>").compile(&text)?;
+            let compiler = inputs::compiler()?.non_finite(to.non_finite);
+            let function = compiler.file_name("<eval>").compile(&text)?;
             call(&function, &values, &to)
         }
-        Some(Command::Run { program, values, to }) => call(&compile(&program)?, &values, &to),
+        Some(Command::Run { program, values, to }) => {
+            let compiler = inputs::compiler()?.non_finite(to.non_finite);
+            call(&inputs::compile_file(compiler, &program.file, program.entry.as_deref())?, &values, &to)
+        }
         Some(Command::Dump { program, values, stage }) => dump(&compile(&program)?, &values, stage),
         Some(Command::Explain { what, entry, values }) => match code(&what) {
             Some(code) => explain_code(code),
-            None => explain(&inputs::compile_file(&what, entry.as_deref())?, &values),
+            None => explain(&inputs::compile_file(inputs::compiler()?, &what, entry.as_deref())?, &values),
         },
         Some(Command::Doctor) => print(&doctor::report(&inputs::compiler()?)),
         Some(Command::Completions { shell }) => print(&manual::completions(shell)),
@@ -38,7 +43,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn compile(program: &Source) -> Result<Function, Failure> {
-    inputs::compile_file(&program.file, program.entry.as_deref())
+    inputs::compile_file(inputs::compiler()?, &program.file, program.entry.as_deref())
 }
 
 fn call(function: &Function, values: &Values, to: &To) -> Result<(), Failure> {
@@ -52,7 +57,17 @@ fn call(function: &Function, values: &Values, to: &To) -> Result<(), Failure> {
     if interrupt::take() {
         return Err(Failure::Interrupted);
     }
+    warn(&outputs);
     deliver(&outputs, to)
+}
+
+/// Tells warnings on standard error, where they stand in no reader's way.
+fn warn(outputs: &Outputs) {
+    for warning in outputs.warnings() {
+        let text = if colors() { warning.to_ansi() } else { warning.to_string() };
+        // Whoever closed standard error does not want to hear of it.
+        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+    }
 }
 
 /// Writes results to where they are wanted.

@@ -25,10 +25,19 @@ pub(crate) fn report(_compiler: &Compiler) -> String {
     let (used, widest) = (bits(used), bits(widest));
     row("SIMD", &format!("vectors of {used} bits, of {widest} that the CPU has ({})", set("MATEX_SIMD")));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    row("threads", &format!("1, of {threads} that the CPU has ({})", set("MATEX_NUM_THREADS")));
+    let used = set("MATEX_NUM_THREADS");
+    row("threads", &format!("{threads} for linear algebra, 1 for kernels ({used})"));
     row("engine", "machine code");
-    let linalg = matex_runtime::linalg_engine();
-    row("linear algebra", &format!("{linalg}, built in; no BLAS or LAPACK is linked"));
+    let linalg = matex_runtime::linalg_info();
+    row("linear algebra", &format!("{}, {}", linalg.name, linalg.linked));
+    if let Some(core) = &linalg.core {
+        row("  its core", core);
+    }
+    // One is right: matex shares work out itself.
+    row("  its threads", &linalg.threads.to_string());
+    if let Some(fix) = &linalg.fix {
+        row("  to fix", fix);
+    }
     row("GPU", "not in this build");
     row("device", &format!("cpu ({})", set("MATEX_DEVICE")));
     row("debug", &set("MATEX_DEBUG"));

@@ -5,9 +5,11 @@
 
 mod exec;
 mod lib_ops;
+mod pool;
 mod tensor;
 
-pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions};
+pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
+pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, Simd};
 pub use matex_passes::LayoutClass;
 pub use tensor::{
@@ -15,7 +17,7 @@ pub use tensor::{
     TensorError, TypeKind, TypedView, View, ViewMut,
 };
 
-/// The name of the linear algebra library in use.
-pub fn linalg_engine() -> &'static str {
-    lib_ops::LinalgEngine::current().name
+/// The linear algebra library of this build.
+pub fn linalg_info() -> LinalgInfo {
+    (lib_ops::LinalgEngine::current().about)()
 }

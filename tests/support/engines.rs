@@ -110,7 +110,7 @@ fn execute_for(
     simd: Simd,
 ) -> Outcome {
     let limits = Limits { loop_steps: MAX_STEPS, elements: 1 << 26, ..Limits::default() };
-    let options = PrepareOptions { engine, limits, passes, simd };
+    let options = PrepareOptions { engine, limits, passes, simd, ..PrepareOptions::default() };
     let strided = memory == Memory::Strided;
     let class =
         |a: &Array| if strided && a.rank() > 0 { LayoutClass::Strided } else { LayoutClass::Contiguous };

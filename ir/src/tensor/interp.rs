@@ -34,12 +34,14 @@ pub struct RunLimits<'a> {
     pub max_steps: u64,
     /// Set by another thread to stop the run.
     pub cancel: Option<&'a AtomicBool>,
+    /// Whether NaN and infinities in an operand of linear algebra make its results NaN, and are no error.
+    pub nan_passes: bool,
 }
 
 impl Default for RunLimits<'_> {
     /// 2^26 elements a result and 10 million steps.
     fn default() -> Self {
-        RunLimits { max_elements: 1 << 26, max_steps: 10_000_000, cancel: None }
+        RunLimits { max_elements: 1 << 26, max_steps: 10_000_000, cancel: None, nan_passes: false }
     }
 }
 

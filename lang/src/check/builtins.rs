@@ -9,6 +9,7 @@ mod elementwise;
 mod factors;
 mod later;
 mod linalg;
+mod order;
 mod random;
 mod reduce;
 mod scan;

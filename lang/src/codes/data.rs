@@ -42,6 +42,18 @@ MORE_COLUMNS = 708, "the derivative of a least-squares solution that is one of m
 "`lstsq` of a matrix with more columns than rows gives one of many solutions, which has no derivative.
 Add equations, as `lstsq(concat([A, r * eye(k)]), concat([b, zeros(k)]))` does.";
 
+ILL_CONDITIONED = 709, "a matrix is nearly singular",
+"A warning, and the result comes with it. Rounding errors of the matrix are multiplied by its condition
+number: from 1/eps on (4.5e15 for f64, 8.4e6 for f32), no digit of the result need be right.
+doubtful:  solve(X.T @ X, X.T @ y)
+better:    lstsq(X, y)";
+
+RANK_DEFICIENT = 710, "a least-squares problem has many solutions",
+"A warning, and the result comes with it. Some columns depend on others, as far as rounding errors let
+it be told, and their unknowns are 0. `rcond=` says from which relative size on a pivot counts.
+doubtful:  lstsq([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], y)
+right:     lstsq([[1.0], [2.0], [3.0]], y), or pinv(X) @ y for the solution of least length";
+
 FILE_MISSING = 801, "a file cannot be read",
 "The file is not there, or may not be read. Paths are relative to the directory where the program was
 started.

@@ -6,7 +6,7 @@
 
 mod excerpt;
 
-use crate::diag::Diagnostic;
+use crate::diag::{self, Diagnostic};
 use codespan_reporting::diagnostic::{self as drawn, LabelStyle, Severity};
 use codespan_reporting::term::{self, Config, WriteStyle};
 use excerpt::Excerpt;
@@ -52,7 +52,11 @@ fn drawing(diagnostic: &Diagnostic, ranges: Vec<Range<usize>>) -> drawn::Diagnos
     });
     let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
     let notes = diagnostic.notes.iter().cloned().chain(help).map(|note| harmless(&note));
-    drawn::Diagnostic::error()
+    let severity = match diagnostic.severity {
+        diag::Severity::Error => Severity::Error,
+        diag::Severity::Warning => Severity::Warning,
+    };
+    drawn::Diagnostic::new(severity)
         .with_code(diagnostic.code.to_string())
         .with_message(harmless(&diagnostic.message))
         .with_labels(labels.collect())
@@ -119,12 +123,18 @@ impl Write for Ansi<'_> {
 }
 
 const BOLD_RED: &str = "0;1;31";
+const BOLD_YELLOW: &str = "0;1;33";
 const BOLD: &str = "0;1";
 const BLUE: &str = "0;34";
 
+/// The colour of what a diagnostic is about.
+fn strong(severity: Severity) -> &'static str {
+    if severity >= Severity::Error { BOLD_RED } else { BOLD_YELLOW }
+}
+
 impl WriteStyle for Ansi<'_> {
-    fn set_header(&mut self, _severity: Severity) -> io::Result<()> {
-        self.set(BOLD_RED)
+    fn set_header(&mut self, severity: Severity) -> io::Result<()> {
+        self.set(strong(severity))
     }
 
     fn set_header_message(&mut self) -> io::Result<()> {
@@ -143,9 +153,9 @@ impl WriteStyle for Ansi<'_> {
         self.set(BLUE)
     }
 
-    fn set_label(&mut self, _severity: Severity, style: LabelStyle) -> io::Result<()> {
+    fn set_label(&mut self, severity: Severity, style: LabelStyle) -> io::Result<()> {
         self.set(match style {
-            LabelStyle::Primary => BOLD_RED,
+            LabelStyle::Primary => strong(severity),
             LabelStyle::Secondary => BLUE,
         })
     }
@@ -179,6 +189,13 @@ mod tests {
             .note("axis 1: n and k are different sizes")
             .help("write y[:, newaxis] to make y a column");
         insta::assert_snapshot!(render(&[d], "ols.mx", source, false));
+    }
+
+    #[test]
+    fn a_warning_says_that_it_is_one() {
+        let d = Diagnostic::warning(codes::ILL_CONDITIONED, "the matrix is nearly singular");
+        let text = render(&[d.primary(Span::new(0, 3), "")], "a.mx", "inv(A)", false);
+        assert!(text.starts_with("warning[E0707]: the matrix is nearly singular\n"), "{text}");
     }
 
     #[test]

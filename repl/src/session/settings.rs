@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::inputs;
-use matex::{Compiler, Device, Engine, Numerics, Simd, UnknownChoice};
+use matex::{Compiler, Device, Engine, NonFinite, Numerics, Simd, UnknownChoice};
 use std::str::FromStr;
 
 /// The options, with the environment's choices to begin with.
@@ -13,6 +13,7 @@ pub(super) struct Settings {
     threads: usize,
     numerics: Numerics,
     engine: Engine,
+    non_finite: NonFinite,
     /// The most steps that all loops of a line take together.
     pub(super) max_steps: Option<u64>,
     /// Whether the origin of a NaN or an infinity is told.
@@ -20,7 +21,8 @@ pub(super) struct Settings {
 }
 
 /// The names that [`Settings::set`] knows.
-pub(super) const OPTIONS: [&str; 7] = ["device", "engine", "max_steps", "nan", "numerics", "simd", "threads"];
+pub(super) const OPTIONS: [&str; 8] =
+    ["device", "engine", "max_steps", "nan", "non_finite", "numerics", "simd", "threads"];
 
 impl Settings {
     /// Those of the environment, which was found to be right.
@@ -39,7 +41,7 @@ impl Settings {
     /// A compiler with these options.
     pub(super) fn compiler(&self) -> Result<Compiler, Failure> {
         let compiler = inputs::compiler()?.file_name("<line>").simd(self.simd).device(self.device);
-        Ok(compiler.threads(self.threads).numerics(self.numerics).engine(self.engine))
+        Ok(compiler.threads(self.threads).numerics(self.numerics).engine(self.engine).non_finite(self.non_finite))
     }
 
     /// Chooses.
@@ -52,6 +54,7 @@ impl Settings {
             "device" => self.device = choice(value)?,
             "numerics" => self.numerics = choice(value)?,
             "engine" => self.engine = choice(value)?,
+            "non_finite" => self.non_finite = choice(value)?,
             "threads" => {
                 let most = usize::from(u16::MAX);
                 let threads = value.parse().ok().filter(|n| *n <= most);
@@ -85,6 +88,7 @@ impl Settings {
             "device" => self.device.to_string(),
             "numerics" => self.numerics.to_string(),
             "engine" => self.engine.to_string(),
+            "non_finite" => self.non_finite.to_string(),
             "threads" if self.threads == 0 => "0 (as many as are useful)".to_owned(),
             "threads" => self.threads.to_string(),
             "max_steps" => self.max_steps.map_or("none".to_owned(), |n| n.to_string()),
@@ -105,7 +109,7 @@ mod tests {
     #[test]
     fn all_options_can_be_set_and_read() {
         let mut s = Settings::default();
-        let values = ["cpu", "interpreter", "10", "on", "exact", "128", "3"];
+        let values = ["cpu", "interpreter", "10", "on", "nan", "exact", "128", "3"];
         for (option, value) in OPTIONS.iter().zip(values) {
             s.set(option, value).unwrap();
             assert_eq!(s.get(option).as_deref(), Some(value));

@@ -258,7 +258,11 @@ impl Session {
         if interrupt::take() {
             return Err(Failure::Interrupted);
         }
-        result.map_err(|e| relocate(&e, text, ready.offset))
+        let outputs = result.map_err(|e| relocate(&e, text, ready.offset))?;
+        let warnings: Vec<Diagnostic> =
+            outputs.warnings().iter().map(|w| moved(w.diagnostic(), text, ready.offset)).collect();
+        tell(&warnings, text.typed);
+        Ok(outputs)
     }
 
     /// With `:nan on`, tells where the first NaN or infinity of results comes from.
@@ -341,7 +345,11 @@ pub(super) fn draw(diagnostics: Vec<Diagnostic>, text: &str) -> Failure {
 
 /// Draws an error of a line at once: the line is not part of the error that the compiler made.
 fn report(diagnostics: &[Diagnostic], text: &str, code: u8) -> Failure {
+    tell(diagnostics, text);
+    Failure::Reported(code)
+}
+
+fn tell(diagnostics: &[Diagnostic], text: &str) {
     let drawing = matex_lang::render::render(diagnostics, "<line>", text, colors());
     let _ = std::io::stderr().write_all(drawing.as_bytes());
-    Failure::Reported(code)
 }

@@ -4,25 +4,17 @@
 //! Operands are handed over as they lie in memory, whichever way they are transposed.
 
 use super::kernel::Scratch;
-use crate::lib_ops::{LinalgEngine, Product};
+use super::products::{Call, Products};
+use crate::lib_ops::{LinalgEngine, Product, Real, Routines};
 use matex_ir::DType;
 use matex_ir::loops::Kernel;
 use matex_passes::plan::{Gemm, KernelStep};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// From how many multiplications on the library is called.
 const SMALL: i64 = 16 * 16 * 16;
 
-/// About how many multiplications are done between two looks at whether the call was cancelled.
-const CANCEL_POINTS: i64 = 1 << 30;
-
 /// Does a step whose operands were bound and bounded, if it is a matrix product for the library.
-pub(super) fn run(
-    step: &KernelStep,
-    kernel: &Kernel,
-    scratch: &Scratch,
-    cancel: Option<&AtomicBool>,
-) -> bool {
+pub(super) fn run(step: &KernelStep, kernel: &Kernel, scratch: &Scratch, call: &Call<'_>) -> bool {
     let Some(gemm) = &step.gemm else { return false };
     let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
     if points < SMALL {
@@ -31,8 +23,8 @@ pub(super) fn run(
     let Some(walk) = Walk::new(gemm, kernel, scratch) else { return false };
     let engine = LinalgEngine::current();
     match kernel.operands[0].dtype {
-        DType::F32 => walk.products(scratch, cancel, engine.f32.gemm),
-        DType::F64 => walk.products(scratch, cancel, engine.f64.gemm),
+        DType::F32 => walk.products(scratch, &engine.f32, call),
+        DType::F64 => walk.products(scratch, &engine.f64, call),
         DType::F16
         | DType::BF16
         | DType::I8
@@ -79,64 +71,24 @@ impl Walk {
         sound.then(|| Walk { rows, cols, depth, strides, loops: loops.collect() })
     }
 
-    fn products<T>(&self, scratch: &Scratch, cancel: Option<&AtomicBool>, gemm: crate::lib_ops::Gemm<T>) {
-        let mut point = vec![0i64; self.loops.len()];
-        loop {
-            let base = |operand: usize| {
-                let moved: i64 = point.iter().zip(&self.loops).map(|(p, (_, s))| p * s[operand]).sum();
-                scratch.data[operand].wrapping_offset(moved as isize)
-            };
-            if !self.product([base(0), base(1), base(2)], cancel, gemm) {
-                return;
-            }
-            let moved = (0..point.len()).rev().find(|i| {
-                point[*i] += 1;
-                let inside = point[*i] < self.loops[*i].0;
-                if !inside {
-                    point[*i] = 0;
-                }
-                inside
-            });
-            if moved.is_none() {
-                return;
-            }
-        }
-    }
-
-    /// One product, in pieces of its rows when someone may cancel; whether to go on.
-    fn product<T>(
-        &self,
-        data: [*mut u8; 3],
-        cancel: Option<&AtomicBool>,
-        gemm: crate::lib_ops::Gemm<T>,
-    ) -> bool {
+    fn products<T: Real>(&self, scratch: &Scratch, routines: &Routines<T>, call: &Call<'_>) {
         let size = size_of::<T>() as i64;
         let step = |operand: usize, axis: usize| (self.strides[operand][axis] / size) as isize;
-        let row = self.cols.saturating_mul(self.depth).max(1);
-        let piece = if cancel.is_some() { (CANCEL_POINTS / row).max(64) } else { self.rows };
-        let mut begin = 0;
-        while begin < self.rows {
-            let rows = piece.min(self.rows - begin);
-            let from =
-                |operand: usize| data[operand].wrapping_offset((begin * self.strides[operand][0]) as isize);
-            let product = Product::<T> {
-                rows: rows as usize,
-                cols: self.cols as usize,
-                depth: self.depth as usize,
-                a: (from(0).cast_const().cast(), [step(0, 0), step(0, 2)]),
-                b: (from(1).cast_const().cast(), [step(1, 2), step(1, 1)]),
-                c: (from(2).cast(), [step(2, 0), step(2, 1)]),
-            };
-            // SAFETY: the kernel's operands were bound and found to lie in their memory over its whole iteration space,
-            // of which this is a part; that of the output is the call's alone and no other operand's, and its elements
-            // are distinct (`distinct`).
-            unsafe { gemm(&product) };
-            if cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-                return false;
-            }
-            begin += rows;
-        }
-        true
+        let first = Product::<T> {
+            rows: self.rows as usize,
+            cols: self.cols as usize,
+            depth: self.depth as usize,
+            a: (scratch.data[0].cast_const().cast(), [step(0, 0), step(0, 2)]),
+            b: (scratch.data[1].cast_const().cast(), [step(1, 2), step(1, 1)]),
+            c: (scratch.data[2].cast(), [step(2, 0), step(2, 1)]),
+        };
+        let steps = |strides: &[i64; 3]| strides.map(|s| (s / size) as isize);
+        let loops = self.loops.iter().map(|(extent, strides)| (*extent as usize, steps(strides))).collect();
+        // SAFETY: the kernel's operands were bound and found to lie in their memory over its whole iteration space,
+        // which these products walk over; that of the output is the call's alone and no other operand's, the elements
+        // of one product are distinct (`distinct`), and those of different ones by the plan, whose output holds each
+        // element once.
+        unsafe { Products { first, loops }.run(routines, call) }
     }
 }
 

@@ -70,7 +70,9 @@ fn run_with(
     }
     place(machine, step, kernel, scratch)?;
     let status = match &machine.exe.code {
-        Code::Compiled(_) if super::gemm::run(step, kernel, scratch, machine.cancel) => Status::Ok,
+        Code::Compiled(_) if step.gemm.is_some() && super::gemm::run(step, kernel, scratch, &machine.call()) => {
+            Status::Ok
+        }
         Code::Compiled(code) => {
             let code = code.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
             let cancel = machine.cancel;

@@ -1,9 +1,11 @@
 //! Carries out the steps of a plan.
 
 use super::memory::{Memory, PlaceMemory};
+use super::products::Call;
 use super::state::State;
-use super::{CallOptions, ExecError, Executable, internal, kernel, read_scalar, run_error};
-use crate::lib_ops::{self, Operand};
+use super::{CallOptions, ExecError, Executable, Warning, internal, kernel, read_scalar, run_error};
+use crate::lib_ops::{self, Context, Operand};
+use crate::pool::Pool;
 use crate::{Dims, View};
 use matex_ir::tensor::RunError;
 use matex_ir::{DType, Scalar, Span};
@@ -11,6 +13,7 @@ use matex_lang::Limits;
 use matex_passes::plan::{
     BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Routine, Slot, Step,
 };
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Stands in the table of dims for one that has no value; no dim has this one.
@@ -24,6 +27,7 @@ pub(super) struct Machine<'e> {
     steps: u64,
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
+    warnings: Option<&'e RefCell<Vec<Warning>>>,
 }
 
 impl<'e> Machine<'e> {
@@ -34,7 +38,12 @@ impl<'e> Machine<'e> {
         state.registers.resize(exe.plan.registers as usize, 0);
         state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
-        Machine { exe, state, steps: 0, limits, cancel }
+        Machine { exe, state, steps: 0, limits, cancel, warnings: options.warnings }
+    }
+
+    /// How the work of this call is done.
+    pub(super) fn call(&self) -> Call<'e> {
+        Call { pool: Pool::current(self.exe.threads), cancel: self.cancel }
     }
 
     fn plan(&self) -> &'e Plan {
@@ -288,7 +297,9 @@ impl<'e> Machine<'e> {
             let bytes = bytes.ok_or_else(|| internal("a routine's output is out of bounds"))?;
             operands.push(Operand { dtype: view.dtype, shape, bytes });
         }
-        let done = lib_ops::run(routine, &views, operands, origin).map_err(run_error);
+        let (Call { pool, cancel }, nan_passes) = (self.call(), self.exe.nan_passes);
+        let context = Context { pool, nan_passes, warnings: self.warnings, cancel, origin };
+        let done = lib_ops::run(routine, &views, operands, &context).map_err(run_error);
         for (view, memory) in outputs.iter().zip(taken) {
             self.state.memory[view.place.buffer.0 as usize] = memory;
         }

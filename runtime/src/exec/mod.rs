@@ -11,13 +11,16 @@ mod gemm;
 mod kernel;
 mod machine;
 mod memory;
+mod products;
 mod results;
 mod rows;
 mod state;
+mod warning;
 #[cfg(test)]
 mod tests;
 
 pub use error::ExecError;
+pub use warning::Warning;
 
 use crate::{Buffer, Element, Tensor, View, ViewMut};
 use machine::Machine;
@@ -29,6 +32,7 @@ use matex_passes::plan::Source;
 use matex_passes::{LayoutClass, Plan, run_pipeline};
 use memory::{CallerMemory, Memory};
 use state::State;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,6 +61,10 @@ pub struct PrepareOptions {
     pub passes: matex_passes::Options,
     /// How wide the vectors of machine code may be.
     pub simd: Simd,
+    /// The most threads that a call uses; 0 for as many as there are CPUs.
+    pub threads: usize,
+    /// Whether NaN and infinities in an operand of linear algebra make its results NaN, and are no error.
+    pub nan_passes: bool,
 }
 
 /// What one call may use up.
@@ -66,6 +74,8 @@ pub struct CallOptions<'a> {
     pub limits: Option<&'a Limits>,
     /// Set by another thread to stop the call; it is looked at between steps and inside of long ones.
     pub cancel: Option<&'a AtomicBool>,
+    /// Where warnings are put; what they tell is not even computed when there is no place for them.
+    pub warnings: Option<&'a RefCell<Vec<Warning>>>,
 }
 
 /// A function that is ready to be called.
@@ -78,6 +88,8 @@ pub struct Executable {
     code: Code,
     constants: HashMap<u32, Arc<Buffer>>,
     limits: Limits,
+    threads: usize,
+    nan_passes: bool,
     /// What tells it from all others of this process.
     id: u64,
     /// For each result whether the plan can fill the caller's memory in place of its buffer.
@@ -127,6 +139,8 @@ impl Executable {
             code,
             constants,
             limits: options.limits.clone(),
+            threads: options.threads,
+            nan_passes: options.nan_passes,
         })
     }
 

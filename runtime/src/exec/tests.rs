@@ -63,7 +63,7 @@ fn a_wrong_plan_is_an_error() {
             // What threads keep is for the plan as it was.
             compiled.id = IDS.fetch_add(1, Ordering::Relaxed);
             interpreted.id = IDS.fetch_add(1, Ordering::Relaxed);
-            let options = CallOptions { limits: Some(&limits), cancel: None };
+            let options = CallOptions { limits: Some(&limits), ..CallOptions::default() };
             let found = compiled.call_with(&[x.as_view()], &options);
             let again = interpreted.call_with(&[x.as_view()], &options);
             assert_eq!(found.is_ok(), again.is_ok(), "{place} {wrong:?}: {found:?} {again:?}");
@@ -83,7 +83,7 @@ fn kernels_run_in_pieces_when_someone_may_cancel() {
     let x = Tensor::from_vec(&[3, 3_000_000], (0..9_000_000).map(|i| f64::from(i % 1001)).collect()).unwrap();
     let never = AtomicBool::new(false);
     let whole = exe.call(&[x.as_view()]).unwrap();
-    let pieces = exe.call_with(&[x.as_view()], &CallOptions { limits: None, cancel: Some(&never) }).unwrap();
+    let pieces = exe.call_with(&[x.as_view()], &CallOptions { cancel: Some(&never), ..CallOptions::default() }).unwrap();
     assert_eq!(whole, pieces);
 }
 

@@ -1,17 +1,29 @@
-//! Solvers: checks of their operands, batches, and the way from dtypes to the engine's routines.
+//! Solvers: checks of their operands, batches, warnings, and the way from dtypes to the engine's routines.
 //!
 //! f16 and bf16 are solved in f32.
 
-use super::engine::{Failure, LeastSquares, LinalgEngine, Lstsq, Solve};
-use super::{Number, Operand, elements, elements_mut, ensure, malformed};
+use super::batch::{self, Shared, Worst};
+use super::condition;
+use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector, transpose};
+use super::engine::{Failure, Fit, LeastSquares, LinalgEngine, Routines, Triangle};
+use super::finite::{self, Part, is_finite};
+use super::{Context, Operand, elements, elements_mut, ensure, malformed};
 use crate::View;
 use half::{bf16, f16};
+use matex_ir::DType;
 use matex_ir::tensor::RunError;
-use matex_ir::{DType, Span};
 use matex_lang::codes;
 
+/// Up to this order systems are eliminated here: a call of a library would take longer than the work.
+const SMALL: usize = 32;
+
 /// `a x = b` for `a: [.., n, n]` and `b: [.., n, m]`.
-pub(super) fn solve(a: &View<'_>, b: &View<'_>, out: Operand<'_>, origin: Span) -> Result<(), RunError> {
+pub(super) fn solve(
+    a: &View<'_>,
+    b: &View<'_>,
+    out: Operand<'_>,
+    context: &Context<'_>,
+) -> Result<(), RunError> {
     let rank = a.rank();
     let fits = rank >= 2
         && b.rank() == rank
@@ -21,17 +33,21 @@ pub(super) fn solve(a: &View<'_>, b: &View<'_>, out: Operand<'_>, origin: Span) 
         && a.dtype() == b.dtype()
         && out.dtype == a.dtype();
     ensure(fits, "a system whose shapes do not fit")?;
-    check_finite(a, "matrix", origin)?;
-    check_finite(b, "right-hand side", origin)?;
+    check_operands(a, b, context)?;
     let (n, width) = (a.shape()[rank - 1], b.shape()[rank - 1]);
+    context.check_extents("solve", &[n, width])?;
     let engine = LinalgEngine::current();
     match a.dtype() {
-        DType::F64 => solve_all::<f64>(elements(a)?, elements(b)?, out, (n, width), engine.f64.solve, origin),
-        DType::F32 => solve_all::<f32>(elements(a)?, elements(b)?, out, (n, width), engine.f32.solve, origin),
+        DType::F64 => {
+            solve_into(elements(a)?, elements(b)?, elements_mut(out.bytes)?, (n, width), &engine.f64, context)
+        }
+        DType::F32 => {
+            solve_into(elements(a)?, elements(b)?, elements_mut(out.bytes)?, (n, width), &engine.f32, context)
+        }
         DType::F16 | DType::BF16 => {
             let (a, b) = (widened(a), widened(b));
             let mut x = vec![0f32; b.len()];
-            solve_into(&a, &b, &mut x, (n, width), engine.f32.solve, origin)?;
+            solve_into(&a, &b, &mut x, (n, width), &engine.f32, context)?;
             store_narrow(out, &x)
         }
         DType::I8
@@ -46,33 +62,134 @@ pub(super) fn solve(a: &View<'_>, b: &View<'_>, out: Operand<'_>, origin: Span) 
     }
 }
 
-fn solve_all<T: Number>(
-    a: &[T],
-    b: &[T],
-    out: Operand<'_>,
-    size: (usize, usize),
-    routine: Solve<T>,
-    origin: Span,
-) -> Result<(), RunError> {
-    solve_into(a, b, elements_mut::<T>(out.bytes)?, size, routine, origin)
+/// Refuses operands that are not finite, unless they are to pass as NaN.
+fn check_operands(a: &View<'_>, b: &View<'_>, context: &Context<'_>) -> Result<(), RunError> {
+    if context.nan_passes {
+        return Ok(());
+    }
+    finite::check(a, Part::All, "matrix", context.origin)?;
+    finite::check(b, Part::All, "right-hand side", context.origin)
 }
 
-fn solve_into<T: Number>(
+/// Memory that the systems of a batch use one after another.
+struct Space<T> {
+    matrix: Vec<T>,
+    order: Vec<usize>,
+    vector: Vec<T>,
+}
+
+impl<T: Real> Space<T> {
+    fn new(n: usize) -> Space<T> {
+        Space { matrix: vec![T::default(); n * n], order: vec![0; n], vector: Vec::with_capacity(n) }
+    }
+}
+
+fn solve_into<T: Real>(
     a: &[T],
     b: &[T],
     x: &mut [T],
     (n, width): (usize, usize),
-    routine: Solve<T>,
-    origin: Span,
+    routines: &Routines<T>,
+    context: &Context<'_>,
 ) -> Result<(), RunError> {
     x.copy_from_slice(b);
     if n == 0 || width == 0 {
         return Ok(());
     }
-    for (a, x) in a.chunks_exact(n * n).zip(x.chunks_exact_mut(n * width)) {
-        routine(a, x, n, width).map_err(|failure| failed(failure, "solve", origin))?;
+    let count = a.len() / (n * n);
+    let work = n.saturating_mul(n).saturating_mul(n + width);
+    let (estimates, nan_passes) = (context.warnings.is_some(), context.nan_passes);
+    let all = Shared::new(x, n * width);
+    let worst = batch::run(context, count, work, |range, tell| {
+        let mut space = Space::new(n);
+        for k in range {
+            let a = &a[k * n * n..(k + 1) * n * n];
+            // SAFETY: the ranges of a batch do not overlap.
+            let x = unsafe { all.part(k) };
+            if nan_passes && !(is_finite(a, (n, n), Part::All) && dense::all_finite(x)) {
+                x.fill(T::NAN);
+                continue;
+            }
+            let condition = solve_one(a, x, (n, width), routines, &mut space, estimates);
+            if let Some(condition) = condition.map_err(|failure| (k, failure))? {
+                tell(Worst::one(k, condition));
+            }
+        }
+        Ok(())
+    });
+    let worst = worst.map_err(|failure| failed(failure, "solve", context))?;
+    if let Some(worst) = worst {
+        let message =
+            format!("the matrix is nearly singular: its condition number is about {:.1e}", worst.condition);
+        context.warn(codes::ILL_CONDITIONED, message, &worst, count);
     }
     Ok(())
+}
+
+/// Solves one system in place of `x`; its condition number when it is asked for and large.
+///
+/// The matrix lies by rows, which is its transpose by columns: that is what is factorized.
+fn solve_one<T: Real>(
+    a: &[T],
+    x: &mut [T],
+    (n, width): (usize, usize),
+    routines: &Routines<T>,
+    space: &mut Space<T>,
+    estimates: bool,
+) -> Result<Option<f64>, Failure> {
+    factorize(a, n, routines, space)?;
+    let Space { matrix: m, order, vector } = space;
+    let condition = if estimates {
+        vector.clear();
+        vector.resize(n, T::default());
+        let size = norm(a, vector);
+        condition::if_large(m, n, size, vector)
+    } else {
+        None
+    };
+    if width == 1 {
+        solve_vector(m, x, Side::Transposed);
+    } else if n <= SMALL {
+        vector.resize(n, T::default());
+        for j in 0..width {
+            let column = x[j..].iter().step_by(width);
+            vector.iter_mut().zip(column).for_each(|(v, x)| *v = *x);
+            solve_vector(m, vector, Side::Transposed);
+            x[j..].iter_mut().step_by(width).zip(vector.iter()).for_each(|(x, v)| *x = *v);
+        }
+    } else {
+        let triangle = Triangle { a: m, n, column_major: false, lower: true, unit: false };
+        (routines.solve_triangular)(triangle, x);
+        (routines.solve_triangular)(Triangle { lower: false, unit: true, ..triangle }, x);
+    }
+    scatter_rows(x, order);
+    Ok(condition)
+}
+
+/// The factors of the transpose of `a`, with pivots that are no zeros.
+fn factorize<T: Real>(
+    a: &[T],
+    n: usize,
+    routines: &Routines<T>,
+    space: &mut Space<T>,
+) -> Result<(), Failure> {
+    let Space { matrix: m, order, .. } = space;
+    let zero = |m: &[T]| (0..n).find(|k| m[k * n + k] == T::default());
+    m.copy_from_slice(a);
+    if n > SMALL {
+        (routines.lu)(m, order)?;
+        if (0..n).all(|k| m[k * n + k].wide().is_finite()) && zero(m).is_none() {
+            return Ok(());
+        }
+        // A library may divide by a pivot that is zero, or so small that its reciprocal overflows.
+        m.copy_from_slice(a);
+    }
+    dense::lu(m, order);
+    let Some(pivot) = zero(m) else { return Ok(()) };
+    // The pivots of the matrix as it is written.
+    transpose(a, n, m);
+    dense::lu(m, order);
+    Err(Failure::Pivot(zero(m).unwrap_or(pivot)))
 }
 
 /// The least-squares solution of `a x = b` for `a: [n, k]` and `b: [n, m]`.
@@ -81,31 +198,31 @@ pub(super) fn lstsq(
     b: &View<'_>,
     cut: &View<'_>,
     out: Operand<'_>,
-    origin: Span,
+    context: &Context<'_>,
 ) -> Result<(), RunError> {
     let fits = a.rank() == 2 && b.rank() == 2 && a.shape()[0] == b.shape()[0];
     ensure(fits && out.shape == [a.shape()[1], b.shape()[1]], "a system whose shapes do not fit")?;
     ensure(a.dtype() == b.dtype() && out.dtype == a.dtype(), "a system whose dtypes do not fit")?;
     let cut = cut.get(&[]).filter(|c| c.dtype().is_float()).map(|c| c.to_f64());
     let cut = cut.ok_or_else(|| malformed("a cut that is no scalar float"))?;
-    check_finite(a, "matrix", origin)?;
-    check_finite(b, "right-hand side", origin)?;
+    check_operands(a, b, context)?;
     let sizes = (a.shape()[0], a.shape()[1], b.shape()[1]);
+    context.check_extents("lstsq", &[sizes.0, sizes.1, sizes.2])?;
     let engine = LinalgEngine::current();
     match a.dtype() {
         DType::F64 => {
             let x = elements_mut::<f64>(out.bytes)?;
-            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, f64::EPSILON), engine.f64.lstsq, origin)
+            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, f64::EPSILON), &engine.f64, context)
         }
         DType::F32 => {
             let x = elements_mut::<f32>(out.bytes)?;
             let eps = f64::from(f32::EPSILON);
-            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, eps), engine.f32.lstsq, origin)
+            lstsq_into(elements(a)?, elements(b)?, x, sizes, (cut, eps), &engine.f32, context)
         }
         DType::F16 | DType::BF16 => {
             let eps = if a.dtype() == DType::F16 { 2f64.powi(-10) } else { 2f64.powi(-7) };
             let mut x = vec![0f32; sizes.1 * sizes.2];
-            lstsq_into(&widened(a), &widened(b), &mut x, sizes, (cut, eps), engine.f32.lstsq, origin)?;
+            lstsq_into(&widened(a), &widened(b), &mut x, sizes, (cut, eps), &engine.f32, context)?;
             store_narrow(out, &x)
         }
         DType::I8
@@ -120,26 +237,43 @@ pub(super) fn lstsq(
     }
 }
 
-fn lstsq_into<T: Number + Default>(
+fn lstsq_into<T: Real>(
     a: &[T],
     b: &[T],
     x: &mut [T],
     (rows, cols, width): (usize, usize, usize),
     (cut, default_cut): (f64, f64),
-    routine: Lstsq<T>,
-    origin: Span,
+    routines: &Routines<T>,
+    context: &Context<'_>,
 ) -> Result<(), RunError> {
     x.fill(T::default());
     if rows == 0 || x.is_empty() {
         return Ok(());
     }
+    if context.nan_passes && !(dense::all_finite(a) && dense::all_finite(b)) {
+        x.fill(T::NAN);
+        return Ok(());
+    }
     // NaN, like a negative number, asks for the default.
     let cut = if cut >= 0.0 { cut } else { default_cut };
-    routine(&LeastSquares { a, b, rows, cols, width, cut }, x)
-        .map_err(|failure| failed(failure, "lstsq", origin))
+    let Fit { rank, condition } = (routines.lstsq)(&LeastSquares { a, b, rows, cols, width, cut }, x)
+        .map_err(|failure| failed(failure, "lstsq", context))?;
+    let size = rows.min(cols);
+    if rank < size {
+        let number = if condition.is_finite() { format!("{condition:.1e}") } else { "infinite".to_owned() };
+        let message = format!(
+            "the matrix has rank {rank}, and {size} was possible: its condition number is about {number}, \
+             and unknowns of columns that depend on others are 0"
+        );
+        context.warn(codes::RANK_DEFICIENT, message, &Worst::one(0, condition), 1);
+    } else if condition * T::EPSILON > 1.0 {
+        let message = format!("the matrix is nearly singular: its condition number is about {condition:.1e}");
+        context.warn(codes::ILL_CONDITIONED, message, &Worst::one(0, condition), 1);
+    }
+    Ok(())
 }
 
-pub(super) fn failed(failure: Failure, name: &str, origin: Span) -> RunError {
+pub(super) fn failed(failure: Failure, name: &str, context: &Context<'_>) -> RunError {
     let (code, message) = match failure {
         Failure::Pivot(pivot) => (codes::SINGULAR, format!("the matrix is singular: pivot {pivot} is zero")),
         Failure::Diagonal(i) => (
@@ -155,23 +289,15 @@ pub(super) fn failed(failure: Failure, name: &str, origin: Span) -> RunError {
         Failure::NoConvergence => {
             (codes::NO_CONVERGENCE, format!("the iteration of {name} did not converge"))
         }
-        Failure::Memory => (codes::OUT_OF_MEMORY, "no memory for the workspace of a solver".to_owned()),
+        Failure::Memory => (codes::OUT_OF_MEMORY, format!("no memory for the workspace of {name}")),
+        Failure::Workspace => (
+            codes::LIMIT_ELEMENTS,
+            format!("the matrix is too large for {name}: its workspace has more than 2^31 - 1 elements"),
+        ),
+        Failure::Cancelled => return RunError::Cancelled,
+        Failure::Refused => return malformed("the linear algebra library refused its arguments"),
     };
-    RunError::Library { code, message, origin }
-}
-
-pub(super) fn check_finite(x: &View<'_>, operand: &str, origin: Span) -> Result<(), RunError> {
-    let Some((place, bad)) = x.scalars().enumerate().find(|(_, e)| !e.to_f64().is_finite()) else {
-        return Ok(());
-    };
-    let (mut rest, mut index) = (place, Vec::new());
-    for extent in x.shape().iter().rev() {
-        index.push(rest % extent);
-        rest /= extent;
-    }
-    index.reverse();
-    let message = format!("element {index:?} of the {operand} is {bad}");
-    Err(RunError::Library { code: codes::NON_FINITE_INPUT, message, origin })
+    RunError::Library { code, message, origin: context.origin }
 }
 
 fn widened(x: &View<'_>) -> Vec<f32> {

@@ -3,21 +3,33 @@
 //! Inputs are contiguous views and the output is contiguous memory. The routines are generic over the element type and
 //! chosen by dtype once a call; bools are handled as the bytes that they are.
 
+mod batch;
+mod condition;
+mod dense;
 mod engine;
 mod factors;
+mod finite;
 mod linalg;
 mod scatter;
 mod search;
 mod sort;
 
+use crate::exec::Warning;
+use crate::pool::Pool;
 use crate::View;
+use batch::Worst;
 use half::{bf16, f16};
 use matex_ir::tensor::{LibOp, RunError};
-use matex_ir::{DType, Span};
+use matex_ir::{Code, DType, Span};
+use matex_lang::codes;
 use matex_passes::plan::Routine;
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::sync::atomic::AtomicBool;
 
-pub(crate) use engine::{Gemm, LinalgEngine, Product};
+pub use engine::LinalgInfo;
+pub(crate) use dense::Real;
+pub(crate) use engine::{LinalgEngine, Product, Routines};
 
 /// The memory that a routine fills.
 pub(crate) struct Operand<'a> {
@@ -26,16 +38,54 @@ pub(crate) struct Operand<'a> {
     pub(crate) bytes: &'a mut [u8],
 }
 
+/// What a routine may use, and where it stands.
+pub(crate) struct Context<'a> {
+    pub(crate) pool: Pool,
+    /// Whether NaN and infinities in linear algebra make results NaN and no error.
+    pub(crate) nan_passes: bool,
+    /// Where warnings go; nobody looks for what there is to warn of when they go nowhere.
+    pub(crate) warnings: Option<&'a RefCell<Vec<Warning>>>,
+    /// Set to stop.
+    pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) origin: Span,
+}
+
+impl Context<'_> {
+    /// Warns of the worst of `count` matrices.
+    fn warn(&self, code: Code, mut message: String, worst: &Worst, count: usize) {
+        let Some(warnings) = self.warnings else { return };
+        if count > 1 {
+            message.push_str(&format!(
+                "; it is matrix {} of {count}, and {} of them are so",
+                worst.index, worst.count
+            ));
+        }
+        let warning = Warning { code, message, origin: self.origin, condition: worst.condition };
+        warning.add_to(&mut warnings.borrow_mut());
+    }
+
+    /// Refuses extents that no LAPACK takes.
+    fn check_extents(&self, name: &str, extents: &[usize]) -> Result<(), RunError> {
+        match extents.iter().find(|e| i32::try_from(**e).is_err()) {
+            None => Ok(()),
+            Some(extent) => {
+                let message = format!("an extent of {extent} is too large for {name}");
+                Err(RunError::Library { code: codes::LIMIT_ELEMENTS, message, origin: self.origin })
+            }
+        }
+    }
+}
+
 /// Runs a routine.
 pub(crate) fn run(
     routine: &Routine,
     inputs: &[View<'_>],
     outputs: Vec<Operand<'_>>,
-    origin: Span,
+    context: &Context<'_>,
 ) -> Result<(), RunError> {
-    let Routine::Lib(op) = routine else { return scatter_into(routine, inputs, outputs, origin) };
+    let Routine::Lib(op) = routine else { return scatter_into(routine, inputs, outputs, context.origin) };
     if op.gives_tuple() {
-        return factors::run(op, inputs, outputs, origin);
+        return factors::run(op, inputs, outputs, context);
     }
     let output = single(outputs)?;
     match (op, inputs) {
@@ -44,9 +94,9 @@ pub(crate) fn run(
         (LibOp::SearchSorted { right }, [sorted, values]) => {
             search::search_sorted(sorted, values, *right, output)
         }
-        (LibOp::Solve, [a, b]) => linalg::solve(a, b, output, origin),
-        (LibOp::Lstsq, [a, b, cut]) => linalg::lstsq(a, b, cut, output, origin),
-        (_, inputs) => factors::run(op, inputs, vec![output], origin),
+        (LibOp::Solve, [a, b]) => linalg::solve(a, b, output, context),
+        (LibOp::Lstsq, [a, b, cut]) => linalg::lstsq(a, b, cut, output, context),
+        (_, inputs) => factors::run(op, inputs, vec![output], context),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::array::each_index;
 use super::elimination::{cholesky, lu, solve_triangular};
 use super::jacobi::{eigh, svd};
-use super::lib_ops::{check_finite, matrix};
+use super::lib_ops::{check_finite, everywhere, is_finite, matrix};
 use super::linalg::Matrix;
 use super::orthogonal::qr;
 use super::{Array, Machine, ensure, malformed};
@@ -37,20 +37,33 @@ impl Machine<'_> {
         let batch = a.rank().checked_sub(2).ok_or_else(|| malformed("a factorization of no matrix"))?;
         let square = a.shape()[batch] == a.shape()[batch + 1];
         ensure(square || !op.wants_square(), "a matrix that is not square")?;
-        check_finite(&a, "matrix", node.origin)?;
+        let (checks, reads) = (!self.limits.nan_passes, reads(op));
+        if checks {
+            check_finite(&a, reads, "matrix", node.origin)?;
+        }
         let system = matches!(op, LibOp::SolveTriangular { .. });
         let b = if system { Some(self.arg(node, 1)?) } else { None };
         if let Some(b) = &b {
             let fits = b.rank() == a.rank() && b.shape()[..=batch] == a.shape()[..=batch];
             ensure(fits, "a right-hand side that does not fit")?;
-            check_finite(b, "right-hand side", node.origin)?;
+            if checks {
+                check_finite(b, everywhere, "right-hand side", node.origin)?;
+            }
         }
         let shapes: Vec<Vec<usize>> =
             types.iter().map(|ty| self.result_shape(ty, node)).collect::<Result<_, RunError>>()?;
         let mut data: Vec<Vec<Scalar>> = vec![Vec::new(); types.len()];
         each_index(&a.shape()[..batch], |outer| {
             let b = b.as_ref().map(|b| matrix(b, outer)).transpose()?;
-            let parts = parts(op, matrix(&a, outer)?, b, node.origin)?;
+            let a = matrix(&a, outer)?;
+            let finite = is_finite(&a, reads) && b.as_ref().is_none_or(|b| is_finite(b, everywhere));
+            if !finite {
+                for (k, ty) in types.iter().enumerate() {
+                    data[k].extend(not_a_number(ty, &shapes[k], batch));
+                }
+                return Ok(());
+            }
+            let parts = parts(op, a, b, node.origin)?;
             ensure(parts.len() == types.len(), "a factorization with other factors")?;
             for ((part, ty), data) in parts.iter().zip(types).zip(&mut data) {
                 data.extend(part.iter().map(|v| Scalar::from_f64(ty.dtype, *v)));
@@ -61,6 +74,38 @@ impl Machine<'_> {
         let arrays = arrays.map(|((ty, shape), data)| Array::new(ty.dtype, shape, data));
         arrays.collect::<Option<_>>().ok_or_else(|| malformed("a factor that differs from its type"))
     }
+}
+
+/// What a factorization reads of its first operand.
+fn reads(op: &LibOp) -> fn(usize, usize) -> bool {
+    match op {
+        LibOp::Cholesky | LibOp::Eigh | LibOp::Eigvalsh | LibOp::SolveTriangular { lower: true } => {
+            |row, col| col <= row
+        }
+        LibOp::SolveTriangular { lower: false } => |row, col| row <= col,
+        LibOp::Sort { .. }
+        | LibOp::Argsort { .. }
+        | LibOp::SearchSorted { .. }
+        | LibOp::Solve
+        | LibOp::Lstsq
+        | LibOp::Lu
+        | LibOp::Qr
+        | LibOp::Svd { .. }
+        | LibOp::Svdvals => everywhere,
+    }
+}
+
+/// The factor of one matrix that is not finite: NaN, and rows in their order.
+fn not_a_number(ty: &TensorType, shape: &[usize], batch: usize) -> Vec<Scalar> {
+    let count = shape.get(batch..).unwrap_or_default().iter().product();
+    let one = |i: usize| {
+        if ty.dtype.is_float() {
+            Scalar::from_f64(ty.dtype, f64::NAN)
+        } else {
+            Scalar::from_i128(ty.dtype, i as i128)
+        }
+    };
+    (0..count).map(one).collect()
 }
 
 /// The factors of one matrix, each in row-major order.

@@ -27,12 +27,12 @@ impl Machine<'_> {
             LibOp::Sort { axis, descending } => sort(&x, *axis, *descending, |_, value| value),
             LibOp::Argsort { axis, descending } => sort(&x, *axis, *descending, |index, _| index),
             LibOp::SearchSorted { right } => search_sorted(&x, &*self.arg(node, 1)?, *right),
-            LibOp::Solve => solve_all(&x, &*self.arg(node, 1)?, dtype, shape, node.origin),
+            LibOp::Solve => self.solve_all(&x, &*self.arg(node, 1)?, dtype, shape, node.origin),
             LibOp::Lstsq => {
                 let (b, cut) = (self.arg(node, 1)?, self.arg(node, 2)?);
                 let cut = cut.as_scalar().filter(|s| s.dtype().is_float());
                 let cut = cut.ok_or_else(|| malformed("a cut that is no scalar float"))?.to_f64();
-                least_squares(&x, &b, cut, shape, node.origin)
+                self.least_squares(&x, &b, cut, shape, node.origin)
             }
             LibOp::SolveTriangular { .. }
             | LibOp::Lu
@@ -106,10 +106,17 @@ pub(super) fn matrix(x: &Array, outer: &[usize]) -> Result<Matrix, RunError> {
     Ok(m)
 }
 
-pub(super) fn check_finite(x: &Array, operand: &str, origin: Span) -> Result<(), RunError> {
+/// Refuses elements that are not finite, among those of a row and a column that are read.
+pub(super) fn check_finite(
+    x: &Array,
+    reads: fn(usize, usize) -> bool,
+    operand: &str,
+    origin: Span,
+) -> Result<(), RunError> {
     each_index(x.shape(), |index| {
         let e = x.at(index)?;
-        if e.to_f64().is_finite() {
+        let read = if let [.., row, col] = index { reads(*row, *col) } else { true };
+        if e.to_f64().is_finite() || !read {
             return Ok(());
         }
         let message = format!("element {index:?} of the {operand} is {e}");
@@ -117,26 +124,86 @@ pub(super) fn check_finite(x: &Array, operand: &str, origin: Span) -> Result<(),
     })
 }
 
-fn solve_all(a: &Array, b: &Array, dtype: DType, shape: Vec<usize>, origin: Span) -> Result<Array, RunError> {
-    let rank = a.rank();
-    let fits = rank >= 2
-        && b.rank() == rank
-        && a.shape()[..rank - 1] == b.shape()[..rank - 1]
-        && a.shape()[rank - 2] == a.shape()[rank - 1]
-        && b.shape() == shape;
-    ensure(fits && dtype.is_float(), "a system whose shapes do not fit")?;
-    check_finite(a, "matrix", origin)?;
-    check_finite(b, "right-hand side", origin)?;
-    let mut out = b.clone();
-    each_index(&a.shape()[..rank - 2], |outer| {
-        let x = solve(matrix(a, outer)?, matrix(b, outer)?).map_err(|pivot| RunError::Library {
-            code: SINGULAR,
-            message: format!("the matrix is singular: pivot {pivot} is zero"),
-            origin,
+/// Whether all elements that are read are finite.
+pub(super) fn is_finite(m: &Matrix, reads: fn(usize, usize) -> bool) -> bool {
+    let bad = |i: usize, j: usize| reads(i, j) && !m[(i, j)].is_finite();
+    (0..m.rows()).all(|i| (0..m.cols()).all(|j| !bad(i, j)))
+}
+
+/// Reads of a matrix that is read whole.
+pub(super) fn everywhere(_: usize, _: usize) -> bool {
+    true
+}
+
+impl Machine<'_> {
+    fn check_system(&self, a: &Array, b: &Array, origin: Span) -> Result<(), RunError> {
+        if self.limits.nan_passes {
+            return Ok(());
+        }
+        check_finite(a, everywhere, "matrix", origin)?;
+        check_finite(b, everywhere, "right-hand side", origin)
+    }
+
+    fn solve_all(
+        &self,
+        a: &Array,
+        b: &Array,
+        dtype: DType,
+        shape: Vec<usize>,
+        origin: Span,
+    ) -> Result<Array, RunError> {
+        let rank = a.rank();
+        let fits = rank >= 2
+            && b.rank() == rank
+            && a.shape()[..rank - 1] == b.shape()[..rank - 1]
+            && a.shape()[rank - 2] == a.shape()[rank - 1]
+            && b.shape() == shape;
+        ensure(fits && dtype.is_float(), "a system whose shapes do not fit")?;
+        self.check_system(a, b, origin)?;
+        let mut out = b.clone();
+        each_index(&a.shape()[..rank - 2], |outer| {
+            let (a, b) = (matrix(a, outer)?, matrix(b, outer)?);
+            if !is_finite(&a, everywhere) || !is_finite(&b, everywhere) {
+                return store(&mut out, outer, &Matrix::nan(b.rows(), b.cols()));
+            }
+            let x = solve(a, b).map_err(|pivot| RunError::Library {
+                code: SINGULAR,
+                message: format!("the matrix is singular: pivot {pivot} is zero"),
+                origin,
+            })?;
+            store(&mut out, outer, &x)
         })?;
-        store(&mut out, outer, &x)
-    })?;
-    Ok(out)
+        Ok(out)
+    }
+
+    fn least_squares(
+        &self,
+        a: &Array,
+        b: &Array,
+        cut: f64,
+        shape: Vec<usize>,
+        origin: Span,
+    ) -> Result<Array, RunError> {
+        let fits = a.rank() == 2 && b.rank() == 2 && a.shape()[0] == b.shape()[0];
+        ensure(fits && shape == [a.shape()[1], b.shape()[1]], "a system whose shapes do not fit")?;
+        let dtype = a.dtype();
+        ensure(dtype.is_float() && dtype == b.dtype(), "a system whose dtypes do not fit")?;
+        self.check_system(a, b, origin)?;
+        // NaN, like a negative number, asks for the default.
+        let cut = if cut >= 0.0 { cut } else { epsilon(dtype) };
+        let mut out = Array::build(dtype, shape, |_| Ok(Scalar::from_f64(dtype, 0.0)))?;
+        if out.data().is_empty() {
+            return Ok(out);
+        }
+        let (a, b) = (matrix(a, &[])?, matrix(b, &[])?);
+        let x = if is_finite(&a, everywhere) && is_finite(&b, everywhere) {
+            solve_least_squares(a, b, cut)
+        } else {
+            Matrix::nan(a.cols(), b.cols())
+        };
+        store(&mut out, &[], &x)?;
+        Ok(out)
+    }
 }
 
 fn store(out: &mut Array, outer: &[usize], x: &Matrix) -> Result<(), RunError> {
@@ -146,24 +213,6 @@ fn store(out: &mut Array, outer: &[usize], x: &Matrix) -> Result<(), RunError> {
         }
     }
     Ok(())
-}
-
-fn least_squares(a: &Array, b: &Array, cut: f64, shape: Vec<usize>, origin: Span) -> Result<Array, RunError> {
-    let fits = a.rank() == 2 && b.rank() == 2 && a.shape()[0] == b.shape()[0];
-    ensure(fits && shape == [a.shape()[1], b.shape()[1]], "a system whose shapes do not fit")?;
-    let dtype = a.dtype();
-    ensure(dtype.is_float() && dtype == b.dtype(), "a system whose dtypes do not fit")?;
-    check_finite(a, "matrix", origin)?;
-    check_finite(b, "right-hand side", origin)?;
-    // NaN, like a negative number, asks for the default.
-    let cut = if cut >= 0.0 { cut } else { epsilon(dtype) };
-    let mut out = Array::build(dtype, shape, |_| Ok(Scalar::from_f64(dtype, 0.0)))?;
-    if out.data().is_empty() {
-        return Ok(out);
-    }
-    let x = solve_least_squares(matrix(a, &[])?, matrix(b, &[])?, cut);
-    store(&mut out, &[], &x)?;
-    Ok(out)
 }
 
 /// The distance from 1 to the next number of a float dtype.

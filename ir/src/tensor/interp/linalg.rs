@@ -15,6 +15,10 @@ impl Matrix {
         Matrix { rows, cols, data: vec![0.0; rows.saturating_mul(cols)] }
     }
 
+    pub(super) fn nan(rows: usize, cols: usize) -> Matrix {
+        Matrix { rows, cols, data: vec![f64::NAN; rows.saturating_mul(cols)] }
+    }
+
     pub(super) fn rows(&self) -> usize {
         self.rows
     }

@@ -179,7 +179,7 @@ fn touch(func: &Func) {
         Array::from_f64(t.dtype, &shape, &vec![1.0; count]).unwrap()
     };
     let args: Vec<Array> = func.params.iter().map(|p| argument(&p.ty)).collect();
-    let limits = RunLimits { max_elements: 1000, max_steps: 10, cancel: None };
+    let limits = RunLimits { max_elements: 1000, max_steps: 10, ..RunLimits::default() };
     let ran = run(func, &args, &limits);
     if found.is_empty() {
         // What only sizes decide is the business of guards, which nobody has put here.

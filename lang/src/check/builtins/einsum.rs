@@ -1,6 +1,7 @@
-//! `einsum`: sums of products in index notation, as a chain of products of two.
+//! `einsum`: sums of products in index notation, as products of two in the order that multiplies least.
 
 use crate::ast::ExprKind;
+use super::order::{Split, order};
 use crate::check::args::{Args, Src};
 use crate::check::value::{Operand, Val, Value};
 use crate::check::{Checker, R};
@@ -50,12 +51,7 @@ pub(super) fn einsum(c: &mut Checker<'_>, args: &Args) -> R<Value> {
         terms.push(diagonals(c, Term { id, letters: letters.clone() }, o.span)?);
     }
     agree_all(c, &mut terms, args.span)?;
-    let mut total = terms.remove(0);
-    while !terms.is_empty() {
-        let next = terms.remove(0);
-        let needed = |l: &char| spec.output.contains(l) || terms.iter().any(|t| t.letters.contains(l));
-        total = product(c, total, next, &needed);
-    }
+    let total = joined(c, terms, &spec.output);
     let total = summed(c, total, &|l| spec.output.contains(l));
     let perm: Option<Vec<usize>> =
         spec.output.iter().map(|l| total.letters.iter().position(|m| m == l)).collect();
@@ -144,6 +140,26 @@ fn agree_all(c: &mut Checker<'_>, terms: &mut [Term], span: Span) -> R<()> {
         t.id = c.retype(t.id, &shape);
     }
     Ok(())
+}
+
+/// One term for all, by products of two.
+fn joined(c: &mut Checker<'_>, terms: Vec<Term>, output: &[char]) -> Term {
+    let letters: Vec<&[char]> = terms.iter().map(|t| t.letters.as_slice()).collect();
+    let size = |l: char| {
+        let at = terms.iter().find_map(|t| t.letters.iter().position(|m| *m == l).map(|i| (t.id, i)));
+        at.and_then(|(id, i)| c.shape(id)[i].as_const())
+    };
+    let splits = order(&letters, output, &size);
+    let mut terms: Vec<Option<Term>> = terms.into_iter().map(Some).collect();
+    for Split { left, right, rest } in splits {
+        let (a, b) = (terms[left].take(), terms[right].take());
+        let needed = |l: &char| rest.contains(l);
+        terms[left] = match (a, b) {
+            (Some(a), Some(b)) => Some(product(c, a, b, &needed)),
+            (a, b) => a.or(b),
+        };
+    }
+    terms.swap_remove(0).unwrap_or(Term { id: ValueId(0), letters: Vec::new() })
 }
 
 /// Sums over the letters that are no longer needed.

@@ -3,102 +3,33 @@
 //! Singular values and eigenvalues are found for the matrix times a power of two that brings its largest element near
 //! 1, as LAPACK's drivers do: squares of very large or small elements would overflow or vanish on the way.
 
-use super::{Failure, Real, lu as faer_lu, matrix, reflections, triangular, workspace};
+use super::{Real, matrix, workspace};
+use crate::lib_ops::dense::transpose;
+use crate::lib_ops::engine::Failure;
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
 use faer::linalg::cholesky::llt::factor as llt;
+use faer::linalg::householder as reflections;
 use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::qr::no_pivoting::factor as plain_qr;
 use faer::linalg::svd::{self as faer_svd, ComputeSvdVectors};
-use faer::{Conj, Mat, MatRef, Par};
+use faer::{Conj, Mat, MatMut, MatRef, Par};
 
 /// Writes a matrix in row-major order.
 fn store<T: Real>(from: MatRef<'_, T>, to: &mut [T]) {
-    let cols = from.ncols();
-    for (place, to) in to.iter_mut().enumerate() {
-        *to = from[(place / cols, place % cols)];
-    }
-}
-
-pub(super) fn lu<T: Real>(a: &mut [T], order: &mut [i64], cols: usize) -> Result<bool, Failure> {
-    let rows = order.len();
-    let mut factors = matrix(a, rows, cols);
-    let (mut perm, mut inverse) = (vec![0usize; rows], vec![0usize; rows]);
-    let params = Default::default();
-    let mut space = workspace(faer_lu::lu_in_place_scratch::<usize, T>(rows, cols, Par::Seq, params))?;
-    let stack = MemStack::new(&mut space);
-    let (info, _) = faer_lu::lu_in_place(factors.as_mut(), &mut perm, &mut inverse, Par::Seq, stack, params);
-    // faer divides by pivots that are zero, or so small that their reciprocal overflows.
-    let regular = (0..rows.min(cols)).all(|k| factors[(k, k)].wide() != 0.0)
-        && (0..cols).all(|j| (0..rows).all(|i| factors[(i, j)].wide().is_finite()));
-    if !regular {
-        return Ok(textbook_lu(a, order, cols));
-    }
-    store(factors.as_ref(), a);
-    order.iter_mut().zip(perm).for_each(|(to, from)| *to = from as i64);
-    Ok(info.transposition_count % 2 == 1)
-}
-
-/// LU of a matrix that may be singular: a column without a pivot is passed over.
-fn textbook_lu<T: Real>(a: &mut [T], order: &mut [i64], cols: usize) -> bool {
-    let rows = order.len();
-    order.iter_mut().zip(0..).for_each(|(to, i)| *to = i);
-    let mut odd = false;
-    for k in 0..rows.min(cols) {
-        let size = |a: &[T], i: usize| a[i * cols + k].wide().abs();
-        let pivot = (k..rows).fold(k, |best, i| if size(a, i) > size(a, best) { i } else { best });
-        if size(a, pivot) == 0.0 {
-            continue;
-        }
-        if pivot != k {
-            (0..cols).for_each(|j| a.swap(k * cols + j, pivot * cols + j));
-            order.swap(k, pivot);
-            odd = !odd;
-        }
-        for i in k + 1..rows {
-            let factor = T::narrow(a[i * cols + k].wide() / a[k * cols + k].wide());
-            a[i * cols + k] = factor;
-            for j in k + 1..cols {
-                let rest = a[i * cols + j].wide() - factor.wide() * a[k * cols + j].wide();
-                a[i * cols + j] = T::narrow(rest);
-            }
-        }
-    }
-    odd
-}
-
-pub(super) fn solve_triangular<T: Real>(
-    a: &[T],
-    b: &mut [T],
-    n: usize,
-    width: usize,
-    lower: bool,
-) -> Result<(), Failure> {
-    if let Some(zero) = (0..n).find(|i| a[i * n + i].wide() == 0.0) {
-        return Err(Failure::Diagonal(zero));
-    }
-    let (a, mut x) = (matrix(a, n, n), matrix(b, n, width));
-    if lower {
-        triangular::solve_lower_triangular_in_place(a.as_ref(), x.as_mut(), Par::Seq);
-    } else {
-        triangular::solve_upper_triangular_in_place(a.as_ref(), x.as_mut(), Par::Seq);
-    }
-    store(x.as_ref(), b);
-    Ok(())
+    MatMut::from_row_major_slice_mut(to, from.nrows(), from.ncols()).copy_from(from);
 }
 
 pub(super) fn cholesky<T: Real>(a: &mut [T], n: usize) -> Result<(), Failure> {
-    let mut l = matrix(a, n, n);
+    let mut columns = vec![T::default(); n * n];
+    transpose(a, n, &mut columns);
+    let l = MatMut::from_column_major_slice_mut(&mut columns, n, n);
     let params = Default::default();
     let mut space = workspace(llt::cholesky_in_place_scratch::<T>(n, Par::Seq, params))?;
     let stack = MemStack::new(&mut space);
-    llt::cholesky_in_place(l.as_mut(), Default::default(), Par::Seq, stack, params)
+    llt::cholesky_in_place(l, Default::default(), Par::Seq, stack, params)
         .map_err(|llt::LltError::NonPositivePivot { index }| Failure::Minor(index + 1))?;
-    for i in 0..n {
-        for j in 0..n {
-            a[i * n + j] = if j <= i { l[(i, j)] } else { T::narrow(0.0) };
-        }
-    }
+    transpose(&columns, n, a);
     Ok(())
 }
 
@@ -116,7 +47,7 @@ pub(super) fn qr<T: Real>(
     let mut space = workspace(plain_qr::qr_in_place_scratch::<T>(rows, cols, block, Par::Seq, params))?;
     let stack = MemStack::new(&mut space);
     plain_qr::qr_in_place(factors.as_mut(), reflectors.as_mut(), Par::Seq, stack, params);
-    let mut basis = Mat::from_fn(rows, small, |i, j| T::narrow(f64::from(u8::from(i == j))));
+    let mut basis = Mat::from_fn(rows, small, |i, j| if i == j { T::ONE } else { T::default() });
     let need =
         reflections::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(rows, block, small);
     let mut space = workspace(need)?;
@@ -131,7 +62,7 @@ pub(super) fn qr<T: Real>(
     store(basis.as_ref(), q);
     for (place, r) in r.iter_mut().enumerate() {
         let (i, j) = (place / cols, place % cols);
-        *r = if i <= j { factors[(i, j)] } else { T::narrow(0.0) };
+        *r = if i <= j { factors[(i, j)] } else { T::default() };
     }
     Ok(())
 }
@@ -141,8 +72,8 @@ fn scaled<T: Real>(a: &[T], rows: usize, cols: usize) -> (Mat<T>, f64) {
     let largest = a.iter().fold(0.0, |s: f64, e| s.max(e.wide().abs()));
     let exponent = if largest > 0.0 { largest.log2().floor().clamp(-1000.0, 1000.0) as i32 } else { 0 };
     let factor = 2f64.powi(-exponent);
-    let scaled = Mat::from_fn(rows, cols, |i, j| T::narrow(a[i * cols + j].wide() * factor));
-    (scaled, 2f64.powi(exponent))
+    let scaled: Vec<T> = a.iter().map(|e| T::narrow(e.wide() * factor)).collect();
+    (matrix(&scaled, rows, cols), 2f64.powi(exponent))
 }
 
 fn store_values<T: Real>(values: &mut [T], scale: f64) {

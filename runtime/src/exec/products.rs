@@ -1,0 +1,215 @@
+//! Many matrix products, or one large one, shared out among threads in calls of the library that use one each.
+//!
+//! A product of a matrix with its own transpose is computed for one triangle and mirrored. One whose sums are long and
+//! whose result is small is cut along the sums, always at the same places, and the parts are added in their order.
+
+use crate::lib_ops::{Product, Real, Routines};
+use crate::pool::Pool;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a call says about how its work is done.
+pub(super) struct Call<'a> {
+    pub(super) pool: Pool,
+    pub(super) cancel: Option<&'a AtomicBool>,
+}
+
+impl Call<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|c| c.load(Ordering::Relaxed))
+    }
+}
+
+/// A product, and loops around it with the steps of its three operands.
+pub(super) struct Products<T> {
+    pub(super) first: Product<T>,
+    pub(super) loops: Vec<(usize, [isize; 3])>,
+}
+
+/// About how many multiplications are done between two looks at whether the call was cancelled.
+const CANCEL_POINTS: usize = 1 << 30;
+
+/// As many multiplications at least are given to a thread: waking one takes as long as a part of them.
+const GRAIN: usize = 1 << 21;
+
+/// Sums of more than twice so many terms are cut.
+const DEPTH: usize = 8192;
+
+/// A result of at most so many elements is small enough for copies of it.
+const SMALL_RESULT: usize = 128 * 128;
+
+/// The most parts of a sum.
+const PARTS: usize = 32;
+
+// SAFETY: the pointers are those of operands that are only read, and of results of which each task writes its own
+// elements; `Products::run` asks its caller for that.
+unsafe impl<T: Sync> Sync for Products<T> {}
+
+impl<T: Real> Products<T> {
+    /// Computes all of them, or stops when the call is cancelled.
+    ///
+    /// # Safety
+    /// As for [`Gemm`](crate::lib_ops::Gemm) for each of the products, whose results have no element in common.
+    pub(super) unsafe fn run(&self, routines: &Routines<T>, call: &Call<'_>) {
+        let Product { rows, cols, depth, .. } = self.first;
+        let count: usize = self.loops.iter().map(|(extent, _)| extent).product();
+        let points = rows.saturating_mul(cols).saturating_mul(depth);
+        let deep = depth >= 2 * DEPTH && rows.saturating_mul(cols) <= SMALL_RESULT;
+        // Pieces of rows or columns, when there are too few products to go round.
+        let longer = rows.max(cols);
+        let wanted = if count.saturating_mul(points) < 2 * GRAIN {
+            1
+        } else {
+            (2 * call.pool.threads()).div_ceil(count).min(points / GRAIN)
+        };
+        let wanted = if call.pool.threads() == 1 { 1 } else { wanted };
+        let stops = if call.cancel.is_some() { points / CANCEL_POINTS } else { 0 };
+        let piece = longer.div_ceil(wanted.max(stops).clamp(1, longer.max(1))).next_multiple_of(16);
+        let pieces = if deep { 1 } else { longer.div_ceil(piece).max(1) };
+        let grain = GRAIN / (points / pieces).clamp(1, GRAIN);
+        call.pool.for_ranges(count * pieces, grain, |range| {
+            for item in range {
+                if call.is_cancelled() {
+                    return;
+                }
+                let product = self.at(item / pieces);
+                let begin = (item % pieces) * piece;
+                // SAFETY: the caller's promise; pieces of one product have no element in common.
+                unsafe {
+                    if deep {
+                        in_parts(&product, routines, call);
+                    } else {
+                        one(&product, begin..longer.min(begin + piece), routines);
+                    }
+                }
+            }
+        });
+    }
+
+    /// The product at a point of the loops, counted with the last one fastest.
+    fn at(&self, mut index: usize) -> Product<T> {
+        let mut moved = [0isize; 3];
+        for (extent, steps) in self.loops.iter().rev() {
+            let point = (index % extent) as isize;
+            index /= extent;
+            moved.iter_mut().zip(steps).for_each(|(m, s)| *m += point * s);
+        }
+        let Product { a, b, c, .. } = self.first;
+        Product {
+            a: (a.0.wrapping_offset(moved[0]), a.1),
+            b: (b.0.wrapping_offset(moved[1]), b.1),
+            c: (c.0.wrapping_offset(moved[2]), c.1),
+            ..self.first
+        }
+    }
+}
+
+/// Whether this is the product of a matrix with its own transpose.
+fn is_symmetric<T>(p: &Product<T>) -> bool {
+    p.rows == p.cols && p.a.0 == p.b.0 && p.a.1 == [p.b.1[1], p.b.1[0]] && p.rows > 1
+}
+
+/// The part of a product with these of its rows, or of its columns if there are more of them.
+///
+/// # Safety
+/// As for [`Gemm`](crate::lib_ops::Gemm).
+unsafe fn one<T: Real>(p: &Product<T>, part: std::ops::Range<usize>, routines: &Routines<T>) {
+    let (begin, len) = (part.start, part.len());
+    let down = |m: (*const T, [isize; 2]), axis: usize| (m.0.wrapping_offset(begin as isize * m.1[axis]), m.1);
+    let result = |axis: usize| (p.c.0.wrapping_offset(begin as isize * p.c.1[axis]), p.c.1);
+    // SAFETY: the caller's promise; these are parts of the same operands.
+    unsafe {
+        if is_symmetric(p) {
+            let left = Product { rows: len, cols: begin, a: down(p.a, 0), c: result(0), ..*p };
+            if begin > 0 {
+                (routines.gemm)(&left);
+            }
+            let c = result(0);
+            let corner = (c.0.wrapping_offset(begin as isize * c.1[1]), c.1);
+            (routines.syrk)(&Product { rows: len, cols: len, b: down(p.b, 1), c: corner, ..left });
+            mirror(p.c, begin..part.end);
+        } else if p.rows >= p.cols {
+            (routines.gemm)(&Product { rows: len, a: down(p.a, 0), c: result(0), ..*p });
+        } else {
+            (routines.gemm)(&Product { cols: len, b: down(p.b, 1), c: result(1), ..*p });
+        }
+    }
+}
+
+/// Copies what is below the diagonal in these rows to above it.
+///
+/// # Safety
+/// The leading rows and columns up to the end of the range may be read and written.
+unsafe fn mirror<T: Copy>((c, [row, col]): (*mut T, [isize; 2]), rows: std::ops::Range<usize>) {
+    /// Rows and columns of a block, which stays in the first cache.
+    const BLOCK: usize = 32;
+    for top in rows.clone().step_by(BLOCK) {
+        let bottom = rows.end.min(top + BLOCK);
+        for left in (0..bottom).step_by(BLOCK) {
+            for i in top..bottom {
+                for j in left..i.min(left + BLOCK) {
+                    let (i, j) = (i as isize, j as isize);
+                    // SAFETY: the caller's promise.
+                    unsafe { *c.offset(j * row + i * col) = *c.offset(i * row + j * col) }
+                }
+            }
+        }
+    }
+}
+
+/// A product whose sums are cut, with memory for the results of all parts.
+struct Parts<T> {
+    whole: Product<T>,
+    results: *mut T,
+    depth: usize,
+}
+
+// SAFETY: as for `Products`: operands are only read, and each task writes the results of its own parts.
+unsafe impl<T: Sync> Sync for Parts<T> {}
+
+impl<T> Parts<T> {
+    /// Part `k`, and memory of its own for its result.
+    fn part(&self, k: usize) -> Product<T> {
+        let p = &self.whole;
+        let (begin, len) = (k * self.depth, self.depth.min(p.depth - k * self.depth));
+        let along =
+            |m: (*const T, [isize; 2]), axis: usize| (m.0.wrapping_offset(begin as isize * m.1[axis]), m.1);
+        let c = (self.results.wrapping_add(k * p.rows * p.cols), [p.cols as isize, 1]);
+        Product { depth: len, a: along(p.a, 1), b: along(p.b, 0), c, ..*p }
+    }
+}
+
+/// A product whose sums are computed in parts.
+///
+/// # Safety
+/// As for [`Gemm`](crate::lib_ops::Gemm).
+unsafe fn in_parts<T: Real>(p: &Product<T>, routines: &Routines<T>, call: &Call<'_>) {
+    let (size, whole) = (p.rows * p.cols, 0..p.rows.max(p.cols));
+    let depth = DEPTH.max(p.depth.div_ceil(PARTS));
+    let count = p.depth.div_ceil(depth);
+    let mut space: Vec<T> = Vec::new();
+    if space.try_reserve_exact(size * count).is_err() {
+        // SAFETY: the caller's promise.
+        return unsafe { one(p, whole, routines) };
+    }
+    space.resize(size * count, T::default());
+    let parts = Parts { whole: Product { ..*p }, results: space.as_mut_ptr(), depth };
+    let grain = GRAIN / size.saturating_mul(depth).clamp(1, GRAIN);
+    call.pool.for_ranges(count, grain, |range| {
+        for k in range {
+            if call.is_cancelled() {
+                return;
+            }
+            // SAFETY: the caller's promise for the operands; each part has memory of its own for its result.
+            unsafe { one(&parts.part(k), whole.clone(), routines) }
+        }
+    });
+    for i in 0..p.rows {
+        for j in 0..p.cols {
+            let mut sums = space[i * p.cols + j..].iter().step_by(size).copied();
+            let first = sums.next().unwrap_or_default();
+            let sum = sums.fold(first, |sum, part| sum + part);
+            // SAFETY: the caller's promise.
+            unsafe { *p.c.0.offset(i as isize * p.c.1[0] + j as isize * p.c.1[1]) = sum }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The filling of the table by LAPACK, through its Fortran symbols.
+//!
+//! A row-major matrix is handed over as the column-major one of its transpose wherever the routine has a form for that:
+//! LQ in place of QR, the upper triangle in place of the lower one, and singular vectors of the other side. Workspaces
+//! are of the size that the routine asks for.
+
+mod symbols;
+
+use super::least_squares::{self, PivotedQr};
+use super::{Failure, Fit, LeastSquares};
+use crate::lib_ops::dense::transpose;
+use std::ffi::{c_char, c_int};
+pub(super) use symbols::Lapack;
+
+const UPPER: c_char = b'U' as c_char;
+
+fn int(n: usize) -> Result<c_int, Failure> {
+    c_int::try_from(n).map_err(|_| Failure::Workspace)
+}
+
+/// What a routine says: positive numbers are its own, a negative one is a bug of ours.
+fn checked(info: c_int) -> Result<usize, Failure> {
+    usize::try_from(info).map_err(|_| Failure::Refused)
+}
+
+/// Calls a routine twice: for the size of its workspace, and with one of that size.
+fn with_workspace<T: Lapack>(mut call: impl FnMut(*mut T, c_int) -> c_int) -> Result<usize, Failure> {
+    let mut size = [T::default()];
+    checked(call(size.as_mut_ptr(), -1))?;
+    // f32 cannot hold every size: a little more than what it says is enough.
+    let size = (size[0].wide() * (1.0 + 2.0 * f64::from(f32::EPSILON))).ceil();
+    if !(0.0..=f64::from(c_int::MAX)).contains(&size) {
+        return Err(Failure::Workspace);
+    }
+    let mut space = zeros::<T>((size as usize).max(1))?;
+    checked(call(space.as_mut_ptr(), int(space.len())?))
+}
+
+fn zeros<T: Default + Clone>(n: usize) -> Result<Vec<T>, Failure> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(n).map_err(|_| Failure::Memory)?;
+    v.resize(n, T::default());
+    Ok(v)
+}
+
+pub(super) fn lu<T: Lapack>(m: &mut [T], order: &mut [usize]) -> Result<bool, Failure> {
+    let rows = order.len();
+    let cols = m.len() / rows;
+    let mut swaps = zeros::<c_int>(rows.min(cols))?;
+    let (m_rows, m_cols, mut info) = (int(rows)?, int(cols)?, 0);
+    // SAFETY: `m` holds rows x cols elements and `swaps` as many numbers as there are pivots.
+    unsafe { T::GETRF(&m_rows, &m_cols, m.as_mut_ptr(), &m_rows, swaps.as_mut_ptr(), &mut info) };
+    checked(info)?;
+    order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
+    let mut odd = false;
+    for (k, with) in swaps.iter().enumerate() {
+        let with = usize::try_from(*with - 1).map_err(|_| Failure::Refused)?;
+        if with != k && with < rows {
+            order.swap(k, with);
+            odd = !odd;
+        }
+    }
+    Ok(odd)
+}
+
+pub(super) fn cholesky<T: Lapack>(a: &mut [T], n: usize) -> Result<(), Failure> {
+    let (size, mut info) = (int(n)?, 0);
+    // SAFETY: `a` holds n x n elements. Its lower triangle by rows is the upper one by columns.
+    unsafe { T::POTRF(&UPPER, &size, a.as_mut_ptr(), &size, &mut info) };
+    match checked(info)? {
+        0 => Ok(()),
+        order => Err(Failure::Minor(order)),
+    }
+}
+
+pub(super) fn qr<T: Lapack>(
+    a: &[T],
+    (rows, cols): (usize, usize),
+    q: &mut [T],
+    r: &mut [T],
+) -> Result<(), Failure> {
+    let small = rows.min(cols);
+    let (m, n, k) = (int(cols)?, int(rows)?, int(small)?);
+    let (mut factors, mut tau) = (zeros::<T>(a.len())?, zeros::<T>(small)?);
+    factors.copy_from_slice(a);
+    let (at, tau) = (factors.as_mut_ptr(), tau.as_mut_ptr());
+    let mut info = 0;
+    with_workspace(|space, size| {
+        // SAFETY: the transpose is cols x rows by columns, `tau` has a place for each reflection, and the workspace is
+        // of that size.
+        unsafe { T::GELQF(&m, &n, at, &m, tau, space, &size, &mut info) };
+        info
+    })?;
+    for (i, r) in r.chunks_exact_mut(cols).enumerate() {
+        r[..i.min(cols)].fill(T::default());
+        r[i.min(cols)..].copy_from_slice(&factors[i * cols + i.min(cols)..(i + 1) * cols]);
+    }
+    let at = factors.as_mut_ptr();
+    with_workspace(|space, size| {
+        // SAFETY: as above; the reflections stand in the leading k of the cols rows.
+        unsafe { T::ORGLQ(&k, &n, &k, at, &m, tau, space, &size, &mut info) };
+        info
+    })?;
+    for (q, row) in q.chunks_exact_mut(small).zip(factors.chunks_exact(cols)) {
+        q.copy_from_slice(&row[..small]);
+    }
+    Ok(())
+}
+
+pub(super) fn svd<T: Lapack>(
+    a: &[T],
+    (rows, cols): (usize, usize),
+    s: &mut [T],
+    vectors: Option<[&mut [T]; 2]>,
+) -> Result<(), Failure> {
+    let small = rows.min(cols);
+    // The size of the workspace, which the routine itself counts in a C int.
+    let need = small as u128 * (4 * small as u128 + 7) + rows.max(cols) as u128;
+    if need > c_int::MAX as u128 {
+        return Err(Failure::Workspace);
+    }
+    let mut factors = zeros::<T>(a.len())?;
+    factors.copy_from_slice(a);
+    let mut whole = zeros::<c_int>(8 * small)?;
+    let (mut none, mut neither) = ([T::default()], [T::default()]);
+    let (job, [u, vh]) = match vectors {
+        None => (b'N', [&mut none[..], &mut neither[..]]),
+        Some([u, vh]) if u.len() == rows * rows && vh.len() == cols * cols => (b'A', [u, vh]),
+        Some(thin) => (b'S', thin),
+    };
+    let width = u.len() / rows;
+    // The transpose's left vectors are the right ones, and the other way round.
+    let (m, n) = (int(cols)?, int(rows)?);
+    let (ldu, ldvt) = (m, int(width.max(1))?);
+    let (at, values) = (factors.as_mut_ptr(), s.as_mut_ptr());
+    let (left, right, whole) = (vh.as_mut_ptr(), u.as_mut_ptr(), whole.as_mut_ptr());
+    let (job, mut info) = (job as c_char, 0);
+    let found = with_workspace(|space, size| {
+        // SAFETY: the transpose is cols x rows by columns; `s` has a place for each value, and the vectors have the
+        // memory that `job` asks for, or none is touched; the whole numbers are 8 for each value, and the workspace is of
+        // that size.
+        unsafe {
+            T::GESDD(
+                &job, &m, &n, at, &m, values, left, &ldu, right, &ldvt, space, &size, whole, &mut info,
+            );
+        }
+        info
+    })?;
+    if found == 0 { Ok(()) } else { Err(Failure::NoConvergence) }
+}
+
+pub(super) fn eigh<T: Lapack>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Result<(), Failure> {
+    let n = w.len();
+    let need = 1 + 6 * n as u128 + 2 * (n as u128) * (n as u128);
+    if v.is_some() && need > c_int::MAX as u128 {
+        return Err(Failure::Workspace);
+    }
+    let mut vectors = zeros::<T>(n * n)?;
+    vectors.copy_from_slice(a);
+    let mut whole = zeros::<c_int>(5 * n + 3)?;
+    let (size, whole_size, mut info) = (int(n)?, int(5 * n + 3)?, 0);
+    let job = if v.is_some() { b'V' } else { b'N' } as c_char;
+    let (at, values, whole) = (vectors.as_mut_ptr(), w.as_mut_ptr(), whole.as_mut_ptr());
+    let found = with_workspace(|space, length| {
+        // SAFETY: the matrix is n x n, `w` has n places, and the workspaces are of the sizes that are given. The lower
+        // triangle by rows is the upper one by columns.
+        unsafe {
+            T::SYEVD(
+                &job, &UPPER, &size, at, &size, values, space, &length, whole, &whole_size, &mut info,
+            );
+        }
+        info
+    })?;
+    if found > 0 {
+        return Err(Failure::NoConvergence);
+    }
+    if let Some(v) = v {
+        transpose(&vectors, n, v);
+    }
+    Ok(())
+}
+
+pub(super) fn lstsq<T: Lapack>(p: &LeastSquares<'_, T>, x: &mut [T]) -> Result<Fit, Failure> {
+    least_squares::solve(&Pivoted::new(p)?, p, x)
+}
+
+/// QR with column pivoting, by columns.
+struct Pivoted<T> {
+    qr: Vec<T>,
+    tau: Vec<T>,
+    perm: Vec<c_int>,
+    rows: usize,
+}
+
+impl<T: Lapack> Pivoted<T> {
+    fn new(p: &LeastSquares<'_, T>) -> Result<Pivoted<T>, Failure> {
+        let (mut qr, mut tau) = (zeros::<T>(p.a.len())?, zeros::<T>(p.rows.min(p.cols))?);
+        transpose(p.a, p.cols, &mut qr);
+        let mut perm = zeros::<c_int>(p.cols)?;
+        let (m, n, mut info) = (int(p.rows)?, int(p.cols)?, 0);
+        let (at, reflections, order) = (qr.as_mut_ptr(), tau.as_mut_ptr(), perm.as_mut_ptr());
+        with_workspace(|space, size| {
+            // SAFETY: the matrix is rows x cols by columns, there is a place for each reflection and each column, and
+            // the workspace is of that size.
+            unsafe { T::GEQP3(&m, &n, at, &m, order, reflections, space, &size, &mut info) };
+            info
+        })?;
+        Ok(Pivoted { qr, tau, perm, rows: p.rows })
+    }
+}
+
+impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
+    fn pivot(&self, k: usize) -> f64 {
+        self.qr[k * self.rows + k].wide()
+    }
+
+    fn solve(&self, b: &[T], p: &LeastSquares<'_, T>, rank: usize) -> Result<Vec<T>, Failure> {
+        let mut rhs = zeros::<T>(b.len())?;
+        transpose(b, p.width, &mut rhs);
+        let (m, n, k, mut info) = (int(p.rows)?, int(p.width)?, int(self.tau.len())?, 0);
+        let (left, transposed) = (b'L' as c_char, b'T' as c_char);
+        let (at, tau, to) = (self.qr.as_ptr(), self.tau.as_ptr(), rhs.as_mut_ptr());
+        with_workspace(|space, size| {
+            // SAFETY: the reflections stand in rows x k by columns, the right side is rows x width by columns, and the
+            // workspace is of that size.
+            unsafe {
+                T::ORMQR(&left, &transposed, &m, &n, &k, at, &m, tau, to, &m, space, &size, &mut info);
+            }
+            info
+        })?;
+        let mut x = zeros::<T>(p.cols * p.width)?;
+        for j in 0..p.width {
+            let column = &mut rhs[j * p.rows..j * p.rows + rank];
+            for i in (0..rank).rev() {
+                let from = &self.qr[i * p.rows..];
+                column[i] = column[i] / from[i];
+                let v = column[i];
+                column[..i].iter_mut().zip(from).for_each(|(c, r)| *c = *c - v * *r);
+            }
+            for (v, unknown) in column.iter().zip(&self.perm) {
+                let unknown = usize::try_from(*unknown - 1).map_err(|_| Failure::Refused)?;
+                x[unknown * p.width + j] = *v;
+            }
+        }
+        Ok(x)
+    }
+}

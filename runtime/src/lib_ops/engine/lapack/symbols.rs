@@ -1,0 +1,81 @@
+//! The routines of LAPACK for both types of elements. The signatures are LAPACK's.
+
+use super::super::faer::Real;
+use std::ffi::{c_char, c_int};
+
+type Char = *const c_char;
+type Int = *const c_int;
+type IntOut = *mut c_int;
+
+pub(super) type Getrf<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, IntOut, IntOut);
+pub(super) type Potrf<T> = unsafe extern "C" fn(Char, Int, *mut T, Int, IntOut);
+pub(super) type Gelqf<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, *mut T, *mut T, Int, IntOut);
+pub(super) type Orglq<T> = unsafe extern "C" fn(Int, Int, Int, *mut T, Int, *const T, *mut T, Int, IntOut);
+pub(super) type Geqp3<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, IntOut, *mut T, *mut T, Int, IntOut);
+pub(super) type Ormqr<T> = unsafe extern "C" fn(
+    Char,
+    Char,
+    Int,
+    Int,
+    Int,
+    *const T,
+    Int,
+    *const T,
+    *mut T,
+    Int,
+    *mut T,
+    Int,
+    IntOut,
+);
+pub(super) type Syevd<T> =
+    unsafe extern "C" fn(Char, Char, Int, *mut T, Int, *mut T, *mut T, Int, IntOut, Int, IntOut);
+pub(super) type Gesdd<T> = unsafe extern "C" fn(
+    Char,
+    Int,
+    Int,
+    *mut T,
+    Int,
+    *mut T,
+    *mut T,
+    Int,
+    *mut T,
+    Int,
+    *mut T,
+    Int,
+    IntOut,
+    IntOut,
+);
+
+/// The routines on one type of elements.
+pub(in crate::lib_ops::engine) trait Lapack: Real {
+    const GETRF: Getrf<Self>;
+    const POTRF: Potrf<Self>;
+    const GELQF: Gelqf<Self>;
+    const ORGLQ: Orglq<Self>;
+    const GEQP3: Geqp3<Self>;
+    const ORMQR: Ormqr<Self>;
+    const SYEVD: Syevd<Self>;
+    const GESDD: Gesdd<Self>;
+}
+
+impl Lapack for f32 {
+    const GETRF: Getrf<f32> = lapack_sys::sgetrf_;
+    const POTRF: Potrf<f32> = lapack_sys::spotrf_;
+    const GELQF: Gelqf<f32> = lapack_sys::sgelqf_;
+    const ORGLQ: Orglq<f32> = lapack_sys::sorglq_;
+    const GEQP3: Geqp3<f32> = lapack_sys::sgeqp3_;
+    const ORMQR: Ormqr<f32> = lapack_sys::sormqr_;
+    const SYEVD: Syevd<f32> = lapack_sys::ssyevd_;
+    const GESDD: Gesdd<f32> = lapack_sys::sgesdd_;
+}
+
+impl Lapack for f64 {
+    const GETRF: Getrf<f64> = lapack_sys::dgetrf_;
+    const POTRF: Potrf<f64> = lapack_sys::dpotrf_;
+    const GELQF: Gelqf<f64> = lapack_sys::dgelqf_;
+    const ORGLQ: Orglq<f64> = lapack_sys::dorglq_;
+    const GEQP3: Geqp3<f64> = lapack_sys::dgeqp3_;
+    const ORMQR: Ormqr<f64> = lapack_sys::dormqr_;
+    const SYEVD: Syevd<f64> = lapack_sys::dsyevd_;
+    const GESDD: Gesdd<f64> = lapack_sys::dgesdd_;
+}
