@@ -8,6 +8,8 @@ fn main() {
         providers.into_iter().filter(|name| std::env::var_os(variable(name)).is_some()).collect();
     if chosen.len() > 1 {
         let (all, chosen) = (providers.join(", "), chosen.join(" and "));
-        println!("cargo::error=matex takes one library of linear algebra, and the features {chosen} name more: choose one of {all}, or none for faer");
+        println!(
+            "cargo::error=matex takes one library of linear algebra, and the features {chosen} name more: choose one of {all}, or none for faer"
+        );
     }
 }

@@ -93,9 +93,7 @@ impl Engine {
         budget: Budget<'_>,
     ) -> Result<Vec<Tensor>, ExecError> {
         match self {
-            Engine::Plan(exe) => {
-                exe.call_with(args, &budget.options())
-            }
+            Engine::Plan(exe) => exe.call_with(args, &budget.options()),
             Engine::Interpreter => interpret(func, args, budget).map_err(ExecError::Run),
         }
     }
@@ -109,9 +107,7 @@ impl Engine {
         budget: Budget<'_>,
     ) -> Result<(), ExecError> {
         match self {
-            Engine::Plan(exe) => {
-                exe.call_into_with(args, outputs, &budget.options())
-            }
+            Engine::Plan(exe) => exe.call_into_with(args, outputs, &budget.options()),
             Engine::Interpreter => {
                 let results = interpret(func, args, budget).map_err(ExecError::Run)?;
                 write(&results, outputs)

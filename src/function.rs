@@ -220,9 +220,9 @@ impl Function {
                 let results = results.map_err(|e| self.failed(&special, views, e))?;
                 Ok((results, special.names.clone()))
             }
-            None => self.with_ready(&strong(views), |ready| {
-                ready.run(self, &CallOptions::default(), warnings)
-            }),
+            None => {
+                self.with_ready(&strong(views), |ready| ready.run(self, &CallOptions::default(), warnings))
+            }
         })
     }
 

@@ -1,7 +1,7 @@
 //! What a call has to say about results that it gives all the same.
 
-use matex_lang::{Diagnostic, codes};
 use matex_ir::{Code, Span};
+use matex_lang::{Diagnostic, codes};
 use std::fmt;
 use std::sync::Arc;
 

@@ -248,7 +248,8 @@ fn a_batch_warns_once_of_its_worst() {
 
 #[test]
 fn a_loop_warns_once() {
-    let source = "{ A = [[1.0, 1.0], [1.0, 1.0 + 2e-16]]; s = 0.0; for i in 0..5 { s = s + sum(inv(A)); } s }";
+    let source =
+        "{ A = [[1.0, 1.0], [1.0, 1.0 + 2e-16]]; s = 0.0; for i in 0..5 { s = s + sum(inv(A)); } s }";
     assert_eq!(compile(source).unwrap().call(&[]).unwrap().warnings().len(), 1);
 }
 
@@ -256,7 +257,8 @@ fn a_loop_warns_once() {
 fn nan_passes_where_it_was_asked_for() {
     let nan = f64::NAN;
     let a = ndarray::arr3(&[[[2.0, 0.0], [0.0, 4.0]], [[nan, 1.0], [2.0, 5.0]], [[1.0, 0.0], [0.0, 1.0]]]);
-    let source = "fn f(A: f64[b, n, n]) { return inv(A), lu(A)[1], svdvals(A), det(A), eigvalsh(A), qr(A)[1] }";
+    let source =
+        "fn f(A: f64[b, n, n]) { return inv(A), lu(A)[1], svdvals(A), det(A), eigvalsh(A), qr(A)[1] }";
     assert_eq!(compile(source).unwrap().call(&[&a]).unwrap_err().code().to_string(), "E0704");
     let passing = Compiler::new().non_finite(NonFinite::Nan);
     for engine in [matex::Engine::Auto, matex::Engine::LoopInterpreter, matex::Engine::Interpreter] {
@@ -265,7 +267,10 @@ fn nan_passes_where_it_was_asked_for() {
             for (i, v) in result.scalars().enumerate() {
                 // L has ones and zeros that come from no factor.
                 let is_nan = v.to_f64().is_nan();
-                assert!(is_nan == (i / size == 1) || (i / size == 1 && result.rank() == 3), "{engine}: {result}");
+                assert!(
+                    is_nan == (i / size == 1) || (i / size == 1 && result.rank() == 3),
+                    "{engine}: {result}"
+                );
             }
         }
     }
@@ -295,7 +300,8 @@ fn only_the_triangle_that_is_read_is_looked_at() {
 fn threads_change_nothing_about_batches() {
     let a = ndarray::Array3::from_shape_vec((3000, 9, 9), noise(3, 3000 * 81)).unwrap();
     let tall = Array2::from_shape_vec((40_000, 7), noise(4, 280_000)).unwrap();
-    let source = "fn f(A: f64[b, n, n], X: f64[m, k]) { return inv(A), det(A), A @ A.mT, svdvals(A), X.T @ X }";
+    let source =
+        "fn f(A: f64[b, n, n], X: f64[m, k]) { return inv(A), det(A), A @ A.mT, svdvals(A), X.T @ X }";
     let run = |threads: usize| {
         let f = Compiler::new().threads(threads).compile(source).unwrap();
         let out = f.call(&[&a, &tall]).unwrap();
@@ -315,7 +321,8 @@ fn symmetric_products_are_symmetric() {
             let out = f.call(&[&x]).unwrap();
             for (got, want) in out.iter().zip([x.t().dot(&x), x.dot(&x.t())]) {
                 let size = want.nrows();
-                let got = Array2::from_shape_vec((size, size), got.scalars().map(|s| s.to_f64()).collect()).unwrap();
+                let got = Array2::from_shape_vec((size, size), got.scalars().map(|s| s.to_f64()).collect())
+                    .unwrap();
                 assert!(got == got.t(), "{n}");
                 assert!((&got - &want).iter().all(|d| d.abs() < 1e-12 * n as f64), "{n}");
             }

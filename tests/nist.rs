@@ -14,10 +14,7 @@ fn columns(file: &str, names: &[&str]) -> Vec<Vec<f64>> {
     let head: Vec<&str> = lines.next().unwrap().split(',').collect();
     let rows: Vec<Vec<&str>> = lines.map(|l| l.split(',').collect()).collect();
     let place = |name: &&str| head.iter().position(|h| h == name).unwrap();
-    names
-        .iter()
-        .map(|n| rows.iter().map(|r| r[place(n)].parse().unwrap()).collect())
-        .collect()
+    names.iter().map(|n| rows.iter().map(|r| r[place(n)].parse().unwrap()).collect()).collect()
 }
 
 /// How many digits of the worst coefficient agree; 16 when all do.
@@ -56,11 +53,17 @@ fn problems() -> Vec<Problem> {
         let mut both = columns(file, &["x", y]);
         (both.remove(0), both.remove(0))
     };
-    let problem = |name, (x, y), certified: &[f64], least| Problem { name, x, y, certified: certified.to_vec(), least };
+    let problem =
+        |name, (x, y), certified: &[f64], least| Problem { name, x, y, certified: certified.to_vec(), least };
     let ones = [1.0; 6];
     let wampler = |y: &str| of("nist/wampler.csv", y);
     vec![
-        problem("Norris", of("nist/norris.csv", "y"), &[-0.262323073774029, 1.00211681802045], (12.0, Some(9.0))),
+        problem(
+            "Norris",
+            of("nist/norris.csv", "y"),
+            &[-0.262323073774029, 1.00211681802045],
+            (12.0, Some(9.0)),
+        ),
         problem("Filip", of("nist/filip.csv", "y"), &FILIP, (7.0, None)),
         problem("Wampler1", wampler("y1"), &ones, (9.0, Some(5.0))),
         problem("Wampler2", wampler("y2"), &[1.0, 0.1, 0.01, 0.001, 1e-4, 1e-5], (9.0, Some(5.0))),
@@ -129,7 +132,9 @@ fn longley() {
     let design = |i: usize| std::iter::once(1.0).chain(columns[..6].iter().map(move |c| c[i]));
     let data: Vec<f64> = (0..16).flat_map(design).collect();
     let x = ndarray::Array2::from_shape_vec((16, 7), data).unwrap();
-    for (name, body, least) in [("lstsq", "lstsq(X, y)", 9.0), ("normal equations", "solve(X.T @ X, X.T @ y)", 5.0)] {
+    for (name, body, least) in
+        [("lstsq", "lstsq(X, y)", 9.0), ("normal equations", "solve(X.T @ X, X.T @ y)", 5.0)]
+    {
         let f = compile(&format!("fn f(X: f64[n, k], y: f64[n]) -> f64[k] {{ {body} }}")).unwrap();
         let found = digits(&f.call(&[&x, &columns[6]]).unwrap()[0], &certified);
         println!("Longley   {name:<17} {found:.1} digits");

@@ -14,7 +14,9 @@ use std::hint::black_box;
 
 /// Numbers without a pattern, from -1 to 1.
 fn noise(n: usize) -> Vec<f64> {
-    (0..n as u64).map(|i| ((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1u64 << 52) as f64 - 1.0).collect()
+    (0..n as u64)
+        .map(|i| ((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1u64 << 52) as f64 - 1.0)
+        .collect()
 }
 
 fn matrix(rows: usize, cols: usize) -> Array2<f64> {
@@ -48,7 +50,8 @@ pub(crate) fn all(bench: &Bench) {
 
 fn row(bench: &Bench, name: &str, flops: f64, contestants: &mut [(&str, &mut dyn FnMut())]) {
     let names: Vec<&str> = contestants.iter().map(|(name, _)| *name).collect();
-    let mut runs: Vec<&mut dyn FnMut()> = contestants.iter_mut().map(|(_, run)| &mut **run as &mut dyn FnMut()).collect();
+    let mut runs: Vec<&mut dyn FnMut()> =
+        contestants.iter_mut().map(|(_, run)| &mut **run as &mut dyn FnMut()).collect();
     let times = bench.fastest(&mut runs);
     let mut figures: Vec<(&str, f64)> = names.into_iter().zip(times.iter().map(|t| t / 1e3)).collect();
     if flops > 0.0 {
@@ -69,26 +72,39 @@ fn products(bench: &Bench) {
         let (na, nb) = (DMatrix::from_fn(n, n, |i, j| a[[i, j]]), DMatrix::from_fn(n, n, |i, j| b[[i, j]]));
         let mut nc = DMatrix::zeros(n, n);
         let flops = 2.0 * (n as f64).powi(3);
-        row(bench, &format!("gemm {n} f64"), flops, &mut [
-            ("matex", &mut || one(&a, &b, c1).unwrap()),
-            ("2 threads", &mut || two(&a, &b, c2).unwrap()),
-            (direct::NAME, &mut || f64::gemm(&a, &b, c3)),
-            ("nalgebra", &mut || nc.gemm(1.0, &na, &nb, 0.0)),
-        ]);
+        row(
+            bench,
+            &format!("gemm {n} f64"),
+            flops,
+            &mut [
+                ("matex", &mut || one(&a, &b, c1).unwrap()),
+                ("2 threads", &mut || two(&a, &b, c2).unwrap()),
+                (direct::NAME, &mut || f64::gemm(&a, &b, c3)),
+                ("nalgebra", &mut || nc.gemm(1.0, &na, &nb, 0.0)),
+            ],
+        );
         let (a, b) = (a.mapv(|v| v as f32), b.mapv(|v| v as f32));
         let mut c = [(); 3].map(|()| Array2::zeros((n, n)));
         let [c1, c2, c3] = &mut c;
-        row(bench, &format!("gemm {n} f32"), flops, &mut [
-            ("matex", &mut || one32(&a, &b, c1).unwrap()),
-            ("2 threads", &mut || two32(&a, &b, c2).unwrap()),
-            (direct::NAME, &mut || f32::gemm(&a, &b, c3)),
-        ]);
+        row(
+            bench,
+            &format!("gemm {n} f32"),
+            flops,
+            &mut [
+                ("matex", &mut || one32(&a, &b, c1).unwrap()),
+                ("2 threads", &mut || two32(&a, &b, c2).unwrap()),
+                (direct::NAME, &mut || f32::gemm(&a, &b, c3)),
+            ],
+        );
     }
 }
 
 fn vectors(bench: &Bench) {
     type Gemv = fn(&Array2<f64>, &Array1<f64>, &mut Array1<f64>);
-    for (name, source) in [("A x", "fn f(A: f64[n, m], x: f64[m]) { A @ x }"), ("A.T x", "fn f(A: f64[n, m], x: f64[n]) { A.T @ x }")] {
+    for (name, source) in [
+        ("A x", "fn f(A: f64[n, m], x: f64[m]) { A @ x }"),
+        ("A.T x", "fn f(A: f64[n, m], x: f64[n]) { A.T @ x }"),
+    ] {
         let [one, two] = [1, 2].map(|t| typed::<Gemv>(t, source));
         for n in sizes(bench, &[100, 500, 1000, 2000]) {
             let (a, x) = (matrix(n, n), Array1::from(noise(n)));
@@ -97,12 +113,17 @@ fn vectors(bench: &Bench) {
             let by_columns = name != "A x";
             let na = DMatrix::from_fn(n, n, |i, j| if by_columns { a[[j, i]] } else { a[[i, j]] });
             let (nx, mut ny) = (DVector::from_vec(x.to_vec()), DVector::zeros(n));
-            row(bench, &format!("{name} {n}"), 2.0 * (n * n) as f64, &mut [
-                ("matex", &mut || one(&a, &x, y1).unwrap()),
-                ("2 threads", &mut || two(&a, &x, y2).unwrap()),
-                (direct::NAME, &mut || direct::gemv(&a, &x, by_columns, y3)),
-                ("nalgebra", &mut || ny.gemv(1.0, &na, &nx, 0.0)),
-            ]);
+            row(
+                bench,
+                &format!("{name} {n}"),
+                2.0 * (n * n) as f64,
+                &mut [
+                    ("matex", &mut || one(&a, &x, y1).unwrap()),
+                    ("2 threads", &mut || two(&a, &x, y2).unwrap()),
+                    (direct::NAME, &mut || direct::gemv(&a, &x, by_columns, y3)),
+                    ("nalgebra", &mut || ny.gemv(1.0, &na, &nx, 0.0)),
+                ],
+            );
         }
     }
 }
@@ -118,13 +139,18 @@ fn systems(bench: &Bench) {
         let [x1, x2] = &mut x;
         let (na, nb) = (DMatrix::from_fn(n, n, |i, j| a[[i, j]]), DVector::from_vec(b.to_vec()));
         let columns: Vec<f64> = a.t().iter().copied().collect();
-        row(bench, &format!("LU and solve {n}"), 0.0, &mut [
-            ("matex", &mut || one(&a, &b, x1).unwrap()),
-            ("with rcond", &mut || drop(black_box(warned.call(&[&a, &b]).unwrap()))),
-            ("2 threads", &mut || two(&a, &b, x2).unwrap()),
-            (direct::NAME, &mut || drop(black_box(direct::solve(&columns, b.as_slice().unwrap(), n)))),
-            ("nalgebra", &mut || drop(black_box(na.clone().lu().solve(&nb)))),
-        ]);
+        row(
+            bench,
+            &format!("LU and solve {n}"),
+            0.0,
+            &mut [
+                ("matex", &mut || one(&a, &b, x1).unwrap()),
+                ("with rcond", &mut || drop(black_box(warned.call(&[&a, &b]).unwrap()))),
+                ("2 threads", &mut || two(&a, &b, x2).unwrap()),
+                (direct::NAME, &mut || drop(black_box(direct::solve(&columns, b.as_slice().unwrap(), n)))),
+                ("nalgebra", &mut || drop(black_box(na.clone().lu().solve(&nb)))),
+            ],
+        );
     }
 }
 
@@ -144,32 +170,54 @@ fn factors(bench: &Bench) {
         let mut l = Array2::zeros((n, n));
         let nalgebra_of = |m: &Array2<f64>| DMatrix::from_fn(m.nrows(), m.ncols(), |i, j| m[[i, j]]);
         let (na, ns) = (nalgebra_of(&a), nalgebra_of(&s));
-        row(bench, &format!("Cholesky {n}"), 0.0, &mut [
-            ("matex", &mut || cholesky(&s, &mut l).unwrap()),
-            (direct::NAME, &mut || drop(black_box(direct::cholesky(&symmetric, n)))),
-            ("nalgebra", &mut || drop(black_box(ns.clone().cholesky()))),
-        ]);
+        row(
+            bench,
+            &format!("Cholesky {n}"),
+            0.0,
+            &mut [
+                ("matex", &mut || cholesky(&s, &mut l).unwrap()),
+                (direct::NAME, &mut || drop(black_box(direct::cholesky(&symmetric, n)))),
+                ("nalgebra", &mut || drop(black_box(ns.clone().cholesky()))),
+            ],
+        );
         let (tall, b) = (matrix(2 * n, n), Array1::from(noise(2 * n)));
         let tall_columns: Vec<f64> = tall.t().iter().copied().collect();
         let mut x = Array1::zeros(n);
-        row(bench, &format!("least squares {} x {n}", 2 * n), 0.0, &mut [
-            ("matex", &mut || lstsq(&tall, &b, &mut x).unwrap()),
-            (direct::NAME, &mut || drop(black_box(direct::lstsq(&tall_columns, b.as_slice().unwrap(), (2 * n, n))))),
-        ]);
-        row(bench, &format!("eigh {n}"), 0.0, &mut [
-            ("matex", &mut || drop(black_box(eigh(&s).unwrap()))),
-            (direct::NAME, &mut || drop(black_box(direct::eigh(&symmetric, n)))),
-            ("nalgebra", &mut || drop(black_box(ns.clone().symmetric_eigen()))),
-        ]);
-        row(bench, &format!("svd {n}"), 0.0, &mut [
-            ("matex", &mut || drop(black_box(svd(&a).unwrap()))),
-            (direct::NAME, &mut || drop(black_box(direct::svd(&columns, n)))),
-            ("nalgebra", &mut || {
-                if n < 1000 {
-                    drop(black_box(na.clone().svd(true, true)));
-                }
-            }),
-        ]);
+        row(
+            bench,
+            &format!("least squares {} x {n}", 2 * n),
+            0.0,
+            &mut [
+                ("matex", &mut || lstsq(&tall, &b, &mut x).unwrap()),
+                (direct::NAME, &mut || {
+                    drop(black_box(direct::lstsq(&tall_columns, b.as_slice().unwrap(), (2 * n, n))))
+                }),
+            ],
+        );
+        row(
+            bench,
+            &format!("eigh {n}"),
+            0.0,
+            &mut [
+                ("matex", &mut || drop(black_box(eigh(&s).unwrap()))),
+                (direct::NAME, &mut || drop(black_box(direct::eigh(&symmetric, n)))),
+                ("nalgebra", &mut || drop(black_box(ns.clone().symmetric_eigen()))),
+            ],
+        );
+        row(
+            bench,
+            &format!("svd {n}"),
+            0.0,
+            &mut [
+                ("matex", &mut || drop(black_box(svd(&a).unwrap()))),
+                (direct::NAME, &mut || drop(black_box(direct::svd(&columns, n)))),
+                ("nalgebra", &mut || {
+                    if n < 1000 {
+                        drop(black_box(na.clone().svd(true, true)));
+                    }
+                }),
+            ],
+        );
     }
 }
 
@@ -182,12 +230,17 @@ fn regression(bench: &Bench) {
     let mut w = [(); 2].map(|()| Array1::zeros(k));
     let [w1, w2] = &mut w;
     let (nx, ny) = (DMatrix::from_fn(n, k, |i, j| x[[i, j]]), DVector::from_vec(y.to_vec()));
-    row(bench, &format!("OLS {n} x {k}"), 0.0, &mut [
-        ("matex", &mut || one(&x, &y, w1).unwrap()),
-        ("2 threads", &mut || two(&x, &y, w2).unwrap()),
-        (direct::NAME, &mut || drop(black_box(direct::ols(&x, &y)))),
-        ("nalgebra", &mut || drop(black_box((nx.tr_mul(&nx)).lu().solve(&nx.tr_mul(&ny))))),
-    ]);
+    row(
+        bench,
+        &format!("OLS {n} x {k}"),
+        0.0,
+        &mut [
+            ("matex", &mut || one(&x, &y, w1).unwrap()),
+            ("2 threads", &mut || two(&x, &y, w2).unwrap()),
+            (direct::NAME, &mut || drop(black_box(direct::ols(&x, &y)))),
+            ("nalgebra", &mut || drop(black_box((nx.tr_mul(&nx)).lu().solve(&nx.tr_mul(&ny))))),
+        ],
+    );
 }
 
 fn batches(bench: &Bench) {
@@ -204,11 +257,16 @@ fn batches(bench: &Bench) {
         .zip(b.outer_iter())
         .map(|(a, b)| (DMatrix::from_fn(8, 8, |i, j| a[[i, j]]), DVector::from_fn(8, |i, _| b[[i, 0]])))
         .collect();
-    row(bench, &format!("{count} systems of 8 x 8"), 0.0, &mut [
-        ("matex", &mut || one(&a, &b, x1).unwrap()),
-        ("2 threads", &mut || two(&a, &b, x2).unwrap()),
-        ("nalgebra", &mut || small.iter().for_each(|(a, b)| drop(black_box(a.clone().lu().solve(b))))),
-    ]);
+    row(
+        bench,
+        &format!("{count} systems of 8 x 8"),
+        0.0,
+        &mut [
+            ("matex", &mut || one(&a, &b, x1).unwrap()),
+            ("2 threads", &mut || two(&a, &b, x2).unwrap()),
+            ("nalgebra", &mut || small.iter().for_each(|(a, b)| drop(black_box(a.clone().lu().solve(b))))),
+        ],
+    );
 }
 
 /// What a call costs above the engine: a product that takes little time itself.
@@ -218,8 +276,10 @@ fn overhead(bench: &Bench) {
     let (a, b) = (matrix(16, 16), matrix(16, 16));
     let mut c = [(); 2].map(|()| Array2::zeros((16, 16)));
     let [c1, c2] = &mut c;
-    row(bench, "a call of gemm 16 f64", 0.0, &mut [
-        ("matex", &mut || f(&a, &b, c1).unwrap()),
-        (direct::NAME, &mut || f64::gemm(&a, &b, c2)),
-    ]);
+    row(
+        bench,
+        "a call of gemm 16 f64",
+        0.0,
+        &mut [("matex", &mut || f(&a, &b, c1).unwrap()), (direct::NAME, &mut || f64::gemm(&a, &b, c2))],
+    );
 }

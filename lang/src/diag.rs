@@ -69,7 +69,14 @@ impl Diagnostic {
     /// A diagnostic that has no place yet.
     pub fn new(code: Code, message: impl Into<String>) -> Diagnostic {
         let severity = Severity::Error;
-        Diagnostic { severity, code, message: message.into(), labels: Vec::new(), notes: Vec::new(), help: None }
+        Diagnostic {
+            severity,
+            code,
+            message: message.into(),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+        }
     }
 
     /// A warning that has no place yet.

@@ -14,11 +14,7 @@ pub(crate) fn compiler() -> Result<Compiler, Failure> {
 }
 
 /// Compiles the program in a file, or that of standard input for `-`.
-pub(crate) fn compile_file(
-    compiler: Compiler,
-    path: &str,
-    entry: Option<&str>,
-) -> Result<Function, Failure> {
+pub(crate) fn compile_file(compiler: Compiler, path: &str, entry: Option<&str>) -> Result<Function, Failure> {
     let (name, text) = read(path)?;
     let mut compiler = compiler.file_name(name);
     if let Some(entry) = entry {

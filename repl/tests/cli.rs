@@ -206,6 +206,32 @@ fn programs_can_be_looked_into() {
 }
 
 #[test]
+fn warnings_go_to_standard_error() {
+    let nearly = "A=[[1.0, 1.0], [1.0, 1.0000000000000002]]";
+    for more in [&[][..], &["--json"]] {
+        let r = run(&[&["eval", "inv(A)", nearly], more].concat());
+        assert_eq!(r.code, 0, "{}", r.err);
+        assert!(r.err.starts_with("warning[E0707]: the matrix is nearly singular: its condition number"), "{}", r.err);
+        assert!(r.err.contains("<eval>:1:1") && !r.out.contains("warning"), "{} {}", r.err, r.out);
+    }
+    let r = with_input(&[], "A = [[1.0, 1.0], [1.0, 1.0 + 2e-16]]\nx = 1; b = solve(A, [1.0, 2.0]);\n");
+    assert_eq!((r.code, r.out.as_str()), (0, ""), "{}", r.err);
+    assert!(r.err.contains("warning[E0707]") && r.err.contains("<line>:1:12"), "{}", r.err);
+}
+
+#[test]
+fn nan_in_linear_algebra_is_an_error_unless_it_was_asked_for() {
+    let args = ["eval", "svdvals(A)", "A=[[1.0, nan], [0.0, 1.0]]"];
+    let r = run(&args);
+    assert!(r.code == 1 && r.err.contains("E0704") && r.err.contains("element [0, 1] of the matrix is nan"), "{}", r.err);
+    let r = run(&[&args[..], &["--non-finite", "nan"]].concat());
+    assert_eq!((r.code, r.out.as_str()), (0, "f64[2]\n[nan, nan]\n"), "{}", r.err);
+    assert_eq!(run(&[&args[..], &["--non-finite", "maybe"]].concat()).code, 2);
+    let r = with_input(&[], ":set non_finite nan\nsvdvals([[1.0, nan], [0.0, 1.0]])\n");
+    assert_eq!((r.code, r.out.as_str()), (0, "f64[2]\n[nan, nan]\n"), "{}", r.err);
+}
+
+#[test]
 fn lines_are_a_session() {
     let r = with_input(&[], "x = arange(6).reshape([2, 3])\nx @ x.T\n:quit\nnonsense(");
     assert_eq!((r.code, r.out.as_str()), (0, "i64[2, 2]\n[[ 5, 14],\n [14, 50]]\n"));

@@ -70,13 +70,12 @@ fn all_values(ready: &Ready, entry: &str, cancel: &AtomicBool) -> Option<(Func, 
         (t.len() <= MOST).then(|| Array::new(t.dtype(), t.shape().to_vec(), t.scalars().collect()))?
     };
     let args: Vec<Array> = ready.values.iter().map(array).collect::<Option<_>>()?;
-    let limits =
-        RunLimits {
-            max_elements: MOST,
-            max_steps: Limits::default().loop_steps,
-            cancel: Some(cancel),
-            nan_passes: true,
-        };
+    let limits = RunLimits {
+        max_elements: MOST,
+        max_steps: Limits::default().loop_steps,
+        cancel: Some(cancel),
+        nan_passes: true,
+    };
     let arrays = run(&all, &args, &limits).ok()?;
     Some((func, wanted.into_iter().zip(arrays).collect()))
 }

@@ -41,7 +41,11 @@ impl Settings {
     /// A compiler with these options.
     pub(super) fn compiler(&self) -> Result<Compiler, Failure> {
         let compiler = inputs::compiler()?.file_name("<line>").simd(self.simd).device(self.device);
-        Ok(compiler.threads(self.threads).numerics(self.numerics).engine(self.engine).non_finite(self.non_finite))
+        Ok(compiler
+            .threads(self.threads)
+            .numerics(self.numerics)
+            .engine(self.engine)
+            .non_finite(self.non_finite))
     }
 
     /// Chooses.

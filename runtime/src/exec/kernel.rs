@@ -70,7 +70,9 @@ fn run_with(
     }
     place(machine, step, kernel, scratch)?;
     let status = match &machine.exe.code {
-        Code::Compiled(_) if step.gemm.is_some() && super::gemm::run(step, kernel, scratch, &machine.call()) => {
+        Code::Compiled(_)
+            if step.gemm.is_some() && super::gemm::run(step, kernel, scratch, &machine.call()) =>
+        {
             Status::Ok
         }
         Code::Compiled(code) => {

@@ -15,9 +15,9 @@ mod products;
 mod results;
 mod rows;
 mod state;
-mod warning;
 #[cfg(test)]
 mod tests;
+mod warning;
 
 pub use error::ExecError;
 pub use warning::Warning;

@@ -114,7 +114,8 @@ fn is_symmetric<T>(p: &Product<T>) -> bool {
 /// As for [`Gemm`](crate::lib_ops::Gemm).
 unsafe fn one<T: Real>(p: &Product<T>, part: std::ops::Range<usize>, routines: &Routines<T>) {
     let (begin, len) = (part.start, part.len());
-    let down = |m: (*const T, [isize; 2]), axis: usize| (m.0.wrapping_offset(begin as isize * m.1[axis]), m.1);
+    let down =
+        |m: (*const T, [isize; 2]), axis: usize| (m.0.wrapping_offset(begin as isize * m.1[axis]), m.1);
     let result = |axis: usize| (p.c.0.wrapping_offset(begin as isize * p.c.1[axis]), p.c.1);
     // SAFETY: the caller's promise; these are parts of the same operands.
     unsafe {

@@ -83,7 +83,9 @@ fn kernels_run_in_pieces_when_someone_may_cancel() {
     let x = Tensor::from_vec(&[3, 3_000_000], (0..9_000_000).map(|i| f64::from(i % 1001)).collect()).unwrap();
     let never = AtomicBool::new(false);
     let whole = exe.call(&[x.as_view()]).unwrap();
-    let pieces = exe.call_with(&[x.as_view()], &CallOptions { cancel: Some(&never), ..CallOptions::default() }).unwrap();
+    let pieces = exe
+        .call_with(&[x.as_view()], &CallOptions { cancel: Some(&never), ..CallOptions::default() })
+        .unwrap();
     assert_eq!(whole, pieces);
 }
 

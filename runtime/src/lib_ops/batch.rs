@@ -22,7 +22,12 @@ unsafe impl<T: Send> Sync for Shared<'_, T> {}
 impl<'a, T> Shared<'a, T> {
     /// All results, `size` elements of which belong to each matrix.
     pub(super) fn new(all: &'a mut [T], size: usize) -> Shared<'a, T> {
-        Shared { start: all.as_mut_ptr(), size, count: all.len().checked_div(size).unwrap_or(0), of: PhantomData }
+        Shared {
+            start: all.as_mut_ptr(),
+            size,
+            count: all.len().checked_div(size).unwrap_or(0),
+            of: PhantomData,
+        }
     }
 
     /// The part of matrix `k`; nothing where there is none.

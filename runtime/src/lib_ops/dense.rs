@@ -90,29 +90,29 @@ fn subtract<T: Real>(y: &mut [T], factor: T, x: &[T]) {
 /// Whether all are finite.
 pub(crate) fn all_finite<T: Real>(x: &[T]) -> bool {
     wide(|| {
-            let mut lanes = [T::default(); LANES];
-            let rows = x.chunks_exact(LANES);
-            // A number minus itself is 0, and NaN if it is not finite.
-            let rest = rows.remainder().iter().fold(T::default(), |s, e| s + *e - *e);
-            for row in rows {
-                for (lane, e) in lanes.iter_mut().zip(row) {
-                    *lane = *lane + *e - *e;
-                }
+        let mut lanes = [T::default(); LANES];
+        let rows = x.chunks_exact(LANES);
+        // A number minus itself is 0, and NaN if it is not finite.
+        let rest = rows.remainder().iter().fold(T::default(), |s, e| s + *e - *e);
+        for row in rows {
+            for (lane, e) in lanes.iter_mut().zip(row) {
+                *lane = *lane + *e - *e;
             }
-            lanes.iter().fold(rest, |s, l| s + *l) == T::default()
+        }
+        lanes.iter().fold(rest, |s, l| s + *l) == T::default()
     })
 }
 
 /// The 1-norm of a row-major matrix: its largest sum of a column's absolute values. `sums` has a place for each column.
 pub(crate) fn norm<T: Real>(a: &[T], sums: &mut [T]) -> f64 {
     wide(|| {
-            sums.fill(T::default());
-            for row in a.chunks_exact(sums.len().max(1)) {
-                for (sum, e) in sums.iter_mut().zip(row) {
-                    *sum = *sum + e.size();
-                }
+        sums.fill(T::default());
+        for row in a.chunks_exact(sums.len().max(1)) {
+            for (sum, e) in sums.iter_mut().zip(row) {
+                *sum = *sum + e.size();
             }
-            sums.iter().fold(0.0, |s: f64, e| s.max(e.wide()))
+        }
+        sums.iter().fold(0.0, |s: f64, e| s.max(e.wide()))
     })
 }
 
@@ -138,37 +138,37 @@ pub(crate) fn transpose<T: Copy>(from: &[T], cols: usize, to: &mut [T]) {
 /// is 0.
 pub(crate) fn lu<T: Real>(m: &mut [T], order: &mut [usize]) -> bool {
     wide(|| {
-            let rows = order.len();
-            let cols = m.len() / rows.max(1);
-            order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
-            let mut odd = false;
-            for k in 0..rows.min(cols) {
-                let column = &m[k * rows..(k + 1) * rows];
-                let mut best = k;
-                for i in k + 1..rows {
-                    if column[i].size() > column[best].size() {
-                        best = i;
-                    }
-                }
-                if column[best] == T::default() {
-                    continue;
-                }
-                if best != k {
-                    (0..cols).for_each(|j| m.swap(j * rows + k, j * rows + best));
-                    order.swap(k, best);
-                    odd = !odd;
-                }
-                let (left, right) = m.split_at_mut((k + 1) * rows);
-                let column = &mut left[k * rows + k..];
-                let pivot = column[0];
-                let column = &mut column[1..];
-                column.iter_mut().for_each(|e| *e = *e / pivot);
-                for other in right.chunks_exact_mut(rows) {
-                    let factor = other[k];
-                    subtract(&mut other[k + 1..], factor, column);
+        let rows = order.len();
+        let cols = m.len() / rows.max(1);
+        order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
+        let mut odd = false;
+        for k in 0..rows.min(cols) {
+            let column = &m[k * rows..(k + 1) * rows];
+            let mut best = k;
+            for i in k + 1..rows {
+                if column[i].size() > column[best].size() {
+                    best = i;
                 }
             }
-            odd
+            if column[best] == T::default() {
+                continue;
+            }
+            if best != k {
+                (0..cols).for_each(|j| m.swap(j * rows + k, j * rows + best));
+                order.swap(k, best);
+                odd = !odd;
+            }
+            let (left, right) = m.split_at_mut((k + 1) * rows);
+            let column = &mut left[k * rows + k..];
+            let pivot = column[0];
+            let column = &mut column[1..];
+            column.iter_mut().for_each(|e| *e = *e / pivot);
+            for other in right.chunks_exact_mut(rows) {
+                let factor = other[k];
+                subtract(&mut other[k + 1..], factor, column);
+            }
+        }
+        odd
     })
 }
 
@@ -184,29 +184,29 @@ pub(crate) enum Side {
 /// Solves with the factors `l u` of a square column-major matrix in place of `v`, apart from the order of the rows.
 pub(crate) fn solve_vector<T: Real>(lu: &[T], v: &mut [T], side: Side) {
     wide(|| {
-            let n = v.len();
-            let column = |j: usize| &lu[j * n..(j + 1) * n];
-            match side {
-                Side::Plain => {
-                    for j in 0..n {
-                        let x = v[j];
-                        subtract(&mut v[j + 1..], x, &column(j)[j + 1..]);
-                    }
-                    for j in (0..n).rev() {
-                        v[j] = v[j] / column(j)[j];
-                        let x = v[j];
-                        subtract(&mut v[..j], x, &column(j)[..j]);
-                    }
+        let n = v.len();
+        let column = |j: usize| &lu[j * n..(j + 1) * n];
+        match side {
+            Side::Plain => {
+                for j in 0..n {
+                    let x = v[j];
+                    subtract(&mut v[j + 1..], x, &column(j)[j + 1..]);
                 }
-                Side::Transposed => {
-                    for j in 0..n {
-                        v[j] = (v[j] - dot(&column(j)[..j], &v[..j])) / column(j)[j];
-                    }
-                    for j in (0..n).rev() {
-                        v[j] = v[j] - dot(&column(j)[j + 1..], &v[j + 1..]);
-                    }
+                for j in (0..n).rev() {
+                    v[j] = v[j] / column(j)[j];
+                    let x = v[j];
+                    subtract(&mut v[..j], x, &column(j)[..j]);
                 }
             }
+            Side::Transposed => {
+                for j in 0..n {
+                    v[j] = (v[j] - dot(&column(j)[..j], &v[..j])) / column(j)[j];
+                }
+                for j in (0..n).rev() {
+                    v[j] = v[j] - dot(&column(j)[j + 1..], &v[j + 1..]);
+                }
+            }
+        }
     });
 }
 

@@ -142,9 +142,7 @@ impl<T: Real> Problem<'_, T> {
     /// Whether the factors are NaN because the operands of matrix `k` are not finite.
     fn is_nan(&self, k: usize, right_side: &[T]) -> bool {
         let size = (self.size.rows, self.size.cols);
-        let finite = || {
-            is_finite(self.matrix(k), size, Part::of(self.op)) && dense::all_finite(right_side)
-        };
+        let finite = || is_finite(self.matrix(k), size, Part::of(self.op)) && dense::all_finite(right_side);
         self.nan_passes && !finite()
     }
 
@@ -301,7 +299,12 @@ mod tests {
     use matex_lang::codes;
 
     /// Fails as the only element of its matrix says.
-    fn failing(a: &[f64], _: (usize, usize), _: &mut [f64], _: Option<[&mut [f64]; 2]>) -> Result<(), Failure> {
+    fn failing(
+        a: &[f64],
+        _: (usize, usize),
+        _: &mut [f64],
+        _: Option<[&mut [f64]; 2]>,
+    ) -> Result<(), Failure> {
         Err(match a[0] {
             1.0 => Failure::NoConvergence,
             2.0 => Failure::Workspace,
@@ -321,7 +324,8 @@ mod tests {
         let bytes = unsafe { place.align_to_mut::<u8>().1 };
         let outputs = vec![Operand { dtype: DType::F64, shape: &[1], bytes }];
         let pool = Pool::current(1);
-        let context = Context { pool, nan_passes: false, warnings: None, cancel: None, origin: Span::new(3, 9) };
+        let context =
+            Context { pool, nan_passes: false, warnings: None, cancel: None, origin: Span::new(3, 9) };
         all(&LibOp::Svdvals, &[a.as_view()], outputs, &routines, &context).unwrap_err()
     }
 
@@ -337,7 +341,10 @@ mod tests {
             }
         };
         let (found, message) = code(1.0);
-        assert_eq!((found, message.as_str()), (codes::NO_CONVERGENCE, "the iteration of svdvals did not converge"));
+        assert_eq!(
+            (found, message.as_str()),
+            (codes::NO_CONVERGENCE, "the iteration of svdvals did not converge")
+        );
         assert_eq!(code(2.0).0, codes::LIMIT_ELEMENTS);
         assert_eq!(code(3.0).0, codes::OUT_OF_MEMORY);
         assert_eq!(told(4.0), RunError::Cancelled);

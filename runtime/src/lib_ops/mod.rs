@@ -14,9 +14,9 @@ mod scatter;
 mod search;
 mod sort;
 
+use crate::View;
 use crate::exec::Warning;
 use crate::pool::Pool;
-use crate::View;
 use batch::Worst;
 use half::{bf16, f16};
 use matex_ir::tensor::{LibOp, RunError};
@@ -27,8 +27,8 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::sync::atomic::AtomicBool;
 
-pub use engine::LinalgInfo;
 pub(crate) use dense::Real;
+pub use engine::LinalgInfo;
 pub(crate) use engine::{LinalgEngine, Product, Routines};
 
 /// The memory that a routine fills.

@@ -1,7 +1,7 @@
 //! `einsum`: sums of products in index notation, as products of two in the order that multiplies least.
 
-use crate::ast::ExprKind;
 use super::order::{Split, order};
+use crate::ast::ExprKind;
 use crate::check::args::{Args, Src};
 use crate::check::value::{Operand, Val, Value};
 use crate::check::{Checker, R};

@@ -24,8 +24,7 @@ extern crate openblas_src as _;
 /// The table, after the library was told to use one thread.
 pub(super) fn engine() -> &'static LinalgEngine {
     static READY: OnceLock<()> = OnceLock::new();
-    static ENGINE: LinalgEngine =
-        LinalgEngine { about, f32: routines::<f32>(), f64: routines::<f64>() };
+    static ENGINE: LinalgEngine = LinalgEngine { about, f32: routines::<f32>(), f64: routines::<f64>() };
     READY.get_or_init(library::one_thread);
     &ENGINE
 }
@@ -201,7 +200,8 @@ unsafe fn matrix<T: Blas>(p: &Product<T>) -> Option<()> {
 unsafe fn vector<T: Blas>(p: &Product<T>) -> Option<()> {
     // `x a` is `a.T x`.
     let by_row = p.rows == 1;
-    let (a, rows, steps) = if by_row { (p.b.0, p.cols, [p.b.1[1], p.b.1[0]]) } else { (p.a.0, p.rows, p.a.1) };
+    let (a, rows, steps) =
+        if by_row { (p.b.0, p.cols, [p.b.1[1], p.b.1[0]]) } else { (p.a.0, p.rows, p.a.1) };
     let (x, along) = if by_row { (p.a.0, p.a.1[1]) } else { (p.b.0, p.b.1[0]) };
     let to = if by_row { p.c.1[1] } else { p.c.1[0] };
     let (transposed, ld) = lie(rows, p.depth, steps)?;
@@ -212,7 +212,18 @@ unsafe fn vector<T: Blas>(p: &Product<T>) -> Option<()> {
     // SAFETY: the caller's promise for the memory; the leading dimension is at least the extent that it spans.
     unsafe {
         T::GEMV(
-            CblasRowMajor, flag(transposed), layout_rows, layout_cols, T::ONE, a, ld, x, incx, T::default(), p.c.0, incy,
+            CblasRowMajor,
+            flag(transposed),
+            layout_rows,
+            layout_cols,
+            T::ONE,
+            a,
+            ld,
+            x,
+            incx,
+            T::default(),
+            p.c.0,
+            incy,
         );
     }
     Some(())
@@ -286,8 +297,9 @@ mod library {
             unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
         };
         // SAFETY: these take nothing and change nothing.
-        let (config, core, threads) =
-            unsafe { (text(openblas_get_config()), text(openblas_get_corename()), openblas_get_num_threads()) };
+        let (config, core, threads) = unsafe {
+            (text(openblas_get_config()), text(openblas_get_corename()), openblas_get_num_threads())
+        };
         let name = config.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
         LinalgInfo {
             name: if name.is_empty() { "OpenBLAS".to_owned() } else { name },

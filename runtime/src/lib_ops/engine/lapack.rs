@@ -140,9 +140,7 @@ pub(super) fn svd<T: Lapack>(
         // memory that `job` asks for, or none is touched; the whole numbers are 8 for each value, and the workspace is of
         // that size.
         unsafe {
-            T::GESDD(
-                &job, &m, &n, at, &m, values, left, &ldu, right, &ldvt, space, &size, whole, &mut info,
-            );
+            T::GESDD(&job, &m, &n, at, &m, values, left, &ldu, right, &ldvt, space, &size, whole, &mut info);
         }
         info
     })?;
@@ -165,9 +163,7 @@ pub(super) fn eigh<T: Lapack>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Resu
         // SAFETY: the matrix is n x n, `w` has n places, and the workspaces are of the sizes that are given. The lower
         // triangle by rows is the upper one by columns.
         unsafe {
-            T::SYEVD(
-                &job, &UPPER, &size, at, &size, values, space, &length, whole, &whole_size, &mut info,
-            );
+            T::SYEVD(&job, &UPPER, &size, at, &size, values, space, &length, whole, &whole_size, &mut info);
         }
         info
     })?;

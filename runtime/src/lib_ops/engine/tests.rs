@@ -96,7 +96,10 @@ fn products_of_matrices_however_they_lie() {
                 for j in 0..cols {
                     let want: f64 = (0..depth).map(|k| a[at(sa, i, k)] * b[at(sb, k, j)]).sum();
                     let got = c[at(sc, i, j)];
-                    assert!((got - want).abs() < 1e-11, "{got} for {want} of {rows} {cols} {depth} {la}{lb}{lc}");
+                    assert!(
+                        (got - want).abs() < 1e-11,
+                        "{got} for {want} of {rows} {cols} {depth} {la}{lb}{lc}"
+                    );
                 }
             }
         }
