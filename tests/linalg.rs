@@ -64,11 +64,9 @@ fn eliminate(mut a: Matrix, mut b: Matrix) -> (Matrix, Twice) {
         det = det.mul(a[k][k]);
         for i in k + 1..n {
             let f = a[i][k].div(a[k][k]).neg();
-            for j in k..n {
-                a[i][j] = a[i][j].add(f.mul(a[k][j]));
-            }
-            for j in 0..b[i].len() {
-                b[i][j] = b[i][j].add(f.mul(b[k][j]));
+            for m in [&mut a, &mut b] {
+                let from = m[k].clone();
+                m[i].iter_mut().zip(from).for_each(|(e, v)| *e = e.add(f.mul(v)));
             }
         }
     }

@@ -211,7 +211,11 @@ fn warnings_go_to_standard_error() {
     for more in [&[][..], &["--json"]] {
         let r = run(&[&["eval", "inv(A)", nearly], more].concat());
         assert_eq!(r.code, 0, "{}", r.err);
-        assert!(r.err.starts_with("warning[E0707]: the matrix is nearly singular: its condition number"), "{}", r.err);
+        assert!(
+            r.err.starts_with("warning[E0707]: the matrix is nearly singular: its condition number"),
+            "{}",
+            r.err
+        );
         assert!(r.err.contains("<eval>:1:1") && !r.out.contains("warning"), "{} {}", r.err, r.out);
     }
     let r = with_input(&[], "A = [[1.0, 1.0], [1.0, 1.0 + 2e-16]]\nx = 1; b = solve(A, [1.0, 2.0]);\n");
@@ -223,7 +227,11 @@ fn warnings_go_to_standard_error() {
 fn nan_in_linear_algebra_is_an_error_unless_it_was_asked_for() {
     let args = ["eval", "svdvals(A)", "A=[[1.0, nan], [0.0, 1.0]]"];
     let r = run(&args);
-    assert!(r.code == 1 && r.err.contains("E0704") && r.err.contains("element [0, 1] of the matrix is nan"), "{}", r.err);
+    assert!(
+        r.code == 1 && r.err.contains("E0704") && r.err.contains("element [0, 1] of the matrix is nan"),
+        "{}",
+        r.err
+    );
     let r = run(&[&args[..], &["--non-finite", "nan"]].concat());
     assert_eq!((r.code, r.out.as_str()), (0, "f64[2]\n[nan, nan]\n"), "{}", r.err);
     assert_eq!(run(&[&args[..], &["--non-finite", "maybe"]].concat()).code, 2);

@@ -332,13 +332,10 @@ mod tests {
     #[test]
     fn what_no_matrix_makes_a_library_say_has_its_code_too() {
         let code = |element: f64| -> (Code, String) {
-            match told(element) {
-                RunError::Library { code, message, origin } => {
-                    assert_eq!(origin, Span::new(3, 9));
-                    (code, message)
-                }
-                other => panic!("{other:?}"),
-            }
+            let error = told(element);
+            let RunError::Library { code, message, origin } = error else { panic!("{error:?}") };
+            assert_eq!(origin, Span::new(3, 9));
+            (code, message)
         };
         let (found, message) = code(1.0);
         assert_eq!(

@@ -229,9 +229,9 @@ impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
             let column = &mut rhs[j * p.rows..j * p.rows + rank];
             for i in (0..rank).rev() {
                 let from = &self.qr[i * p.rows..];
-                column[i] = column[i] / from[i];
+                column[i] /= from[i];
                 let v = column[i];
-                column[..i].iter_mut().zip(from).for_each(|(c, r)| *c = *c - v * *r);
+                column[..i].iter_mut().zip(from).for_each(|(c, r)| *c -= v * *r);
             }
             for (v, unknown) in column.iter().zip(&self.perm) {
                 let unknown = usize::try_from(*unknown - 1).map_err(|_| Failure::Refused)?;
