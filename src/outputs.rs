@@ -57,7 +57,7 @@ impl Outputs {
     /// let f = matex::compile("inv(A)")?;
     /// assert!(f.call(&[&[[1.0, 2.0], [3.0, 4.0]]])?.warnings().is_empty());
     /// let out = f.call(&[&[[1.0, 1.0], [1.0, 1.0 + 2e-16]]])?;
-    /// assert!(out.warnings()[0].to_string().starts_with("warning[E0707]: the matrix is nearly singular"));
+    /// assert!(out.warnings()[0].to_string().starts_with("warning[E0709]: the matrix is nearly singular"));
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn warnings(&self) -> &[Warning] {

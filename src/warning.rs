@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// let nearly = [[1.0, 1.0], [1.0, 1.0 + 2.0 * f64::EPSILON]];
 /// let out = f.call(&[&nearly, &[1.0, 2.0]])?;
 /// let warning = &out.warnings()[0];
-/// assert_eq!(warning.code().to_string(), "E0707");
+/// assert_eq!(warning.code().to_string(), "E0709");
 /// assert!(warning.condition() > 1.0 / f64::EPSILON);
 /// assert_eq!(warning.span().map(|s| &f.source()[s.start as usize..s.end as usize]), Some("solve(A, b)"));
 /// # Ok::<(), matex::Error>(())
@@ -45,7 +45,7 @@ impl Warning {
     ///
     /// ```
     /// let out = matex::compile("inv([[1.0, 1.0], [1.0, 1.0 + 2e-16]])")?.call(&[])?;
-    /// assert_eq!(out.warnings()[0].code().to_string(), "E0707");
+    /// assert_eq!(out.warnings()[0].code().to_string(), "E0709");
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn code(&self) -> Code {

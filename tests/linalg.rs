@@ -239,7 +239,7 @@ fn a_batch_warns_once_of_its_worst() {
     a[[21, 5, 5]] = 1e3;
     let out = f.call(&[&a]).unwrap();
     let [warning] = out.warnings() else { panic!("{:?}", out.warnings()) };
-    assert_eq!(warning.code().to_string(), "E0707");
+    assert_eq!(warning.code().to_string(), "E0709");
     let text = warning.message();
     assert!(text.contains("it is matrix 21 of 40, and 3 of them are so"), "{text}");
 }

@@ -110,7 +110,7 @@ fn normal_equations() {
             assert!(found >= least, "{}: {found} digits", p.name);
         } else {
             let warning = &out.warnings()[0];
-            assert_eq!(warning.code().to_string(), "E0707");
+            assert_eq!(warning.code().to_string(), "E0709");
             assert!(warning.condition() > 1.0 / f64::EPSILON, "{warning}");
         }
     }

@@ -212,7 +212,7 @@ fn warnings_go_to_standard_error() {
         let r = run(&[&["eval", "inv(A)", nearly], more].concat());
         assert_eq!(r.code, 0, "{}", r.err);
         assert!(
-            r.err.starts_with("warning[E0707]: the matrix is nearly singular: its condition number"),
+            r.err.starts_with("warning[E0709]: the matrix is nearly singular: its condition number"),
             "{}",
             r.err
         );
@@ -220,7 +220,7 @@ fn warnings_go_to_standard_error() {
     }
     let r = with_input(&[], "A = [[1.0, 1.0], [1.0, 1.0 + 2e-16]]\nx = 1; b = solve(A, [1.0, 2.0]);\n");
     assert_eq!((r.code, r.out.as_str()), (0, ""), "{}", r.err);
-    assert!(r.err.contains("warning[E0707]") && r.err.contains("<line>:1:12"), "{}", r.err);
+    assert!(r.err.contains("warning[E0709]") && r.err.contains("<line>:1:12"), "{}", r.err);
 }
 
 #[test]

@@ -195,7 +195,7 @@ mod tests {
     fn a_warning_says_that_it_is_one() {
         let d = Diagnostic::warning(codes::ILL_CONDITIONED, "the matrix is nearly singular");
         let text = render(&[d.primary(Span::new(0, 3), "")], "a.mx", "inv(A)", false);
-        assert!(text.starts_with("warning[E0707]: the matrix is nearly singular\n"), "{text}");
+        assert!(text.starts_with("warning[E0709]: the matrix is nearly singular\n"), "{text}");
     }
 
     #[test]

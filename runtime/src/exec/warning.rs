@@ -36,7 +36,7 @@ mod tests {
         let mut all = Vec::new();
         for (start, condition) in [(0, 1e17), (5, 1e16), (0, 3e18), (0, 1e16)] {
             let origin = Span::new(start, start + 1);
-            Warning { code: Code(707), message: format!("{condition:e}"), origin, condition }
+            Warning { code: Code(709), message: format!("{condition:e}"), origin, condition }
                 .add_to(&mut all);
         }
         let told: Vec<(u32, &str)> = all.iter().map(|w| (w.origin.start, w.message.as_str())).collect();
