@@ -8,7 +8,38 @@ use matex_ir::loops::{Access, AxisKind, Combine, InstId, Kernel, KernelBuilder};
 use matex_ir::ops::{Class, TABLE};
 use matex_ir::{DType, Op};
 
+/// With one that wide vectors have no form for.
 const DTYPES: [DType; 5] = [DType::F64, DType::F32, DType::I32, DType::I64, DType::U8];
+/// All that they have one for.
+const WIDE: [DType; 7] =
+    [DType::F64, DType::F32, DType::I32, DType::I64, DType::U32, DType::U64, DType::Bool];
+/// Ops that are no calls, so that not one of a dozen spoils a kernel for wide vectors.
+const PLAIN: [Op; 24] = [
+    Op::Add,
+    Op::Sub,
+    Op::Mul,
+    Op::Div,
+    Op::Neg,
+    Op::Abs,
+    Op::Sign,
+    Op::Max,
+    Op::Min,
+    Op::Fma,
+    Op::Sqrt,
+    Op::Floor,
+    Op::Round,
+    Op::IsNan,
+    Op::IsFinite,
+    Op::Eq,
+    Op::Lt,
+    Op::Ge,
+    Op::And,
+    Op::Xor,
+    Op::Not,
+    Op::Shl,
+    Op::Shr,
+    Op::Select,
+];
 
 fn axes(rng: &mut Rng) -> Vec<AxisKind> {
     let mut axes = vec![AxisKind::Parallel; rng.below(4)];
@@ -38,11 +69,19 @@ fn admissible(op: Op) -> bool {
 }
 
 /// A few ops on values at hand; most of one dtype, so that many kernels are vectorized.
-fn grow(b: &mut KernelBuilder, rng: &mut Rng, values: &mut Vec<InstId>, n: usize, main: DType, plain: bool) {
+fn grow(
+    b: &mut KernelBuilder,
+    rng: &mut Rng,
+    values: &mut Vec<InstId>,
+    n: usize,
+    main: DType,
+    plain: bool,
+    dtypes: &[DType],
+) {
     for _ in 0..n {
         if rng.below(8) == 0 && !plain {
             let v = rng.pick(values);
-            let d = rng.pick(&DTYPES);
+            let d = rng.pick(dtypes);
             values.push(b.cast(v, d));
             continue;
         }
@@ -50,7 +89,8 @@ fn grow(b: &mut KernelBuilder, rng: &mut Rng, values: &mut Vec<InstId>, n: usize
             values.push(b.constant(rng.scalar(main)));
             continue;
         }
-        let row = &TABLE[rng.below(TABLE.len())];
+        let op = if dtypes == WIDE { rng.pick(&PLAIN) } else { TABLE[rng.below(TABLE.len())].op };
+        let row = TABLE.iter().find(|row| row.op == op).unwrap();
         if !admissible(row.op) || (plain && matches!(row.class, Class::Test)) {
             continue;
         }
@@ -69,11 +109,12 @@ fn grow(b: &mut KernelBuilder, rng: &mut Rng, values: &mut Vec<InstId>, n: usize
 fn kernel(rng: &mut Rng) -> Option<Kernel> {
     let axes = axes(rng);
     let special = axes.iter().position(|a| *a != AxisKind::Parallel);
-    let (main, plain) = (rng.pick(&DTYPES), rng.below(2) == 0);
+    let dtypes = if rng.below(2) == 0 { &DTYPES[..] } else { &WIDE };
+    let (main, plain) = (rng.pick(dtypes), rng.below(2) == 0);
     let mut b = KernelBuilder::new("random", &axes);
     let mut values = Vec::new();
     for _ in 0..1 + rng.below(3) {
-        let d = if plain { main } else { rng.pick(&DTYPES) };
+        let d = if plain { main } else { rng.pick(dtypes) };
         let classes = access(rng, axes.len(), None);
         let x = b.input(d, &classes);
         values.push(b.load(x));
@@ -81,8 +122,8 @@ fn kernel(rng: &mut Rng) -> Option<Kernel> {
     if !plain && !axes.is_empty() {
         values.push(b.index(rng.below(axes.len())));
     }
-    let size = rng.below(12);
-    grow(&mut b, rng, &mut values, size, main, plain);
+    let size = rng.below(24);
+    grow(&mut b, rng, &mut values, size, main, plain, dtypes);
     match special.map(|a| axes[a]) {
         None | Some(AxisKind::Parallel) => {}
         Some(AxisKind::Scan) => {
@@ -104,7 +145,7 @@ fn kernel(rng: &mut Rng) -> Option<Kernel> {
                 return None;
             }
             let size = rng.below(4);
-            grow(&mut b, rng, &mut values, size, main, plain);
+            grow(&mut b, rng, &mut values, size, main, plain, dtypes);
         }
     }
     for _ in 0..1 + rng.below(2) {
@@ -126,7 +167,7 @@ fn kernel(rng: &mut Rng) -> Option<Kernel> {
 fn random_kernels() {
     let mut rng = Rng::new(99);
     let mut run = 0;
-    while run < 600 {
+    while run < 1200 {
         let Some(k) = kernel(&mut rng) else { continue };
         assert_eq!(k.to_string().parse::<Kernel>().as_ref(), Ok(&k));
         let lengths = [0, 1, 2, 3, 5, 8, 9, 33, 70];

@@ -61,7 +61,8 @@ pub(super) fn allocate(
     }
     for (at, item) in items.iter().enumerate() {
         s.at = at;
-        s.locked.clear();
+        // Also what is not looked at yet: its last use may be here.
+        s.locked = item.reads();
         match item {
             Item::Insn(i) => s.insn(i.clone())?,
             Item::Rescue(r) => s.rescue(r)?,
@@ -147,9 +148,6 @@ impl Scan<'_, '_> {
 
     /// The register of a value, which is loaded where it has none.
     fn bring(&mut self, v: V) -> Result<usize, String> {
-        if !self.locked.contains(&v) {
-            self.locked.push(v);
-        }
         if let Some(r) = self.reg.get(&v) {
             return Ok(*r);
         }
@@ -204,10 +202,14 @@ impl Scan<'_, '_> {
             }
             Arg::V(..) | Arg::Mem(_) | Arg::Imm(_) | Arg::Gpr(_) => None,
         });
-        let def = self.define(&i, &mut args)?;
+        let made = self.define(&i, &mut args)?;
+        let def = i.def.zip(made).map(|((v, view), r)| self.register(v, r, view));
         let mask = mask.map(|r| Register::K0 + r as u32);
         self.out.push(Line::Insn { code: i.code, def, args, mask, zeroing: i.zeroing, lanes });
-        if let Some((v, _)) = i.def {
+        if let Some(((v, _), made)) = i.def.zip(made) {
+            if let Some(pin) = self.outside.pins.get(&v).filter(|pin| **pin != made) {
+                self.out.push(move_vector(self.outside.level, *pin, made));
+            }
             self.settle(v);
         }
         Ok(())
@@ -237,9 +239,10 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// The register of the result. For a tied instruction the first argument is made to be in it, and left out.
-    fn define(&mut self, i: &Insn, args: &mut Vec<Arg>) -> Result<Option<Register>, String> {
-        let Some((def, view)) = i.def else {
+    /// The register of the result. For a tied instruction the first argument is made to be in it, and left out. A pinned
+    /// value whose old self the instruction reads is made in another register, and has to be moved after it.
+    fn define(&mut self, i: &Insn, args: &mut Vec<Arg>) -> Result<Option<usize>, String> {
+        let Some((def, _)) = i.def else {
             self.bury(i);
             return Ok(None);
         };
@@ -256,7 +259,7 @@ impl Scan<'_, '_> {
                 self.bury(i);
             }
             self.hold(def, r);
-            return Ok(Some(self.register(def, r, view)));
+            return Ok(Some(r));
         }
         let Arg::V(first, _) = i.args[0] else { return Err("a tied argument in memory".into()) };
         let from = self.bring(first)?;
@@ -274,12 +277,14 @@ impl Scan<'_, '_> {
             r
         };
         self.bury(i);
-        if wanted.is_some_and(|wanted| wanted != r) {
-            return Err(format!("the pinned value {} is read by what defines it", def.id));
-        }
-        self.hold(def, r);
         args.remove(0);
-        Ok(Some(self.register(def, r, view)))
+        if wanted.is_none_or(|wanted| wanted == r) {
+            self.hold(def, r);
+        } else if !self.pinned(def) {
+            self.release(def);
+            self.hold(def, r);
+        }
+        Ok(Some(r))
     }
 
     /// Frees the registers of values that are read here for the last time.

@@ -187,6 +187,9 @@ impl Emitter<'_> {
     /// NaN, so that taking them in both orders leaves both candidates, which bitwise ops join: a NaN or'ed with anything
     /// is NaN, and zeros join by their signs.
     fn extreme(&mut self, op: Op, lane: Lane, a: &[V]) -> Out<V> {
+        if self.level == Level::Avx512 {
+            return Ok(self.range(op, lane, a));
+        }
         let what = if op == Op::Max { Do::Max } else { Do::Min };
         let one = self.op(what, lane, &[a[0], a[1]])?;
         let other = self.op(what, lane, &[a[1], a[0]])?;
@@ -197,6 +200,25 @@ impl Emitter<'_> {
         let nan = self.unordered(lane, a[0], a[1]);
         let sum = self.op(Do::Add, lane, a)?;
         Ok(self.blend(nan, lane.size(), sum, both))
+    }
+
+    /// The instruction that knows which zero is larger gives the number where one operand is NaN; the sum is not one.
+    fn range(&mut self, op: Op, lane: Lane, a: &[V]) -> V {
+        let small = lane.size() == 4;
+        let (extreme, add) = if small {
+            (Code::EVEX_Vrangeps_zmm_k1z_zmm_zmmm512b32_imm8_sae, Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er)
+        } else {
+            (Code::EVEX_Vrangepd_zmm_k1z_zmm_zmmm512b64_imm8_sae, Code::EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er)
+        };
+        let (x, y) = (Arg::V(a[0], View::Full), Arg::V(a[1], View::Full));
+        let how = Arg::Imm(if op == Op::Max { 5 } else { 4 });
+        let number = self.plain(extreme, &[x, y, how], View::Full);
+        let nan = self.unordered(lane, a[0], a[1]);
+        let def = self.vector();
+        let mut sum = Insn::new(add, Some((def, View::Full)), vec![Arg::V(number, View::Full), x, y]);
+        (sum.tied, sum.mask, sum.folds) = (true, Some(nan), Some(lane.size()));
+        self.emit(sum);
+        def
     }
 
     fn int_extreme(&mut self, op: Op, lane: Lane, a: &[V]) -> Out<V> {

@@ -193,6 +193,22 @@ impl Asm {
         self.try_push(Instruction::with2(Code::Lea_r64_m, to, memory(base, disp)));
     }
 
+    /// `to = base + index * scale`.
+    pub(super) fn address_of(&mut self, to: Register, base: Register, index: Register, scale: u32) {
+        let m = MemoryOperand::new(base, index, scale, 0, 0, false, Register::None);
+        self.try_push(Instruction::with2(Code::Lea_r64_m, to, m));
+    }
+
+    /// Compares with a word among the constants.
+    pub(super) fn compare_pool(&mut self, a: Register, at: i32) {
+        self.try_push(Instruction::with2(Code::Cmp_r64_rm64, a, memory(POOL, at)));
+    }
+
+    /// Sets the flags by some bits of a register.
+    pub(super) fn test_bits(&mut self, reg: Register, bits: i32) {
+        self.try_push(Instruction::with2(Code::Test_rm64_imm32, reg, bits));
+    }
+
     pub(super) fn test_bit(&mut self, reg: Register) {
         self.try_push(Instruction::with2(Code::Test_rm64_imm32, reg, 1));
     }

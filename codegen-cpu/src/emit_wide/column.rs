@@ -131,7 +131,7 @@ impl Emitter<'_> {
         self.asm.compare_const(TEMP, 0);
         self.asm.jump(When::LessOrEqual, done);
         for of_copy in &results {
-            self.set_all(rs, of_copy, |e, r| e.identity(r))?;
+            self.set_all(rs, of_copy, |e, r| e.first_state(r))?;
         }
         self.asm.zero(POSITION);
         self.load_pointers();
@@ -188,10 +188,11 @@ impl Emitter<'_> {
         self.forget(&ids, copies);
         self.eval(&ids, copies, at)?;
         let mut accumulators = Vec::new();
+        let here = self.position();
         for (copy, of_copy) in results.iter().enumerate() {
             for (r, state) in walk.reductions.iter().zip(of_copy) {
-                let element = self.element(r, copy)?;
-                let after = self.combine(r, state, &element)?;
+                let element = self.element(r, copy, here)?;
+                let after = self.take_in(r, state, &element)?;
                 self.assign(state, &after);
                 accumulators.extend(state.iter().flatten().copied());
             }

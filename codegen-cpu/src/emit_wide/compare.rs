@@ -22,6 +22,12 @@ pub(super) enum Condition {
     GreaterOrEqual,
     /// One of them is NaN.
     Unordered,
+    /// Neither is.
+    Ordered,
+    /// Less, or one of them is NaN.
+    NotGreaterOrEqual,
+    /// Greater, or one of them is NaN.
+    NotLessOrEqual,
 }
 
 /// What an op compares for.
@@ -48,6 +54,9 @@ impl Condition {
             Condition::Greater => 0x1e,
             Condition::GreaterOrEqual => 0x1d,
             Condition::Unordered => 0x03,
+            Condition::Ordered => 0x07,
+            Condition::NotGreaterOrEqual => 0x19,
+            Condition::NotLessOrEqual => 0x16,
         }
     }
 
@@ -56,12 +65,13 @@ impl Condition {
         match self {
             Condition::Equal => 0,
             Condition::NotEqual => 4,
-            Condition::Less => 1,
+            Condition::Less | Condition::NotGreaterOrEqual => 1,
             Condition::LessOrEqual => 2,
-            Condition::Greater => 6,
+            Condition::Greater | Condition::NotLessOrEqual => 6,
             Condition::GreaterOrEqual => 5,
             // Integers always compare.
             Condition::Unordered => 3,
+            Condition::Ordered => 7,
         }
     }
 }
@@ -145,10 +155,13 @@ impl Emitter<'_> {
             (a, b) = (self.op(Do::Xor, lane, &[a, sign])?, self.op(Do::Xor, lane, &[b, sign])?);
         }
         let (code, a, b, negated) = match c {
-            Condition::Equal | Condition::Unordered => (equal, a, b, false),
+            Condition::Equal => (equal, a, b, false),
             Condition::NotEqual => (equal, a, b, true),
-            Condition::Less => (greater, b, a, false),
-            Condition::Greater => (greater, a, b, false),
+            Condition::Less | Condition::NotGreaterOrEqual => (greater, b, a, false),
+            Condition::Greater | Condition::NotLessOrEqual => (greater, a, b, false),
+            // Integers always compare.
+            Condition::Unordered => (greater, a, a, false),
+            Condition::Ordered => (equal, a, a, false),
             Condition::LessOrEqual => (greater, a, b, true),
             Condition::GreaterOrEqual => (greater, b, a, true),
         };
@@ -243,17 +256,17 @@ impl Emitter<'_> {
             Some(Condition::Less) => (Do::AndNot, Code::VEX_Kandnw_kr_kr_kr, first, second),
             Some(Condition::Greater) => (Do::AndNot, Code::VEX_Kandnw_kr_kr_kr, second, first),
             Some(Condition::NotEqual) => (Do::Xor, Code::VEX_Kxorw_kr_kr_kr, first, second),
-            Some(Condition::Unordered) | None if op == Op::Not => return self.not(first),
-            Some(Condition::Unordered) | None if op == Op::And => {
-                (Do::And, Code::VEX_Kandw_kr_kr_kr, first, second)
-            }
-            Some(Condition::Unordered) | None if op == Op::Or => {
-                (Do::Or, Code::VEX_Korw_kr_kr_kr, first, second)
-            }
-            Some(Condition::Unordered) | None if op == Op::Xor => {
-                (Do::Xor, Code::VEX_Kxorw_kr_kr_kr, first, second)
-            }
-            Some(Condition::Unordered) | None => return Err(format!("{} of truth values", op.name())),
+            _ if op == Op::Not => return self.not(first),
+            _ if op == Op::And => (Do::And, Code::VEX_Kandw_kr_kr_kr, first, second),
+            _ if op == Op::Or => (Do::Or, Code::VEX_Korw_kr_kr_kr, first, second),
+            _ if op == Op::Xor => (Do::Xor, Code::VEX_Kxorw_kr_kr_kr, first, second),
+            Some(
+                Condition::Unordered
+                | Condition::Ordered
+                | Condition::NotGreaterOrEqual
+                | Condition::NotLessOrEqual,
+            )
+            | None => return Err(format!("{} of truth values", op.name())),
         };
         self.bitwise(what, of_masks, a, b)
     }

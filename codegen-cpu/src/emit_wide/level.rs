@@ -1,6 +1,7 @@
 //! Which instructions there are.
 
 use iced_x86::Register;
+use std::sync::OnceLock;
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,4 +59,34 @@ impl Level {
             Level::Avx512 => Register::YMM0 + n as u32,
         }
     }
+}
+
+/// Bytes of the largest cache, beyond which a result is not read again before it has left it. 32 MiB where the CPU does not
+/// say.
+pub(super) fn largest_cache() -> usize {
+    static BYTES: OnceLock<usize> = OnceLock::new();
+    *BYTES.get_or_init(|| told_by_cpu().unwrap_or(32 << 20))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn told_by_cpu() -> Option<usize> {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    const INTEL: u32 = 4;
+    const AMD: u32 = 0x8000_001d;
+    let has_amd = __cpuid(0x8000_0000).eax >= AMD;
+    let leaves = [(__cpuid(0).eax >= INTEL, INTEL), (has_amd, AMD)];
+    let caches = leaves
+        .into_iter()
+        .filter(|(has, _)| *has)
+        .flat_map(|(_, leaf)| (0..8).map(move |n| __cpuid_count(leaf, n)).take_while(|r| r.eax & 0x1f != 0));
+    let size = |r: std::arch::x86_64::CpuidResult| {
+        let field = |shift: u32, bits: u32| (r.ebx >> shift & ((1 << bits) - 1)) as usize + 1;
+        field(22, 10) * field(12, 10) * field(0, 12) * (r.ecx as usize + 1)
+    };
+    caches.map(size).max()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn told_by_cpu() -> Option<usize> {
+    None
 }

@@ -256,6 +256,12 @@ impl Emitter<'_> {
         let mask = at.mask.map(|m| self.mask_for(m, size, chunk));
         let value = Arg::V(v, View::Full);
         let mut insn = match (self.level, mask) {
+            (Level::Avx2, None) if self.streaming => {
+                Insn::new(Code::VEX_Vmovntps_m256_ymm, None, vec![place, value])
+            }
+            (Level::Avx512, None) if self.streaming => {
+                Insn::new(Code::EVEX_Vmovntps_m512_zmm, None, vec![place, value])
+            }
             (Level::Avx2, None) => Insn::new(Code::VEX_Vmovups_ymmm256_ymm, None, vec![place, value]),
             (Level::Avx2, Some(m)) => {
                 let code = if size == 4 {

@@ -4,10 +4,10 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `nest`, `walk`, `row`, `column`, `reduce` | loops, and the canonical order of reductions |
-//! | `values`, `arith`, `compare`, `convert`, `memory` | loop IR to machine instructions over virtual registers ([`mir`]) |
+//! | `nest`, `walk`, `stream`, `row`, `column`, `reduce` | loops, and the canonical order of reductions |
+//! | `values`, `arith`, `clamp`, `compare`, `convert`, `memory` | loop IR to machine instructions over virtual registers ([`mir`]) |
 //! | `codes`, `level` | which instructions there are |
-//! | `alloc`, `frame` | registers, places in the stack frame, constants |
+//! | `fold`, `alloc`, `frame` | memory operands, registers, places in the stack frame, constants |
 //! | `write`, `asm` | instructions, labels, bytes |
 //!
 //! There are no scalars: what is computed once per parallel point is computed in all lanes of a vector, and tails
@@ -17,10 +17,12 @@
 mod alloc;
 mod arith;
 mod asm;
+mod clamp;
 mod codes;
 mod column;
 mod compare;
 mod convert;
+mod fold;
 mod frame;
 pub(crate) mod level;
 mod memory;
@@ -28,12 +30,14 @@ mod mir;
 mod nest;
 mod reduce;
 mod row;
+mod stream;
 mod values;
 mod walk;
 mod write;
 
 use alloc::{Home, Outside, allocate, load_home, store_slot};
 use asm::{Asm, TEMP, When};
+use fold::{drop_dead, fold_loads};
 use frame::{Frame, Pool};
 use iced_x86::{Code, Register};
 use level::Level;
@@ -125,6 +129,8 @@ struct Emitter<'k> {
     items: Vec<Item>,
     /// Known values, by copy and instruction.
     values: Vec<Vec<Option<Vec<V>>>>,
+    /// Comparisons that are not computed, because what uses them does without.
+    absorbed: Vec<bool>,
     /// The components of reductions, by copy and instruction.
     parts: HashMap<(usize, usize), Vec<Vec<V>>>,
     /// Where each operand stands at the point that loops are open over: slots.
@@ -133,6 +139,9 @@ struct Emitter<'k> {
     walk: Vec<i32>,
     cold: Vec<Cold>,
     rescue: Option<RescueFrame>,
+    /// Whether results are written past the caches: in a kernel the slot that says so, and while a line is selected.
+    streams: Option<i32>,
+    streaming: bool,
     /// The slot of how many lanes are left in a tail.
     left: i32,
     /// Bytes to each lane of an operand with a stride: by operand, copy and part.
@@ -163,11 +172,14 @@ impl<'k> Emitter<'k> {
             homes: HashMap::new(),
             items: Vec::new(),
             values: vec![vec![None; k.body.len()]],
+            absorbed: clamp::absorbed(k),
             parts: HashMap::new(),
             at: Vec::new(),
             walk: Vec::new(),
             cold: Vec::new(),
             rescue: None,
+            streams: None,
+            streaming: false,
             left: 0,
             offsets: HashMap::new(),
         };
@@ -250,6 +262,7 @@ impl<'k> Emitter<'k> {
 
     /// Writes the line that was selected, with some values pinned to registers.
     fn flush(&mut self, pins: &HashMap<V, usize>) -> Out<()> {
+        self.fold();
         let items = std::mem::take(&mut self.items);
         let outside = Outside { level: self.level, homes: &self.homes, pins };
         for line in allocate(&items, &outside, &mut self.frame)? {
@@ -258,9 +271,16 @@ impl<'k> Emitter<'k> {
         Ok(())
     }
 
+    fn fold(&mut self) {
+        let homes = &self.homes;
+        drop_dead(&mut self.items, |v| homes.contains_key(&v));
+        fold_loads(&mut self.items, |v| homes.contains_key(&v));
+    }
+
     /// Registers for values from outside that a loop over the selected line should not load at every turn:
-    /// `first` whatever happens, then those that are used most, as long as enough are left for the line itself.
-    fn pins(&self, first: &[V]) -> HashMap<V, usize> {
+    /// `first` as long as there are any, then those that are used most, as long as enough are left for the line itself.
+    fn pins(&mut self, first: &[V]) -> HashMap<V, usize> {
+        self.fold();
         let mut uses: HashMap<V, usize> = HashMap::new();
         for item in &self.items {
             for v in item.reads() {
@@ -269,19 +289,18 @@ impl<'k> Emitter<'k> {
         }
         let own: std::collections::HashSet<V> =
             self.items.iter().filter_map(Item::def).filter(|v| !self.homes.contains_key(v)).collect();
-        let limit = self
-            .level
-            .registers()
-            .saturating_sub(live(&self.items, &own).clamp(4, self.level.registers() / 2) + 1);
+        let registers = self.level.registers();
+        let spare = registers.saturating_sub(live(&self.items, &own).clamp(4, registers / 2) + 1);
         let mut others: Vec<(usize, V)> = uses
             .into_iter()
             .filter(|(v, _)| !own.contains(v) && !first.contains(v) && !v.mask)
             .map(|(v, n)| (n, v))
             .collect();
         others.sort_by_key(|(n, v)| (std::cmp::Reverse(*n), *v));
-        let wanted = first.iter().filter(|v| !v.mask).copied().chain(others.into_iter().map(|(_, v)| v));
+        let vectors: Vec<V> = first.iter().filter(|v| !v.mask).copied().take(registers - 4).collect();
+        let others = others.into_iter().map(|(_, v)| v).take(spare.saturating_sub(vectors.len()));
         let masks = first.iter().filter(|v| v.mask).copied().zip(1..4);
-        wanted.take(limit).zip(0..).chain(masks).collect()
+        vectors.iter().copied().chain(others).zip(0..).chain(masks).collect()
     }
 
     /// Loads pinned values from their homes, in front of the loop.

@@ -9,7 +9,7 @@ use super::mir::{Item, V};
 use super::values::lane;
 use super::{Emitter, Out};
 use crate::walk::Reduction;
-use matex_ir::loops::Combine;
+use matex_ir::loops::{Combine, InstKind};
 use matex_ir::{DType, Op, Scalar};
 use std::collections::HashMap;
 
@@ -61,12 +61,33 @@ impl Emitter<'_> {
         self.known_state(&r.combine.identity(r.dtypes[0]))
     }
 
+    /// Whether the index of an `argmax` or `argmin` is the position along the walk. Elements then come to each lane in
+    /// the order of their index, and what is kept is where the line of lanes begins.
+    pub(super) fn counted(&self, r: &Reduction) -> bool {
+        let index = r.values.get(1).map(|v| &self.k.inst(*v).kind);
+        matches!(index, Some(InstKind::Index(axis)) if Some(*axis as usize) == self.k.reduce_axis())
+    }
+
+    /// What the lanes of a reduction begin with. Counted ones have their first line, because nothing in it need be better
+    /// than the identity.
+    pub(super) fn first_state(&mut self, r: &Reduction) -> State {
+        let mut state = self.identity(r);
+        if self.counted(r) {
+            state[1] = vec![self.bits(0, 8)];
+        }
+        state
+    }
+
     pub(super) fn empty(&mut self, r: &Reduction) -> State {
         self.known_state(&r.combine.empty(r.dtypes[0]))
     }
 
-    /// The elements of a copy as a state.
-    pub(super) fn element(&mut self, r: &Reduction, copy: usize) -> Out<State> {
+    /// The elements of a copy as a state. `line` is where the line of lanes begins, for those that are counted.
+    pub(super) fn element(&mut self, r: &Reduction, copy: usize, line: V) -> Out<State> {
+        if self.counted(r) {
+            let value = self.get(copy, r.values[0])?;
+            return Ok(vec![value, vec![line; self.chunks(DType::I64)]]);
+        }
         let mut out = Vec::new();
         for (v, d) in r.values.iter().zip(&r.dtypes) {
             let v = self.get(copy, *v)?;
@@ -85,6 +106,26 @@ impl Emitter<'_> {
         }
         self.values[copy][r.id] = Some(values[0].clone());
         self.parts.insert((copy, r.id), values);
+    }
+
+    /// A state and an element that comes after all that are in it.
+    pub(super) fn take_in(&mut self, r: &Reduction, state: &State, element: &State) -> Out<State> {
+        if !self.counted(r) {
+            return self.combine(r, state, element);
+        }
+        let d = r.dtypes[0];
+        let better = if r.combine == Combine::ArgMax {
+            Condition::NotLessOrEqual
+        } else {
+            Condition::NotGreaterOrEqual
+        };
+        let mut wins = self.compare(better, d, &element[0], &state[0])?;
+        if d.is_float() {
+            let number = self.compare(Condition::Ordered, d, &state[0], &state[0])?;
+            wins = self.logic(Op::And, &[wins, number])?;
+        }
+        let value = self.select(wins, d, &element[0], &state[0])?;
+        Ok(vec![value, self.select(wins, DType::I64, &element[1], &state[1])?])
     }
 
     /// Two states become one.

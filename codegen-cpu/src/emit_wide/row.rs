@@ -5,6 +5,7 @@
 //! is walked, and the tail of a block goes into the lanes vector by vector under a mask.
 
 use super::asm::{OFFSET, POSITION, TEMP, When};
+use super::codes::{Do, Lane};
 use super::level::Level;
 use super::nest::Open;
 use super::reduce::State;
@@ -164,7 +165,7 @@ impl Emitter<'_> {
     fn reset(&mut self, rs: &[Reduction], lanes: &Lanes, which: impl Fn(&Reduction) -> bool) -> Out<()> {
         for of_copy in &lanes.states {
             for (r, state) in rs.iter().zip(of_copy).filter(|(r, _)| which(r)) {
-                let identity = self.identity(r);
+                let identity = self.first_state(r);
                 for (to, from) in state.iter().zip(&identity) {
                     for v in to {
                         let Some(slot) = self.slot_of(*v) else { continue };
@@ -189,10 +190,11 @@ impl Emitter<'_> {
             self.forget(&ids, group);
             self.eval(&ids, group, at)?;
             let mut accumulators = Vec::new();
+            let here = self.position();
             for copy in 0..group {
                 for (r, state) in walk.reductions.iter().zip(&lanes.states[skip + copy]) {
-                    let element = self.element(r, copy)?;
-                    let after = self.combine(r, state, &element)?;
+                    let element = self.element(r, copy, here)?;
+                    let after = self.take_in(r, state, &element)?;
                     self.assign(state, &after);
                     accumulators.extend(state.iter().flatten().copied());
                 }
@@ -236,6 +238,8 @@ impl Emitter<'_> {
     /// What is left of a block, a vector at a time into the lanes that it belongs to.
     fn tail(&mut self, walk: &Walk, axis: usize, lanes: &Lanes, end: i32) -> Out<()> {
         let (top, done) = (self.asm.label(), self.asm.label());
+        let line = self.frame.word();
+        self.asm.put(line, POSITION);
         self.asm.zero(OFFSET);
         self.asm.bind(top);
         self.left_until(end);
@@ -246,8 +250,9 @@ impl Emitter<'_> {
         self.forget(&ids, 1);
         self.eval(&ids, 1, at)?;
         let mut slot = lanes.slot;
+        let line = self.word_lanes(line);
         for r in &walk.reductions {
-            let element = self.element(r, 0)?;
+            let element = self.element(r, 0, line)?;
             let identity = self.identity(r);
             let identity: State = element.iter().zip(&identity).map(|(e, i)| vec![i[0]; e.len()]).collect();
             let element = self.select_state(r, mask, &element, &identity)?;
@@ -261,7 +266,7 @@ impl Emitter<'_> {
                 }
                 before.push(loaded);
             }
-            let after = self.combine(r, &before, &element)?;
+            let after = self.take_in(r, &before, &element)?;
             for (n, v) in after.iter().flatten().enumerate() {
                 self.store_frame(first + 64 * n as i32, true, *v);
             }
@@ -286,6 +291,11 @@ impl Emitter<'_> {
     ) -> Out<()> {
         for (n, r) in rs.iter().enumerate().filter(|(_, r)| which(r)) {
             let mut states: Vec<State> = lanes.states.iter().map(|copy| copy[n].clone()).collect();
+            if self.counted(r) {
+                for (copy, state) in states.iter_mut().enumerate() {
+                    self.count(state, copy)?;
+                }
+            }
             while states.len() > 1 {
                 let upper = states.split_off(states.len() / 2);
                 let mut merged = Vec::new();
@@ -298,6 +308,17 @@ impl Emitter<'_> {
             self.assign(&results[n], &whole);
         }
         self.flush(&HashMap::new())
+    }
+
+    /// Turns where lines begin into positions.
+    fn count(&mut self, state: &mut State, copy: usize) -> Out<()> {
+        let in_register = (self.level.bytes() / 8) as i64;
+        for (chunk, v) in state[1].iter_mut().enumerate() {
+            let first = (copy * self.lanes) as i64 + chunk as i64 * in_register;
+            let lanes = self.lanes_of(first..first + in_register, 8);
+            *v = self.op(Do::Add, Lane::I64, &[*v, lanes])?;
+        }
+        Ok(())
     }
 
     /// Copies the first register of ordered results to the others.

@@ -60,7 +60,7 @@ impl Emitter<'_> {
             for copy in 0..copies {
                 for id in insts {
                     let load = matches!(self.k.body[*id].kind, InstKind::Load(_));
-                    if load == loads && self.values[copy][*id].is_none() {
+                    if load == loads && self.values[copy][*id].is_none() && !self.absorbed[*id] {
                         let v = self.inst(*id, copy, at)?;
                         self.values[copy][*id] = Some(v);
                     }
@@ -81,6 +81,9 @@ impl Emitter<'_> {
     }
 
     fn inst(&mut self, id: usize, copy: usize, at: At) -> Out<Vec<V>> {
+        if let Some(v) = self.clamp(id, copy)? {
+            return Ok(v);
+        }
         let inst = &self.k.body[id];
         let mut args = Vec::new();
         for a in inst.kind.args() {
@@ -198,16 +201,8 @@ impl Emitter<'_> {
 
     /// Positions along an axis; along the vector axis they count up from lane to lane.
     fn index(&mut self, axis: usize, copy: usize, at: At) -> Out<Vec<V>> {
-        let all = if at.walked == Some(axis) {
-            self.position()
-        } else {
-            let slot = self.args.index[axis];
-            let code = match self.level {
-                Level::Avx2 => iced_x86::Code::VEX_Vpbroadcastq_ymm_xmmm64,
-                Level::Avx512 => iced_x86::Code::EVEX_Vpbroadcastq_zmm_k1z_xmmm64,
-            };
-            self.plain(code, &[Arg::Mem(Place::frame(slot))], View::Full)
-        };
+        let all =
+            if at.walked == Some(axis) { self.position() } else { self.word_lanes(self.args.index[axis]) };
         let chunks = self.chunks(DType::I64);
         if self.k.vector_axis() != Some(axis) {
             return Ok(vec![all; chunks]);
@@ -222,8 +217,17 @@ impl Emitter<'_> {
         Ok(out)
     }
 
+    /// A word of the frame in every lane.
+    pub(super) fn word_lanes(&mut self, slot: i32) -> V {
+        let code = match self.level {
+            Level::Avx2 => iced_x86::Code::VEX_Vpbroadcastq_ymm_xmmm64,
+            Level::Avx512 => iced_x86::Code::EVEX_Vpbroadcastq_zmm_k1z_xmmm64,
+        };
+        self.plain(code, &[Arg::Mem(Place::frame(slot))], View::Full)
+    }
+
     /// The position of the walk in every lane.
-    fn position(&mut self) -> V {
+    pub(super) fn position(&mut self) -> V {
         use super::asm::POSITION;
         use iced_x86::Code;
         match self.level {

@@ -6,6 +6,7 @@ use super::nest::Open;
 use super::values::At;
 use super::{Emitter, Out};
 use crate::walk::Walk;
+use iced_x86::Code;
 use matex_ir::loops::{Access, InstKind};
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ impl Emitter<'_> {
         let Some((&inner, outer)) = axes.split_last() else { return self.one_point() };
         let plan = self.plan(Some(inner));
         self.make_offsets(1);
+        self.decide_streaming();
         let open: Vec<Open> = outer.iter().map(|a| self.open(*a)).collect();
         for stage in self.k.stages() {
             self.still(&plan, &stage, 1, At::POINT)?;
@@ -45,13 +47,20 @@ impl Emitter<'_> {
         self.first_of(axis);
         self.seek(axis);
         let at = At { walked: Some(axis), skip: 0, mask: None };
-        let mut tiers = vec![self.unroll(walk), 1];
+        // With stores past the caches, unrolled, one by one.
+        let unrolled = self.unroll(walk);
+        let mut tiers = vec![(true, unrolled), (false, unrolled), (false, 1)];
         tiers.dedup();
-        for copies in tiers {
+        for (streaming, copies) in tiers {
+            let (top, past) = (self.asm.label(), self.asm.label());
+            if streaming && !self.unless_streaming(walk, past) {
+                continue;
+            }
+            self.streaming = streaming;
             self.line(walk, copies, at)?;
+            self.streaming = false;
             let pins = self.pins(&[]);
             let step = (copies * self.lanes) as i32;
-            let (top, past) = (self.asm.label(), self.asm.label());
             self.asm.address(TEMP, POSITION, step);
             self.asm.compare_slot(TEMP, end);
             self.asm.jump(When::Greater, past);
@@ -63,6 +72,9 @@ impl Emitter<'_> {
             self.asm.address(TEMP, POSITION, step);
             self.asm.compare_slot(TEMP, end);
             self.asm.jump(When::LessOrEqual, top);
+            if streaming {
+                self.asm.plain(Code::Sfence);
+            }
             self.asm.bind(past);
         }
         let done = self.asm.label();
