@@ -9,7 +9,7 @@ fn main() {
     if chosen.len() > 1 {
         let (all, chosen) = (providers.join(", "), chosen.join(" and "));
         println!(
-            "cargo::error=matex takes one library of linear algebra, and the features {chosen} name more: choose one of {all}, or none for faer"
+            "cargo::error=matex takes one library of linear algebra, and the features {chosen} are on: choose one of {all}, or none for faer"
         );
     }
 }
