@@ -99,6 +99,20 @@ impl KernelCache {
         self.lock().stats
     }
 
+    /// The kernels that are held, as Linux' perf wants to be told: address, size and name, a line each.
+    pub fn perf_map(&self) -> String {
+        let state = self.lock();
+        let mut lines: Vec<(usize, String)> = Vec::new();
+        for held in state.kernels.values() {
+            let c = &held.compiled;
+            let (at, size) = (c.address(), c.code_size());
+            lines.push((at, format!("{at:x} {size:x} matex {} {}\n", c.emitter(), c.kernel().name)));
+        }
+        drop(state);
+        lines.sort();
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
     /// Drops all kernels.
     pub fn clear(&self) {
         let dropped = self.lock().shrink_to(0, 0);

@@ -233,6 +233,11 @@ impl Compiled {
         }
     }
 
+    /// Where the code begins, as a number: what a profiler sees.
+    pub fn address(&self) -> usize {
+        self.entry as usize
+    }
+
     /// Bytes of machine code.
     pub fn code_size(&self) -> usize {
         self.code_size

@@ -13,6 +13,7 @@ mod inputs;
 mod interrupt;
 mod manual;
 mod output;
+mod perf;
 mod session;
 
 use clap::Parser;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         }
         Err(error) => Err(Failure::bug(&format!("cannot start a thread: {error}"))),
     };
+    perf::write_map();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

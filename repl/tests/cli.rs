@@ -16,7 +16,7 @@ struct Run {
 fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_matex"));
     command.args(args).current_dir(folder);
-    for name in ["MATEX_SIMD", "MATEX_DEVICE", "MATEX_NUM_THREADS", "MATEX_DEBUG", "NO_COLOR"] {
+    for name in ["MATEX_SIMD", "MATEX_DEVICE", "MATEX_NUM_THREADS", "MATEX_DEBUG", "MATEX_PERF", "NO_COLOR"] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -182,6 +182,20 @@ fn results_go_to_files() {
     let r = at(&["eval", "(1, 2)", "-o", "b.npy"]);
     assert!(r.code == 1 && r.err.contains("E0807") && !folder.path().join("b.npy").exists(), "{}", r.err);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn perf_is_told_the_names_of_kernels() {
+    let mut asked = command(&folder(), &["eval", "x * 2 + 1", "x=[1,2,3]"]);
+    let child = asked.env("MATEX_PERF", "1").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let map = format!("/tmp/perf-{}.map", child.id());
+    assert_eq!(done(child.wait_with_output().unwrap()).code, 0);
+    let text = std::fs::read_to_string(&map).unwrap();
+    std::fs::remove_file(&map).unwrap();
+    let line: Vec<&str> = text.lines().next().unwrap().split(' ').collect();
+    assert!(u64::from_str_radix(line[0], 16).is_ok() && u64::from_str_radix(line[1], 16).is_ok(), "{text}");
+    assert_eq!(line[2], "matex");
 }
 
 #[test]

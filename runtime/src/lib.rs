@@ -10,7 +10,7 @@ mod tensor;
 
 pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
 pub use lib_ops::LinalgInfo;
-pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, Simd};
+pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Simd};
 pub use matex_passes::LayoutClass;
 pub use tensor::{
     ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,
