@@ -155,6 +155,11 @@ impl Cache {
         Some(entry.special.clone())
     }
 
+    /// How many forms there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Keeps a form, in the place of the one that was used longest ago when there is no room.
     pub(crate) fn keep(&self, special: &Arc<Special>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);

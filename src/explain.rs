@@ -32,7 +32,8 @@ pub struct Cost {
 }
 
 impl Function {
-    /// How a call with these arguments is done and what it costs: kernels, library calls and bytes, a line each.
+    /// How a call with these arguments is done and what it costs: kernels, library calls and bytes, a line each, and
+    /// the rules by which the program was rewritten.
     ///
     /// # Errors
     /// As for [`call`](Function::call), before it runs.
@@ -59,6 +60,25 @@ impl Function {
     /// ```
     pub fn explain_with(&self, args: &[Arg<'_>]) -> Result<String, Error> {
         guarded(|| self.with_ready(args, |ready| explain(self, ready)))
+    }
+
+    /// Why what runs equals what was written: for each value that has another form, the steps from the one to the other
+    /// and the rule of each step.
+    ///
+    /// # Errors
+    /// As for [`explain`](Function::explain).
+    ///
+    /// ```
+    /// let proofs = matex::compile("log(1 + exp(x))")?.proofs(&[matex::Arg::new(&[1.0, 2.0])])?;
+    /// assert!(proofs[0].contains("softplus(%x)  by softplus"), "{}", proofs[0]);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn proofs(&self, args: &[Arg<'_>]) -> Result<Vec<String>, Error> {
+        guarded(|| {
+            self.with_ready(args, |ready| {
+                Ok(matex_passes::explain(&ready.special.func, &ready.special.passes).proofs)
+            })
+        })
     }
 
     /// What a call with these arguments costs.
@@ -179,9 +199,27 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
         let _ = writeln!(out, "  {}", step.text);
     }
     let _ = writeln!(out, "bytes: {bytes_in} in, {} out", cost.bytes - bytes_in);
+    let _ = write!(out, "{}", rewritten(function, special));
     let _ = writeln!(out, "guards: {}", special.func.guards.len());
     for guard in &special.func.guards {
         let _ = writeln!(out, "  {}: {}", guard.code, guard.message);
     }
     Ok(out)
+}
+
+/// The rules that made of the program what runs, with a limit that ended the search, and the sizes that were looked at.
+fn rewritten(function: &Function, special: &Special) -> String {
+    if let Engine::Interpreter = special.engine {
+        return String::new();
+    }
+    let report = matex_passes::explain(&special.func, &special.passes);
+    let mut out = format!("rules: {}\n", report.fired.len());
+    for line in report.text(function.source()).lines() {
+        let _ = writeln!(out, "  {line}");
+    }
+    let sizes = special.passes.sizes.stated();
+    if !sizes.is_empty() {
+        let _ = writeln!(out, "chosen for {sizes}");
+    }
+    out
 }

@@ -189,6 +189,21 @@ impl Function {
         &self.0.source
     }
 
+    /// How many plans are kept of it: one for each set of dtypes and ranks that it was called with, and where a plan was
+    /// chosen by sizes, one for each power of two of these sizes. There are never more than 64.
+    ///
+    /// ```
+    /// let f = matex::compile("x + 1")?;
+    /// f.call(&[&1.5])?;
+    /// f.call(&[&[1.0, 2.0]])?;
+    /// f.call(&[&[1.0, 2.0, 3.0]])?;
+    /// assert_eq!(f.plans(), 2);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    pub fn plans(&self) -> usize {
+        self.0.cache.len()
+    }
+
     /// Calls it with values by place: tensors, views, slices, numbers, arrays of ndarray, nalgebra and faer.
     ///
     /// # Errors

@@ -339,7 +339,7 @@ impl Compiler {
         self
     }
 
-    /// Which rewritings of floating-point arithmetic are allowed. This version has none but those of `exact`.
+    /// Which rewritings of floating-point arithmetic are allowed.
     ///
     /// ```
     /// use matex::{Compiler, Numerics};

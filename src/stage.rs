@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::options::{UnknownChoice, choices};
 use matex_ir::tensor::Func;
 use matex_lang::unit::Signature;
-use matex_passes::{Options, PIPELINE, run_pipeline};
+use matex_passes::{Options, PIPELINE, optimize};
 use matex_runtime::{CompileError, Compiled, Executable};
 use std::fmt;
 use std::str::FromStr;
@@ -54,7 +54,8 @@ impl Stage {
 
 impl Function {
     /// The program at a stage, for arguments of the declared types; stable text, fit for snapshots. A stage that this
-    /// program or this build does not have says so.
+    /// program or this build does not have says so. Where a choice depends on sizes, they are taken to be 1024, which
+    /// the text states.
     ///
     /// # Errors
     /// E0505 when a parameter has no type; [`dump_for`](Function::dump_for) takes arguments instead.
@@ -121,7 +122,7 @@ fn show_plan(stage: Stage, func: &Func, exe: &Executable, passes: &Options) -> S
     };
     let none = |what: &str| format!("// there is no {what}: this program has no compiled kernels\n");
     match stage {
-        Stage::Optimized => run_pipeline(func, passes, |_, _| {}).to_string(),
+        Stage::Optimized => optimized(func, passes),
         Stage::Kernels if plan.kernels.is_empty() => none("loop IR"),
         Stage::Kernels => plan.kernels_text(),
         Stage::Plan => plan.to_string(),
@@ -137,6 +138,15 @@ pub(crate) fn maker(c: &Compiled) -> String {
         Some(why) => format!("{} ({why})", c.emitter()),
         None => c.emitter().to_string(),
     }
+}
+
+/// The tensor IR after the optimizer, and above it what sizes were taken to be and which limit ended the search.
+fn optimized(func: &Func, passes: &Options) -> String {
+    let (out, report) = optimize(func, passes);
+    let limit = report.limit.map(|limit| format!("// {limit}\n"));
+    let sizes = Some(passes.sizes.stated()).filter(|s| !s.is_empty());
+    let sizes = sizes.map(|s| format!("// chosen for {s}\n"));
+    format!("{}{}{out}", limit.unwrap_or_default(), sizes.unwrap_or_default())
 }
 
 /// `ols(X: f64[n, k], y: f64[n]) -> f64[k]`.

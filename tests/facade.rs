@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test it is the check")]
 
 use matex::{
-    Arg, CallOptions, Compiler, Engine, Error, ErrorKind, Function, Limits, Stage, Tensor, TensorError,
+    Arg, AsView, CallOptions, Compiler, Engine, Error, ErrorKind, Function, Limits, Stage, Tensor,
+    TensorError,
 };
 use ndarray::{Array1, Array2, array};
 use std::sync::Arc;
@@ -270,4 +271,41 @@ fn every_limit_is_reported_by_its_name() {
     for (name, told) in rows {
         assert!(told.contains(name), "{name} is not named in\n{told}");
     }
+}
+
+#[test]
+fn a_thousand_sizes_are_planned_once_a_power_of_two_of_what_was_compared() {
+    let chain = compile("fn f(A: f32[n, k], B: f32[k, n], v: f32[n]) { A @ B @ v }");
+    let add = compile("fn f(x: f32[n], y: f32[n]) { log(1 + exp(x * y)) }");
+    let ridge = compile("fn f(X: f64[n, k], y: f64[n]) { inv(X.T @ X + 0.5 * eye(k)) @ X.T @ y }");
+    for n in 1..=1000 {
+        let v = vec![1.0f32; n];
+        let a = ndarray::Array2::from_elem((n, 2), 0.5f32);
+        let b = ndarray::Array2::from_elem((2, n), 1.0f32);
+        let out = chain.call(&[&a, &b, &v]).unwrap();
+        assert_eq!(out[0].as_view().get(&[n - 1]).unwrap().to_f64(), n as f64);
+        add.call(&[&v, &v]).unwrap();
+    }
+    for k in 1..100 {
+        ridge.call(&[&ndarray::Array2::from_elem((3, k), 1.0), &vec![1.0; 3]]).unwrap();
+    }
+    assert_eq!((chain.plans(), add.plans(), ridge.plans()), (10, 1, 1));
+}
+
+#[test]
+fn what_was_rewritten_is_explained() {
+    let f = compile("fn f(A: f64[n, n], b: f64[n]) { inv(A) @ b }");
+    let a = ndarray::array![[2.0, 0.0], [0.0, 4.0]];
+    let text = f.explain(&[&a, &vec![1.0, 1.0]]).unwrap();
+    assert!(text.contains("inverse-times (default): inv(A) @ B = solve(A, B)  // inv(A) @ b"), "{text}");
+    assert!(f.dump(Stage::Optimized).unwrap().contains("solve %A"));
+    let exact = Compiler::new().numerics(matex::Numerics::Exact).compile(f.source()).unwrap();
+    assert!(exact.explain(&[&a, &vec![1.0, 1.0]]).unwrap().contains("rules: 0"));
+    let limits = Limits { optimizer_nodes: 3, ..Limits::default() };
+    let limited = Compiler::new().limits(limits).compile(f.source()).unwrap();
+    let dump = limited.dump(Stage::Optimized).unwrap();
+    assert!(
+        dump.starts_with("// the search for equal forms ended at the limit optimizer_nodes, which is 3\n"),
+        "{dump}"
+    );
 }

@@ -4,6 +4,7 @@
 //! knows how a kernel becomes machine code or where memory comes from.
 #![forbid(unsafe_code)]
 
+pub mod algebra;
 pub mod canon;
 pub mod cost;
 pub mod fuse;
@@ -12,10 +13,11 @@ pub mod lower;
 pub mod options;
 pub mod pipeline;
 pub mod plan;
+pub mod rules;
 pub mod sizes;
 
 pub use lower::{LayoutClass, LowerError, lower};
 pub use options::{Options, Tier};
-pub use pipeline::{PIPELINE, Pass, run_pipeline};
+pub use pipeline::{PIPELINE, Pass, explain, optimize, run_pipeline};
 pub use plan::Plan;
 pub use sizes::Sizes;

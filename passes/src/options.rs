@@ -1,6 +1,7 @@
 //! What may be chosen about how a function is rewritten and planned.
 
 use crate::sizes::Sizes;
+use std::fmt;
 
 /// Which rewritings of floating-point arithmetic are allowed; each tier has all of those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +13,16 @@ pub enum Tier {
     Default,
     /// Those that may lose accuracy, as reordered sums do.
     Fast,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tier::Exact => "exact",
+            Tier::Default => "default",
+            Tier::Fast => "fast",
+        })
+    }
 }
 
 /// What a plan is made for.

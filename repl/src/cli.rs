@@ -79,6 +79,9 @@ pub(crate) enum Command {
         /// The function to start with
         #[arg(long, value_name = "NAME")]
         entry: Option<String>,
+        /// Show why what runs equals what was written, step by step
+        #[arg(long)]
+        why: bool,
         #[command(flatten)]
         values: Values,
     },

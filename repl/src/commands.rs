@@ -23,9 +23,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             call(&inputs::compile_file(compiler, &program.file, program.entry.as_deref())?, &values, &to)
         }
         Some(Command::Dump { program, values, stage }) => dump(&compile(&program)?, &values, stage),
-        Some(Command::Explain { what, entry, values }) => match code(&what) {
+        Some(Command::Explain { what, entry, why, values }) => match code(&what) {
             Some(code) => explain_code(code),
-            None => explain(&inputs::compile_file(inputs::compiler()?, &what, entry.as_deref())?, &values),
+            None => {
+                let function = inputs::compile_file(inputs::compiler()?, &what, entry.as_deref())?;
+                explain(&function, &values, why)
+            }
         },
         Some(Command::Doctor) => print(&doctor::report(&inputs::compiler()?)),
         Some(Command::Completions { shell }) => print(&manual::completions(shell)),
@@ -100,9 +103,14 @@ fn dump(function: &Function, values: &Values, stage: Stage) -> Result<(), Failur
     print(&function.dump_for(stage, &inputs::arguments(&values))?)
 }
 
-fn explain(function: &Function, values: &Values) -> Result<(), Failure> {
+fn explain(function: &Function, values: &Values, why: bool) -> Result<(), Failure> {
     let values = inputs::load(&values.values)?;
-    print(&function.explain_with(&inputs::arguments(&values))?)
+    print(&function.explain_with(&inputs::arguments(&values))?)?;
+    if !why {
+        return Ok(());
+    }
+    let proofs = function.proofs(&inputs::arguments(&values))?;
+    print(&format!("proofs: {}\n{}", proofs.len(), proofs.concat()))
 }
 
 /// A word that is an error code and not a file.

@@ -198,13 +198,12 @@ fn random_programs_agree() {
     for seed in 0..300 {
         let (func, dtype) = program(seed);
         assert_eq!(verify(&func), [], "seed {seed}");
-        let canonical = run_pipeline(&func, &Options::default(), |_, _| {});
+        let canonical = run_pipeline(&func, &Options::plain(), |_, _| {});
         assert_eq!(verify(&canonical), [], "seed {seed}\n{func}\n{canonical}");
-        assert_eq!(
-            run_pipeline(&canonical, &Options::default(), |_, _| {}).to_string(),
-            canonical.to_string(),
-            "seed {seed}"
-        );
+        let again = run_pipeline(&canonical, &Options::plain(), |_, _| {});
+        assert_eq!(again.to_string(), canonical.to_string(), "seed {seed}");
+        let optimized = run_pipeline(&func, &Options::default(), |_, _| {});
+        assert_eq!(verify(&optimized), [], "seed {seed}\n{func}\n{optimized}");
         let exes = executables(&func);
         let mut rng = Rng(seed);
         for [n, m] in [[2, 3], [1, 1], [3, 1], [1, 4], [0, 2]] {

@@ -153,6 +153,13 @@ impl<'a> Printer<'a> {
     }
 }
 
+impl Kind {
+    /// What stands before the operands of such a node in the text, and what stands behind them.
+    pub fn words(&self) -> (String, Vec<String>) {
+        words_of(self)
+    }
+}
+
 fn indent(depth: usize) -> String {
     "  ".repeat(depth)
 }
