@@ -7,9 +7,9 @@ use crate::error::{Error, guarded};
 use crate::failure::failed;
 use crate::function::{Function, Ready};
 use matex_ir::Span;
-use matex_ir::tensor::bind::bind_sizes;
+use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
-use matex_passes::plan::{Routine, Step as PlanStep};
+use matex_passes::plan::{KernelStep, Plan, Routine, Step as PlanStep};
 use matex_runtime::{AsView, Executable};
 use std::fmt::Write;
 
@@ -93,12 +93,23 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn cost(&self, args: &[Arg<'_>]) -> Result<Cost, Error> {
-        guarded(|| self.with_ready(args, |ready| Ok(cost(self, ready)?.0)))
+        guarded(|| self.with_ready(args, |ready| Ok(known(self, ready)?.cost)))
     }
 }
 
-/// What a call costs: the counts, the bytes of the arguments, and the kinds of the results.
-fn cost(function: &Function, ready: &Ready<'_>) -> Result<(Cost, u64, Vec<String>), Error> {
+/// What is known of a call before it runs.
+struct Known {
+    cost: Cost,
+    /// The bytes of the arguments.
+    bytes_in: u64,
+    /// The kinds of the results.
+    results: Vec<String>,
+    steps: Vec<Step>,
+    bindings: Bindings,
+}
+
+/// What a call costs.
+fn known(function: &Function, ready: &Ready<'_>) -> Result<Known, Error> {
     let (func, given) = (&ready.special.func, ready.given());
     let fail = |e| function.error(vec![failed(e, func, &given)]);
     let bindings = bind_sizes(&func.params, &described(func, given.iter().map(|(_, s)| *s))).map_err(fail)?;
@@ -118,22 +129,25 @@ fn cost(function: &Function, ready: &Ready<'_>) -> Result<(Cost, u64, Vec<String
             format!("{}[{}]", ty.dtype, extents.join(", "))
         });
     }
-    let steps = steps(function, ready.special);
+    let steps = steps(function, ready.special, &bindings);
     let count = |kernel: bool| steps.iter().filter(|s| s.kernel == kernel).count();
     let bytes = bytes_in.saturating_add(bytes_out);
-    Ok((Cost { kernels: count(true), library_calls: count(false), bytes }, bytes_in, results))
+    let cost = Cost { kernels: count(true), library_calls: count(false), bytes };
+    Ok(Known { cost, bytes_in, results, steps, bindings })
 }
 
 /// A kernel or a library call of a program.
 struct Step {
     kernel: bool,
     text: String,
+    /// What it does and what that takes, a line each.
+    more: Vec<String>,
 }
 
 /// What a program does, in the order of its text; loops are not unrolled.
-fn steps(function: &Function, special: &Special) -> Vec<Step> {
+fn steps(function: &Function, special: &Special, bindings: &Bindings) -> Vec<Step> {
     match &special.engine {
-        Engine::Plan(exe) => planned(function, exe),
+        Engine::Plan(exe) => planned(function, exe, bindings),
         Engine::Interpreter => special.func.nodes.iter().filter_map(|n| interpreted(function, n)).collect(),
     }
 }
@@ -141,10 +155,10 @@ fn steps(function: &Function, special: &Special) -> Vec<Step> {
 fn interpreted(function: &Function, node: &Node) -> Option<Step> {
     let Kind::Lib(op) = &node.kind else { return None };
     let text = format!("call {}{}", op.name(), cited(function, node.origin));
-    Some(Step { kernel: false, text })
+    Some(Step { kernel: false, text, more: Vec::new() })
 }
 
-fn planned(function: &Function, exe: &Executable) -> Vec<Step> {
+fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<Step> {
     let plan = exe.plan();
     let mut steps = Vec::new();
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
@@ -159,16 +173,30 @@ fn planned(function: &Function, exe: &Executable) -> Vec<Step> {
             } else {
                 format!("call gemm, or when it is small kernel {name}, over [{extents}]{cited}")
             };
-            steps.push(Step { kernel, text });
+            steps.push(Step { kernel, text, more: details(function, plan, step, bindings) });
         } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
             let name = match routine {
                 Routine::Lib(op) => op.name(),
                 Routine::Scatter { .. } => "scatter",
             };
-            steps.push(Step { kernel: false, text: format!("call {name}{}", cited(function, *origin)) });
+            let text = format!("call {name}{}", cited(function, *origin));
+            steps.push(Step { kernel: false, text, more: Vec::new() });
         }
     }
     steps
+}
+
+/// The operations of a kernel, and what they take.
+fn details(function: &Function, plan: &Plan, step: &KernelStep, bindings: &Bindings) -> Vec<String> {
+    let mut more = Vec::new();
+    if step.ops.len() > 1 {
+        more.extend(step.ops.iter().map(|op| format!("{}{}", op.name, cited(function, op.origin))));
+    }
+    let work = plan.work(step, &|dim| bindings.eval(dim));
+    let (bytes, ops, time) = (work.bytes, work.ops, work.time / 1e3);
+    let copy = if step.ops.is_empty() { "a copy: " } else { "" };
+    more.push(format!("{copy}{bytes:.0} bytes, {ops:.0} operations, about {time:.1} us on the CPU"));
+    more
 }
 
 /// The text that a step comes from, behind `  //`; one line, and not all of a long one.
@@ -186,7 +214,7 @@ fn cited(function: &Function, origin: Span) -> String {
 }
 
 fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
-    let (cost, bytes_in, results) = cost(function, ready)?;
+    let Known { cost, bytes_in, results, steps, bindings } = known(function, ready)?;
     let special = ready.special;
     let args: Vec<String> =
         ready.given().iter().map(|(p, s)| format!("{}: {}", p.name, describe(&s.view))).collect();
@@ -195,8 +223,20 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
     let _ = writeln!(out, "engine: {}", special.engine.name());
     let _ = writeln!(out, "kernels: {}", cost.kernels);
     let _ = writeln!(out, "library calls: {}", cost.library_calls);
-    for step in steps(function, special) {
+    for step in steps {
         let _ = writeln!(out, "  {}", step.text);
+        step.more.iter().for_each(|line| {
+            let _ = writeln!(out, "    {line}");
+        });
+    }
+    if let Engine::Plan(exe) = &special.engine {
+        let plan = exe.plan();
+        let _ = writeln!(out, "not fused: {}", plan.apart.len());
+        for apart in &plan.apart {
+            let _ = writeln!(out, "  {}: {}{}", apart.op.name, apart.why, cited(function, apart.op.origin));
+        }
+        let peak = plan.peak_bytes(&|dim| bindings.eval(dim));
+        let _ = writeln!(out, "peak memory: {peak} bytes besides the arguments");
     }
     let _ = writeln!(out, "bytes: {bytes_in} in, {} out", cost.bytes - bytes_in);
     let _ = write!(out, "{}", rewritten(function, special));

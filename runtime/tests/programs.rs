@@ -335,3 +335,33 @@ fn an_index_that_is_wrong_in_a_fused_kernel_is_told_as_in_one_of_its_own() {
     assert_eq!(fused.1, plain.1);
     assert!(fused.1.contains('4'), "{}", fused.1);
 }
+
+#[test]
+fn peak_memory_is_known_before_and_no_more_than_what_lives() {
+    let shape: &[&str] = &["n"];
+    let programs: Vec<(Func, usize)> = {
+        let chain = |sorts: usize| {
+            let (mut b, v) = builder(vec![param("x", DType::F64, shape)]);
+            let mut x = v[0];
+            for _ in 0..sorts {
+                let up = b.map(Op::Neg, &[x]);
+                x = b.push(
+                    Kind::Lib(matex_ir::tensor::LibOp::Sort { axis: 0, descending: false }),
+                    vec![up],
+                    matex_ir::tensor::Type::Tensor(b.ty(up).clone()),
+                );
+            }
+            let y = b.map(Op::Exp, &[x]);
+            finish(b, vec![y])
+        };
+        // What is negated is in memory for the routine, besides its result; the end writes over what it reads.
+        vec![(chain(0), 1), (chain(1), 2), (chain(3), 2)]
+    };
+    for (func, most) in programs {
+        let exe = prepare(&func, LayoutClass::Contiguous, Engine::Cranelift).unwrap();
+        let x: Vec<f64> = (0..100).map(f64::from).collect();
+        let (_, measured) = exe.call_counted(&[x.as_view()]).unwrap();
+        let predicted = exe.plan().peak_bytes(&|d| d.eval(&|_| Some(100)));
+        assert_eq!((measured, predicted), (800 * most as u64, 800 * most as u64), "{}", exe.plan());
+    }
+}

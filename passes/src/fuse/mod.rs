@@ -15,10 +15,11 @@ mod tests;
 pub use kernel::{MAX_NODES, MAX_OPERANDS, MAX_STAGES, Obstacle};
 pub use sweep::Refusal;
 
+use crate::plan::{Apart, OpSite};
 use crate::sizes::Sizes;
 use graph::Graph;
 use groups::Groups;
-use matex_ir::tensor::{Func, ValueId};
+use matex_ir::tensor::{Func, Kind, ReduceOp, ScanOp, ValueId};
 use sweep::Sweep;
 
 /// The choice for a function.
@@ -51,6 +52,69 @@ impl Fusion {
     pub fn is_captured(&self, v: ValueId) -> bool {
         self.captured.get(v.0 as usize).copied().unwrap_or(true)
     }
+}
+
+impl Fusion {
+    /// What stayed in memory, and why, as explanations have it.
+    pub fn apart(&self, func: &Func) -> Vec<Apart> {
+        let apart = |(v, why): &(ValueId, Refusal)| {
+            let why = match why {
+                Refusal::Impossible(obstacle) => obstacle.text().to_owned(),
+                Refusal::Dearer(more) => format!("the plan would take {more:.0} ns more"),
+            };
+            let together = self.group(*v).is_some();
+            op_site(func, *v).filter(|_| self.is_stored(*v) && !together).map(|op| Apart { op, why })
+        };
+        self.refusals.iter().filter_map(apart).collect()
+    }
+}
+
+/// The operation of a node that computes something.
+pub(crate) fn op_site(func: &Func, v: ValueId) -> Option<OpSite> {
+    let node = func.node(v);
+    let name = match &node.kind {
+        Kind::Map(op) => op.name(),
+        Kind::Cast => "cast",
+        Kind::Iota { .. } => "arange",
+        Kind::Gather { .. } | Kind::GatherAlong { .. } => "gather",
+        Kind::Reduce { op, .. } => match op {
+            ReduceOp::Sum => "sum",
+            ReduceOp::Prod => "prod",
+            ReduceOp::Max => "max",
+            ReduceOp::Min => "min",
+            ReduceOp::Any => "any",
+            ReduceOp::All => "all",
+            ReduceOp::ArgMax => "argmax",
+            ReduceOp::ArgMin => "argmin",
+        },
+        Kind::Scan { op, .. } => match op {
+            ScanOp::Sum => "cumsum",
+            ScanOp::Prod => "cumprod",
+            ScanOp::Max => "cummax",
+            ScanOp::Min => "cummin",
+        },
+        Kind::Dot { .. } => "dot",
+        Kind::Param(_)
+        | Kind::RegionParam
+        | Kind::Constant(_)
+        | Kind::Size(_)
+        | Kind::Bitcast
+        | Kind::Broadcast { .. }
+        | Kind::Permute(_)
+        | Kind::Reshape
+        | Kind::Slice(_)
+        | Kind::Pad { .. }
+        | Kind::Concat { .. }
+        | Kind::ScatterAlong { .. }
+        | Kind::Update(_)
+        | Kind::Lib(_)
+        | Kind::Check { .. }
+        | Kind::For(_)
+        | Kind::While(..)
+        | Kind::If(..)
+        | Kind::Proj(_) => return None,
+    };
+    Some(OpSite { name: name.to_owned(), origin: node.origin })
 }
 
 /// Whether all operands are values. Lowering says what is wrong with a function of which that is not so.

@@ -4,11 +4,11 @@
 //! over until nothing changes. Each change is priced exactly, which takes only the kernels that it touches. It begins
 //! once with everything in memory and once with nothing, because a reduction and its consumer may pay together only.
 
-use super::graph::Graph;
+use super::graph::{Graph, Work};
 use super::kernel::{Kernel, Obstacle, Price};
 use crate::cost::{self, LAUNCH};
 use crate::sizes::Sizes;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// How often all values are gone over at most.
 const ROUNDS: usize = 8;
@@ -43,6 +43,13 @@ impl Total {
         }
     }
 
+    fn join(&mut self, other: &Total) {
+        self.impossible += other.impossible;
+        self.time += other.time;
+        self.ops += other.ops;
+        self.bytes += other.bytes;
+    }
+
     fn below(&self, other: &Total) -> bool {
         (self.impossible, self.time + 1e-6) < (other.impossible, other.time)
     }
@@ -62,29 +69,43 @@ pub(super) struct Sweep<'a, 'f> {
     pub(super) stored: Vec<bool>,
     /// How many prices were asked for.
     pub(super) priced: usize,
+    /// The prices of kernels as things stand, by the values that they end in.
+    known: HashMap<usize, Total>,
+    /// Values that are never in memory, because their one user is better off with them.
+    glued: Vec<bool>,
 }
 
 impl<'a, 'f> Sweep<'a, 'f> {
     /// The cheapest choice that is found.
     pub(super) fn run(graph: &'a Graph<'f>, sizes: &Sizes) -> (Sweep<'a, 'f>, Vec<(usize, Refusal)>) {
-        let everything: Vec<bool> = graph.items.iter().map(|i| i.computes()).collect();
+        let glued = glued(graph);
+        let everything = graph.items.iter().zip(&glued).map(|(i, glued)| i.computes() && !glued).collect();
         let nothing: Vec<bool> = graph.items.iter().map(|i| i.forced).collect();
-        let mut sweep = Sweep { graph, stored: everything, priced: 0 };
+        let mut sweep = Sweep { glued, ..Sweep::at(graph, everything) };
         let first = sweep.settle();
         if sweep.choices().len() <= MANY {
             let best = std::mem::replace(&mut sweep.stored, nothing);
+            sweep.known.clear();
             let second = sweep.settle();
             if !second.below(&first) {
                 sweep.stored = best;
+                sweep.known.clear();
             }
         }
         let refusals = sweep.refusals(sizes);
         (sweep, refusals)
     }
 
+    /// The plan with these values in memory.
+    pub(super) fn at(graph: &'a Graph<'f>, stored: Vec<bool>) -> Sweep<'a, 'f> {
+        let glued = vec![false; graph.items.len()];
+        Sweep { graph, stored, priced: 0, known: HashMap::new(), glued }
+    }
+
     /// Values whose place is a choice.
     fn choices(&self) -> Vec<usize> {
-        let free = |i: &usize| self.graph.items[*i].computes() && !self.graph.items[*i].forced;
+        let free =
+            |i: &usize| self.graph.items[*i].computes() && !self.graph.items[*i].forced && !self.glued[*i];
         (0..self.graph.items.len()).filter(free).collect()
     }
 
@@ -100,6 +121,9 @@ impl<'a, 'f> Sweep<'a, 'f> {
                 let (before, after) = self.flipped(*v);
                 if after.below(&before) {
                     self.stored[*v] = !self.stored[*v];
+                    for root in self.touched(*v) {
+                        self.known.remove(&root);
+                    }
                     changed = true;
                 }
             }
@@ -116,7 +140,18 @@ impl<'a, 'f> Sweep<'a, 'f> {
         if roots.len() > MOST_USERS {
             return Default::default();
         }
-        let before = self.price(&roots);
+        let mut before = Total::default();
+        for root in &roots {
+            let one = match self.known.get(root) {
+                Some(known) => *known,
+                None => {
+                    let one = self.price(&[*root]);
+                    self.known.insert(*root, one);
+                    one
+                }
+            };
+            before.join(&one);
+        }
         self.stored[v] = !self.stored[v];
         let after = self.price(&roots);
         self.stored[v] = !self.stored[v];
@@ -205,4 +240,25 @@ impl<'a, 'f> Sweep<'a, 'f> {
         }
         refusals
     }
+}
+
+/// As many values in a row are left to their users at most, so that a long chain can still be cut.
+const GLUED: usize = 24;
+
+/// Elements with one user, itself an element of the same shape and width: computing them along costs nothing and saves
+/// their way through memory, so that there is nothing to choose.
+fn glued(graph: &Graph<'_>) -> Vec<bool> {
+    let mut run = vec![0usize; graph.items.len()];
+    for (v, item) in graph.items.iter().enumerate() {
+        let [user] = graph.users[v].as_slice() else { continue };
+        let user_item = &graph.items[*user];
+        let (Work::Element(own), Work::Element(by)) = (item.work, user_item.work) else { continue };
+        let alike = graph.dims(v) == graph.dims(*user) && item.size == user_item.size;
+        let free = !item.forced && !item.needed && item.fills == 0 && !own.scalar && !by.scalar;
+        let before = item.edges.iter().map(|e| run[e.node]).max().unwrap_or(0);
+        if alike && free && before < GLUED {
+            run[v] = before + 1;
+        }
+    }
+    run.into_iter().map(|r| r > 0).collect()
 }

@@ -109,7 +109,7 @@ fn best(graph: &Graph<'_>) -> Total {
     let price = |set: usize| {
         let mut stored: Vec<bool> = graph.items.iter().map(|i| i.forced).collect();
         free.iter().enumerate().for_each(|(bit, v)| stored[*v] = set >> bit & 1 == 1);
-        Sweep { graph, stored, priced: 0 }.total()
+        Sweep::at(graph, stored).total()
     };
     (0..1usize << free.len()).map(price).min_by(|a, b| a.partial_cmp(b).unwrap()).unwrap()
 }

@@ -125,6 +125,8 @@ pub fn lower_with(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Resu
     let mut plan = lower.tables.plan;
     plan.body = body;
     live::assign(&mut plan);
+    plan.reuse_memory();
+    plan.apart = fusion.apart(func);
     Ok(plan)
 }
 
@@ -145,6 +147,8 @@ struct OpenBlock {
     block: Block,
     /// The sizes that were put into memory in it.
     sizes: HashMap<(Dim, DType), Layout>,
+    /// The indices that were read in it, and the extents that they are below.
+    registers: HashMap<(ValueId, Dim), Register>,
 }
 
 /// The plan under construction.

@@ -170,7 +170,8 @@ impl Lower<'_> {
         let id = self.tables.plan.kernel_steps;
         self.tables.plan.kernel_steps += 1;
         let gathers = nest.gathers.clone();
-        Ok(KernelStep { id, kernel, operands, extents, gathers, gemm: None, origin: nest.origin })
+        let ops = Vec::new();
+        Ok(KernelStep { id, kernel, operands, extents, gathers, gemm: None, origin: nest.origin, ops })
     }
 
     fn binding(&mut self, o: &NestOperand) -> Binding {

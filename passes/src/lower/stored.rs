@@ -1,12 +1,15 @@
 //! From expressions to values in memory.
 
+use super::build::is_expression;
 use super::draft::{Draft, Obstacle, Sink};
 use super::expr::{ExprId, Term};
 use super::{Lower, LowerError, Value, malformed};
+use crate::fuse::op_site;
 use crate::layout::Layout;
-use crate::plan::{BufferId, KernelStep, Source, Step};
+use crate::plan::{BufferId, KernelStep, OpSite, Source, Step};
 use matex_ir::tensor::{Kind, Literal, TensorType, ValueId};
 use matex_ir::{DType, Dim, Scalar, Span};
+use std::collections::BTreeSet;
 
 impl Lower<'_> {
     /// The value in memory, put there where it is not yet.
@@ -57,7 +60,8 @@ impl Lower<'_> {
             let outs: Vec<Layout> =
                 nodes.iter().map(|v| self.fresh(self.func.ty(*v), self.func.node(*v).origin)).collect();
             draft.write_to(&outs);
-            let step = self.finish(&draft)?;
+            let mut step = self.finish(&draft)?;
+            step.ops = self.ops_of(&nodes);
             self.step(Step::Kernel(step));
             for (v, out) in nodes.into_iter().zip(outs) {
                 self.given(v, out, self.func.ty(v).dtype);
@@ -88,8 +92,22 @@ impl Lower<'_> {
         draft.write_to(std::slice::from_ref(&out));
         let mut step = self.finish(&draft)?;
         step.gemm = self.gemm(v, &draft.nest);
+        step.ops = self.ops_of(&[v]);
         self.step(Step::Kernel(step));
         Ok(out)
+    }
+
+    /// The operations that a kernel of some values does.
+    pub(super) fn ops_of(&self, roots: &[ValueId]) -> Vec<OpSite> {
+        let (mut open, mut seen) = (roots.to_vec(), BTreeSet::new());
+        while let Some(v) = open.pop() {
+            let node = self.func.node(v);
+            if self.fixed[v.0 as usize] || !is_expression(&node.kind) || !seen.insert(v) {
+                continue;
+            }
+            open.extend_from_slice(&node.args);
+        }
+        seen.into_iter().filter_map(|v| op_site(self.func, v)).collect()
     }
 
     /// The kernel of a value. What keeps it from being one is put into memory first; none when it is about the axes that
@@ -132,10 +150,11 @@ impl Lower<'_> {
             self.stored(v)?;
         }
         let ty = self.func.ty(v);
-        let step = match self.drafted(v, to, &ty.shape)? {
+        let mut step = match self.drafted(v, to, &ty.shape)? {
             Some(draft) => self.finish(&draft)?,
             None => return Err(malformed("a value that no kernel computes", node.origin)),
         };
+        step.ops = self.ops_of(&[v]);
         self.step(Step::Kernel(step));
         Ok(())
     }

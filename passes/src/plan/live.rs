@@ -81,6 +81,7 @@ impl Liveness {
             Step::While { test, body, .. } => vec![*body, *test],
             Step::If { yes, no, .. } => vec![*yes, *no],
             Step::Alloc(_)
+            | Step::Reuse { .. }
             | Step::Kernel(_)
             | Step::Routine { .. }
             | Step::Size { .. }
@@ -141,6 +142,7 @@ fn of_view(view: &PlanView) -> BufferId {
 fn reads(step: &Step) -> Vec<BufferId> {
     match step {
         Step::Alloc(_) => Vec::new(),
+        Step::Reuse { from, .. } => vec![*from],
         Step::Kernel(k) => k.operands.iter().map(|o| o.place.buffer).collect(),
         Step::Routine { inputs, outputs, .. } => inputs.iter().chain(outputs).map(of_view).collect(),
         Step::Size { to, .. } => vec![*to],
@@ -156,7 +158,7 @@ fn reads(step: &Step) -> Vec<BufferId> {
 /// The buffers that hold something else, or something at all, after a step.
 fn writes(step: &Step) -> Vec<BufferId> {
     match step {
-        Step::Alloc(buffer) => vec![*buffer],
+        Step::Alloc(buffer) | Step::Reuse { to: buffer, .. } => vec![*buffer],
         Step::Move { to, .. } => to.clone(),
         Step::Take { to, .. } => vec![*to],
         Step::If { fills, .. } => fills.clone(),

@@ -9,7 +9,11 @@
 //! Blocks stand in a flat list and are named by their number, so that a deep program is no deep data structure.
 
 pub mod live;
+mod reuse;
 mod text;
+mod work;
+
+pub use work::Work;
 
 use matex_ir::loops::Kernel;
 use matex_ir::tensor::{LibOp, TensorType};
@@ -140,6 +144,26 @@ pub struct KernelStep {
     pub gemm: Option<Gemm>,
     /// The place in the source it comes from.
     pub origin: Span,
+    /// The operations that it does, in the order of the program.
+    pub ops: Vec<OpSite>,
+}
+
+/// An operation of the program, and the place in the source that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpSite {
+    /// Its name.
+    pub name: String,
+    /// The place.
+    pub origin: Span,
+}
+
+/// A value that is in memory though a kernel might have computed it along with others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apart {
+    /// What computes it.
+    pub op: OpSite,
+    /// Why it is in memory.
+    pub why: String,
 }
 
 /// An operation that a routine of the runtime carries out.
@@ -161,6 +185,14 @@ pub enum Routine {
 pub enum Step {
     /// Fresh memory for a buffer, its contents unspecified.
     Alloc(BufferId),
+    /// The memory of `from`, which is read for the last time by the kernel that then fills `to`, each element before it is
+    /// written; fresh memory when something else holds that of `from`.
+    Reuse {
+        /// Whose memory it is; readable until it is freed.
+        from: BufferId,
+        /// Who gets it.
+        to: BufferId,
+    },
     /// A kernel runs.
     Kernel(KernelStep),
     /// A routine runs on views.
@@ -321,6 +353,8 @@ pub struct Plan {
     pub body: BlockId,
     /// The results.
     pub results: Vec<PlanResult>,
+    /// What was not fused, and why.
+    pub apart: Vec<Apart>,
 }
 
 impl Plan {

@@ -60,6 +60,7 @@ impl Plan {
     fn write_step(&self, f: &mut fmt::Formatter<'_>, step: &Step, depth: usize) -> fmt::Result {
         match step {
             Step::Alloc(b) => write!(f, "alloc {}", name(*b)),
+            Step::Reuse { from, to } => write!(f, "reuse {} = {}", name(*to), name(*from)),
             Step::Kernel(k) => self.write_kernel(f, k),
             Step::Routine { routine, inputs, outputs, .. } => {
                 let texts = |views: &[PlanView]| -> String {

@@ -189,12 +189,24 @@ fn reaches(
         let high = i64::try_from(high + i128::from(size)).unwrap_or(i64::MAX);
         scratch.offsets.push(offset);
         scratch.reach.push((!untouched).then_some((low, high)));
-        let same = step.operands.iter().filter(|b| b.place.buffer == binding.place.buffer).count();
-        if operand.role != Role::In && same > 1 {
+        if operand.role != Role::In && !is_apart(step, kernel, i) {
             return Err(internal("a kernel writes what is shared"));
         }
     }
     Ok(())
+}
+
+/// Whether what a kernel writes is read by no other operand, unless that reads each element where it is written: then
+/// it is read before, as all elements of a point are.
+fn is_apart(step: &KernelStep, kernel: &Kernel, written: usize) -> bool {
+    let maps = kernel.axes.iter().all(|a| a.kind == AxisKind::Parallel);
+    let out = &step.operands[written];
+    let others =
+        step.operands.iter().enumerate().filter(|(i, b)| *i != written && b.place.buffer == out.place.buffer);
+    others.into_iter().all(|(i, binding)| {
+        let read = kernel.operands.get(i).is_some_and(|o| o.role == Role::In);
+        maps && read && binding == out
+    })
 }
 
 /// The base pointer of each operand, after all that it reaches was found to lie in its memory.
@@ -254,7 +266,8 @@ fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<
         let stop = begin.saturating_add(piece).min(end);
         // SAFETY: `bind`, `place` and `with_rows` filled as many words as the kernel asks for, found the strides to be of
         // their access classes, and every element of the iteration space to lie in the memory of its operand. Memory
-        // that is written is the call's alone and no other operand's, and rows of scratch are this thread's. The memory of arguments is borrowed during the call.
+        // that is written is the call's alone and no other operand's, but for one that reads each element at the place and
+        // before it is written (`is_apart`, `Memory::Lent`), and rows of scratch are this thread's. The memory of arguments is borrowed during the call.
         // Bools are 0 or 1 in arguments by the contract of views, and elsewhere because kernels write nothing else.
         let status = unsafe { compiled.call(&args, begin, stop) };
         if status != Status::Ok || cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
@@ -320,6 +333,8 @@ fn image(memory: &Memory) -> Result<(Vec<u8>, i64), ExecError> {
             }
             Ok((bytes, m.low))
         }
+        // SAFETY: these bytes are those of another buffer of this call, which lives and is not written to meanwhile.
+        Memory::Lent(m) => Ok((unsafe { std::slice::from_raw_parts(m.start, m.len) }.to_vec(), 0)),
         Memory::Empty | Memory::Place(_) => Err(internal("a kernel reads what is not there")),
     }
 }

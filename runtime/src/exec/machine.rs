@@ -25,6 +25,9 @@ pub(super) struct Machine<'e> {
     /// The value of each dim of the plan, what each buffer holds, and scratch.
     pub(super) state: Box<State>,
     steps: u64,
+    /// The bytes that the call holds of its own, and the most that it held.
+    live: u64,
+    pub(super) most: u64,
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
     warnings: Option<&'e RefCell<Vec<Warning>>>,
@@ -38,7 +41,7 @@ impl<'e> Machine<'e> {
         state.registers.resize(exe.plan.registers as usize, 0);
         state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
-        Machine { exe, state, steps: 0, limits, cancel, warnings: options.warnings }
+        Machine { exe, state, steps: 0, live: 0, most: 0, limits, cancel, warnings: options.warnings }
     }
 
     /// How the work of this call is done.
@@ -58,7 +61,7 @@ impl<'e> Machine<'e> {
             self.step(&item.step)?;
             for buffer in &item.frees {
                 let memory = std::mem::take(&mut self.state.memory[buffer.0 as usize]);
-                self.state.pool.give(memory);
+                self.give(memory);
             }
         }
         Ok(())
@@ -72,6 +75,7 @@ impl<'e> Machine<'e> {
     fn step(&mut self, step: &'e Step) -> Result<(), ExecError> {
         match step {
             Step::Alloc(buffer) => self.allocate(*buffer),
+            Step::Reuse { from, to } => self.reuse(*from, *to),
             Step::Kernel(step) => kernel::run(self, step),
             Step::Routine { routine, inputs, outputs, origin } => {
                 self.routine(routine, inputs, outputs, *origin)
@@ -95,7 +99,7 @@ impl<'e> Machine<'e> {
                     from.iter().map(|b| self.state.memory[b.0 as usize].clone()).collect();
                 for (buffer, memory) in to.iter().zip(held) {
                     let before = std::mem::replace(&mut self.state.memory[buffer.0 as usize], memory);
-                    self.state.pool.give(before);
+                    self.give(before);
                 }
                 Ok(())
             }
@@ -174,10 +178,35 @@ impl<'e> Machine<'e> {
             self.state.memory[buffer.0 as usize] = before;
             return Ok(());
         }
-        self.state.pool.give(before);
+        self.give(before);
         let memory = self.state.pool.allocate(bytes as usize, decl.origin)?;
         self.state.memory[buffer.0 as usize] = Memory::Own(memory);
+        self.live += bytes;
+        self.most = self.most.max(self.live);
         Ok(())
+    }
+
+    /// Gives a buffer the memory of another one, which stays readable until it is freed.
+    fn reuse(&mut self, from: BufferId, to: BufferId) -> Result<(), ExecError> {
+        let decl = self.plan().buffer(to);
+        let bytes = self.extent(decl.bytes, decl.origin)?;
+        let place = matches!(self.state.memory[to.0 as usize], Memory::Place(_));
+        let lent = self.state.memory[from.0 as usize].unique().filter(|m| m.len as i64 == bytes && !place);
+        let Some(lent) = lent else { return self.allocate(to) };
+        let memory = std::mem::replace(&mut self.state.memory[from.0 as usize], Memory::Lent(lent));
+        let before = std::mem::replace(&mut self.state.memory[to.0 as usize], memory);
+        self.give(before);
+        Ok(())
+    }
+
+    /// Takes back what a buffer held.
+    fn give(&mut self, memory: Memory) {
+        if let Memory::Own(buffer) = &memory
+            && std::sync::Arc::strong_count(buffer) == 1
+        {
+            self.live = self.live.saturating_sub(buffer.len() as u64);
+        }
+        self.state.pool.give(memory);
     }
 
     fn take(

@@ -17,6 +17,8 @@ pub(super) enum Memory {
     Own(Arc<Buffer>),
     /// The caller's memory for a result, which the plan fills as a buffer of its own that is never moved or freed.
     Place(PlaceMemory),
+    /// Memory that another buffer of the call has got already, readable until this one is freed.
+    Lent(PlaceMemory),
 }
 
 /// The bytes of a place for a result.
@@ -58,7 +60,7 @@ impl Memory {
             Memory::Empty => None,
             Memory::Caller(m) => Some((m.start, m.low, m.high)),
             Memory::Own(buffer) => Some((buffer.as_ptr(), 0, buffer.len() as i64)),
-            Memory::Place(m) => Some((m.start.cast_const(), 0, m.len as i64)),
+            Memory::Place(m) | Memory::Lent(m) => Some((m.start.cast_const(), 0, m.len as i64)),
         }
     }
 
@@ -70,7 +72,7 @@ impl Memory {
                 Some(PlaceMemory { start: buffer.as_mut_ptr(), len: buffer.len() })
             }
             Memory::Place(place) => Some(*place),
-            Memory::Empty | Memory::Caller(_) => None,
+            Memory::Empty | Memory::Caller(_) | Memory::Lent(_) => None,
         }
     }
 

@@ -186,6 +186,19 @@ impl Executable {
         results::collect(self, machine)
     }
 
+    /// Calls the function and counts the most bytes that the call held at a time besides its arguments and constants;
+    /// [`Plan::peak_bytes`] says it before.
+    ///
+    /// # Errors
+    /// As for [`call`](Executable::call).
+    pub fn call_counted(&self, args: &[View<'_>]) -> Result<(Vec<Tensor>, u64), ExecError> {
+        let temporary = Temporary::new(self, args)?;
+        let mut machine = self.start(args, &temporary, &CallOptions::default())?;
+        machine.run(self.plan.body)?;
+        let most = machine.most;
+        Ok((results::collect(self, machine)?, most))
+    }
+
     /// Calls the function and writes its results into the caller's memory.
     ///
     /// # Errors

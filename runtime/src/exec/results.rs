@@ -24,7 +24,7 @@ pub(super) fn collect(exe: &Executable, mut machine: Machine<'_>) -> Result<Vec<
         out.push(match memory {
             Memory::Own(buffer) => tensor_over(result, &shape, buffer, origin)?,
             // An argument, perhaps under another shape or dtype, or a carried value that is still one.
-            Memory::Caller(_) | Memory::Place(_) | Memory::Empty => {
+            Memory::Caller(_) | Memory::Place(_) | Memory::Lent(_) | Memory::Empty => {
                 copy_of(&over(result, shape, &memory)?, origin)?
             }
         });
@@ -55,7 +55,7 @@ pub(super) fn direct(plan: &Plan) -> Vec<bool> {
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
         item.frees.iter().for_each(|b| held[b.0 as usize] = true);
         match &item.step {
-            Step::Alloc(b) => allocs[b.0 as usize] += 1,
+            Step::Alloc(b) | Step::Reuse { to: b, .. } => allocs[b.0 as usize] += 1,
             Step::Size { to, .. } => held[to.0 as usize] = true,
             Step::Move { from, to } => from.iter().chain(to).for_each(|b| held[b.0 as usize] = true),
             Step::Take { from, to, .. } => [from, to].iter().for_each(|b| held[b.0 as usize] = true),

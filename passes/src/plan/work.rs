@@ -1,0 +1,186 @@
+//! What a plan does at given sizes: the work of each kernel, and the memory that all of it needs at a time.
+
+use super::{BlockId, BufferId, KernelStep, Plan, Slot, Source, Step};
+use crate::cost;
+use matex_ir::Dim;
+use matex_ir::loops::{AxisKind, InstKind, Kernel};
+
+/// The work of one run of a kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Bytes that it reads and writes, each once.
+    pub bytes: f64,
+    /// Scalar operations, elementary functions counted by what they are made of.
+    pub ops: f64,
+    /// What it is expected to take, in nanoseconds on no particular machine.
+    pub time: f64,
+}
+
+impl Plan {
+    /// The work of a kernel, by the values of sizes.
+    pub fn work(&self, step: &KernelStep, value: &impl Fn(&Dim) -> Option<i64>) -> Work {
+        let extent = |slot: &Slot| value(self.dim(*slot)).unwrap_or(0).max(0) as f64;
+        let extents: Vec<f64> = step.extents.iter().map(extent).collect();
+        let Some(kernel) = self.kernels.get(step.kernel) else { return Work::default() };
+        let mut bytes = 0.0;
+        let mut seen: Vec<(BufferId, f64)> = Vec::new();
+        for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
+            let moves = |(_, slot): &(&f64, &Slot)| !self.dim(**slot).is(0);
+            let walked: f64 = extents.iter().zip(&binding.strides).filter(moves).map(|(e, _)| e).product();
+            let held = value(self.dim(self.buffer(binding.place.buffer).bytes)).unwrap_or(0) as f64;
+            let touched = (walked * operand.dtype.size() as f64).min(held);
+            // A buffer that is read in several ways is read once.
+            match seen.iter_mut().find(|(b, _)| *b == binding.place.buffer) {
+                Some((_, most)) => *most = most.max(touched),
+                None => seen.push((binding.place.buffer, touched)),
+            }
+        }
+        bytes += seen.iter().map(|(_, b)| b).sum::<f64>();
+        let (ops, vectors) = operations(kernel, &extents);
+        let size = kernel.operands.first().map_or(8, |o| o.dtype.size());
+        let time = (bytes / cost::bandwidth(bytes)).max(ops / cost::rate(size, vectors)) + cost::LAUNCH;
+        Work { bytes, ops, time }
+    }
+
+    /// The most bytes that a call holds at a time besides its arguments and constants, by the values of sizes: its results
+    /// and the values between its kernels. Exact for a plan without branches; of a branch the larger side counts.
+    pub fn peak_bytes(&self, value: &impl Fn(&Dim) -> Option<i64>) -> u64 {
+        let mut peak = Peak {
+            plan: self,
+            holds: vec![None; self.buffers.len()],
+            pieces: Vec::new(),
+            live: 0,
+            most: 0,
+            bytes: &|slot| value(self.dim(slot)).map_or(0, |v| v.max(0) as u64),
+        };
+        for (i, buffer) in self.buffers.iter().enumerate() {
+            if !matches!(buffer.source, Source::Own) {
+                // The caller's, or the program's: held by one more than the plan, so that it is never let go.
+                peak.pieces.push((0, 2));
+                peak.holds[i] = Some(peak.pieces.len() - 1);
+            }
+        }
+        peak.block(self.body);
+        peak.most
+    }
+}
+
+/// How many scalar operations a kernel does, and whether it mostly has a vector form.
+fn operations(kernel: &Kernel, extents: &[f64]) -> (f64, bool) {
+    let points: f64 =
+        kernel.axes.iter().zip(extents).filter(|(a, _)| a.kind != AxisKind::Reduce).map(|(_, e)| e).product();
+    let all: f64 = extents.iter().product();
+    let counts = |id: usize| {
+        !matches!(
+            kernel.body[id].kind,
+            InstKind::Load(_) | InstKind::Const(_) | InstKind::Index(_) | InstKind::Part { .. }
+        )
+    };
+    let mut ops = 0.0;
+    for stage in kernel.stages() {
+        ops += all * stage.element.filter(|id| counts(*id)).count() as f64;
+        ops += points * stage.point.filter(|id| counts(*id)).count() as f64;
+    }
+    let sizes: Vec<usize> = kernel.body.iter().map(|i| i.dtype.size()).filter(|s| *s > 1).collect();
+    (ops, sizes.windows(2).all(|w| w[0] == w[1]))
+}
+
+/// The memory of a call that is only counted.
+struct Peak<'a> {
+    plan: &'a Plan,
+    /// The piece of memory that each buffer holds.
+    holds: Vec<Option<usize>>,
+    /// The bytes of each piece, and how many hold it.
+    pieces: Vec<(u64, u32)>,
+    live: u64,
+    most: u64,
+    bytes: &'a dyn Fn(Slot) -> u64,
+}
+
+impl Peak<'_> {
+    fn let_go(&mut self, buffer: BufferId) {
+        if let Some(piece) = self.holds[buffer.0 as usize].take() {
+            let (bytes, held) = &mut self.pieces[piece];
+            *held -= 1;
+            if *held == 0 {
+                self.live -= *bytes;
+            }
+        }
+    }
+
+    fn allocate(&mut self, buffer: BufferId) {
+        self.let_go(buffer);
+        let bytes = (self.bytes)(self.plan.buffer(buffer).bytes);
+        self.pieces.push((bytes, 1));
+        self.holds[buffer.0 as usize] = Some(self.pieces.len() - 1);
+        self.live += bytes;
+        self.most = self.most.max(self.live);
+    }
+
+    /// Whether nothing but a buffer holds its memory.
+    fn alone(&self, buffer: BufferId) -> bool {
+        self.holds[buffer.0 as usize].is_some_and(|p| self.pieces[p].1 == 1)
+    }
+
+    fn block(&mut self, id: BlockId) {
+        let plan = self.plan;
+        for item in &plan.block(id).items {
+            self.step(&item.step);
+            item.frees.iter().for_each(|b| self.let_go(*b));
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Alloc(buffer) => self.allocate(*buffer),
+            Step::Reuse { from, to } => {
+                let bytes = |b: &BufferId| (self.bytes)(self.plan.buffer(*b).bytes);
+                if self.alone(*from) && bytes(from) == bytes(to) {
+                    self.let_go(*to);
+                    self.holds[to.0 as usize] = self.holds[from.0 as usize].take();
+                } else {
+                    self.allocate(*to);
+                }
+            }
+            Step::Size { to, .. } if self.holds[to.0 as usize].is_none() => self.allocate(*to),
+            Step::Size { .. } | Step::Kernel(_) | Step::Routine { .. } | Step::Index { .. } => {}
+            Step::Check { .. } => {}
+            Step::Move { from, to } => {
+                let held: Vec<Option<usize>> = from.iter().map(|b| self.holds[b.0 as usize]).collect();
+                held.iter().flatten().for_each(|p| self.pieces[*p].1 += 1);
+                for (buffer, piece) in to.iter().zip(held) {
+                    self.let_go(*buffer);
+                    self.holds[buffer.0 as usize] = piece;
+                }
+            }
+            Step::Take { from, to, last, .. } => {
+                if *last && self.alone(*from) {
+                    self.holds[to.0 as usize] = self.holds[from.0 as usize].take();
+                } else {
+                    self.allocate(*to);
+                }
+            }
+            Step::For { counter, body, .. } => {
+                self.allocate(*counter);
+                // The second round finds the carried values in the loop's own memory.
+                self.block(*body);
+                self.block(*body);
+            }
+            Step::While { test, body, .. } => {
+                for block in [*test, *body, *test, *body, *test] {
+                    self.block(block);
+                }
+            }
+            Step::If { yes, no, .. } => {
+                let before = (self.holds.clone(), self.pieces.clone(), self.live);
+                self.block(*yes);
+                let after = (self.holds.clone(), self.pieces.clone(), self.live);
+                (self.holds, self.pieces, self.live) = before;
+                self.block(*no);
+                if after.2 > self.live {
+                    (self.holds, self.pieces, self.live) = after;
+                }
+            }
+        }
+    }
+}
