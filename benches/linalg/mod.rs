@@ -14,9 +14,12 @@ use std::hint::black_box;
 
 /// Numbers without a pattern, from -1 to 1.
 fn noise(n: usize) -> Vec<f64> {
-    (0..n as u64)
-        .map(|i| ((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1u64 << 52) as f64 - 1.0)
-        .collect()
+    let mixed = |i: u64| {
+        let z = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z ^ (z >> 27)
+    };
+    (0..n as u64).map(|i| (mixed(i) >> 11) as f64 / (1u64 << 52) as f64 - 1.0).collect()
 }
 
 fn matrix(rows: usize, cols: usize) -> Array2<f64> {
