@@ -58,6 +58,16 @@ fn values_and_the_last_result() {
 }
 
 #[test]
+fn a_block_has_variables_of_its_own() {
+    assert_eq!(out("{ y = 1.0; y + 1 }"), "2.0\n");
+    assert_eq!(out("k = 3\n{ s = 0; for i in 0..k { s += i; } s }\n_ + k"), "3\n6\n");
+    assert_eq!(out("{ a = [1, 2]; return a, 2 * a }"), out("a = [1, 2];\nreturn a, 2 * a"));
+    assert!(err("{ y = 1.0; y }\ny").contains("unknown name y"));
+    // Places are those of the line.
+    assert!(err("{ y = 1.0; nope }").contains("<line>:1:12"));
+}
+
+#[test]
 fn a_batch_ends_at_its_first_error() {
     let (code, out, err) = session("1\nnope\n2\n");
     assert_eq!((code, out.as_str()), (1, "1\n"));

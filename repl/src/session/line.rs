@@ -43,9 +43,13 @@ pub(super) fn read_line(text: &str) -> Result<Line, Vec<Diagnostic>> {
     if let Some(inside) = block_inside(text, &limits) {
         let line = read_line(&inside)?;
         return Ok(match line {
-            // What a block assigns ends with it.
-            Line::Statements { statements, value, .. } => {
-                Line::Statements { assigned: Vec::new(), statements, value }
+            // What a block assigns ends with it, and is there for its value: both are one text.
+            Line::Statements { statements, value: Some(value), .. } => {
+                let whole = value.get(statements.len()..).map(|rest| format!("{statements}{rest}"));
+                Line::Statements { assigned: Vec::new(), statements: String::new(), value: whole }
+            }
+            Line::Statements { statements, value: None, .. } => {
+                Line::Statements { assigned: Vec::new(), statements, value: None }
             }
             functions @ Line::Functions(_) => functions,
         });
