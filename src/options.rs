@@ -296,8 +296,8 @@ impl Compiler {
         self
     }
 
-    /// The width of vectors. A width that the CPU does not have counts as the widest that it has; this version has code
-    /// of 128 bits only, so that every choice comes to that.
+    /// The width of vectors. A width that the CPU does not have counts as the widest that it has. Results of kernels have
+    /// the same bits at every width.
     ///
     /// ```
     /// use matex::{Compiler, Simd};

@@ -66,7 +66,8 @@ fn compare<T: Float, O: AsViewMut>(
     (mut out, plain): (O, &mut dyn FnMut()),
     ndarray: Option<&mut dyn FnMut()>,
 ) {
-    let f: Function = matex::compile(source).unwrap();
+    // The process is pinned to one processor, where two threads would take turns.
+    let f: Function = matex::Compiler::new().threads(1).compile(source).unwrap();
     let mut run = || f.call_into(args, &mut [&mut out]).unwrap();
     let has_ndarray = ndarray.is_some();
     let mut contestants: Vec<&mut dyn FnMut()> = vec![&mut run, plain];
