@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn kinds_of_lines() {
         assert_eq!(show("1 + 2"), " |  | 1 + 2");
-        assert_eq!(show("{ a = 1; a + 1 }"), " | a = 1; | a + 1");
+        assert_eq!(show("{ a = 1; a + 1 }"), " |  | a = 1; a + 1");
         assert_eq!(show("x = 1"), "x | x = 1; | ");
         assert_eq!(show("x = 1; y = 2;"), "x,y | x = 1; y = 2; | ");
         assert_eq!(show("x = 1; x + 1"), "x | x = 1; | x + 1");
