@@ -96,6 +96,7 @@ fn tab_completes_names_and_shows_signatures() {
     type_keys(&mut s, "cumulative_\t\t");
     s.exp_string("cumulative_prod(x, axis=").unwrap();
     type_keys(&mut s, "\x03");
+    prompt(&mut s);
     answer(&mut s, "6 * 9", "54");
     leave(s);
 }
@@ -115,6 +116,7 @@ fn ctrl_c_stops_the_program_and_keeps_the_session() {
     answer(&mut s, "kept * 6", "42");
     // At the prompt it drops the line.
     type_keys(&mut s, "1 + 1 +\x03");
+    prompt(&mut s);
     answer(&mut s, "kept * 5", "35");
     leave(s);
 }
