@@ -317,6 +317,17 @@ impl Builder {
         batch: Vec<(usize, usize)>,
         contract: Vec<(usize, usize)>,
     ) -> ValueId {
+        self.masked_dot([a, b], [None, None], batch, contract)
+    }
+
+    /// A sum of products that leaves out what the masks of the two factors do; a factor without a mask has all.
+    pub fn masked_dot(
+        &mut self,
+        [a, b]: [ValueId; 2],
+        masks: [Option<ValueId>; 2],
+        batch: Vec<(usize, usize)>,
+        contract: Vec<(usize, usize)>,
+    ) -> ValueId {
         let (ta, tb) = (self.ty(a), self.ty(b));
         let bound = |left: bool, axis: usize| {
             batch.iter().chain(&contract).any(|(l, r)| if left { *l == axis } else { *r == axis })
@@ -325,7 +336,17 @@ impl Builder {
         shape.extend(ta.shape.iter().enumerate().filter(|(i, _)| !bound(true, *i)).map(|(_, d)| d.clone()));
         shape.extend(tb.shape.iter().enumerate().filter(|(i, _)| !bound(false, *i)).map(|(_, d)| d.clone()));
         let dtype = ta.dtype;
-        self.tensor(Kind::Dot { batch, contract }, vec![a, b], dtype, shape)
+        let mut args = vec![a, b];
+        if masks.iter().any(Option::is_some) {
+            for (x, mask) in [a, b].into_iter().zip(masks) {
+                let shape = self.ty(x).shape.clone();
+                args.push(mask.unwrap_or_else(|| {
+                    let all = self.scalar(Scalar::from_bits(DType::Bool, 1));
+                    self.broadcast(all, shape, Vec::new())
+                }));
+            }
+        }
+        self.tensor(Kind::Dot { batch, contract }, args, dtype, shape)
     }
 
     /// A library routine with one result.

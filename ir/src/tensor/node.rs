@@ -208,7 +208,10 @@ pub enum Kind {
         /// The axis.
         axis: usize,
     },
-    /// Sum of products (`a, b`): result axes are the batch pairs, then the free axes of `a`, then those of `b`.
+    /// Sum of products (`a, b`): result axes are the batch pairs, then the free axes of `a`, then those of `b`. With
+    /// masks (`a, b, of a, of b`: bools of their shapes) it is a masked product: a term one of whose factors is masked
+    /// out counts as 0, whatever the factors are. Derivatives of what `where` did not take are made with it; the
+    /// canonical form has none.
     Dot {
         /// Pairs of axes that run together and stay.
         batch: Vec<(usize, usize)>,

@@ -19,6 +19,12 @@ impl Builder {
         self.broadcast(s, ty.shape.clone(), Vec::new())
     }
 
+    /// A truth value repeated to the shape of a type.
+    pub(super) fn all_of(&mut self, ty: &TensorType, holds: bool) -> ValueId {
+        let s = self.scalar(Scalar::from_bits(DType::Bool, holds.into()));
+        self.broadcast(s, ty.shape.clone(), Vec::new())
+    }
+
     /// An i64 constant.
     pub(super) fn int(&mut self, v: i64) -> ValueId {
         self.scalar(Scalar::from_i128(DType::I64, v.into()))

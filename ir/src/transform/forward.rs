@@ -281,7 +281,7 @@ fn dot(b: &mut Builder, node: &Node, args: &[ValueId], tangents: &[Option<ValueI
 }
 
 /// The indices that sort, as the tangent of a sorted tensor takes them.
-fn order(b: &mut Builder, x: ValueId, axis: usize, descending: bool) -> ValueId {
+pub(super) fn order(b: &mut Builder, x: ValueId, axis: usize, descending: bool) -> ValueId {
     let ty = TensorType { dtype: DType::I64, ..b.ty(x).clone() };
     b.lib(LibOp::Argsort { axis, descending }, &[x], ty)
 }

@@ -5,12 +5,15 @@
 //! to the cotangents of its operands.
 //!
 //! A cotangent may carry a mask. The branch of a `where` that was not taken has the cotangent 0, and 0 times a
-//! derivative that is infinite there would be NaN. The mask says where that branch was taken, and products with
-//! derivatives are put back to 0 elsewhere. (A test for a cotangent of 0 would not do: it may have a tangent that is
-//! not 0.)
+//! derivative that is infinite there would be NaN. The mask says where that branch was taken, and whatever a cotangent
+//! is multiplied by counts as 0 elsewhere. (A test for a cotangent of 0 would not do: it may have a tangent that is
+//! not 0.) Every rule hands the mask on: it moves with the elements, through sums as whether any of them was taken,
+//! through loops and branches beside what they carry.
 
 mod control;
 mod moves;
+mod products;
+mod routines;
 
 use super::body::{Body, Copier};
 use super::depend::{Depends, Through};
@@ -19,7 +22,7 @@ use super::slopes::known_number;
 use super::{Refused, within};
 use crate::dim::Dim;
 use crate::ops::Op;
-use crate::tensor::{Builder, Kind, LibOp, Node, Type, ValueId};
+use crate::tensor::{Builder, Kind, Node, Type, ValueId};
 use std::collections::BTreeMap;
 
 /// What reverse mode gives.
@@ -132,23 +135,13 @@ impl Reverse<'_> {
                 self.dot(node, batch, contract, ct);
                 Ok(())
             }
-            Kind::Lib(op @ (LibOp::Solve | LibOp::SolveTriangular { .. })) => {
-                self.solve(v, op, node, ct);
-                Ok(())
-            }
+            Kind::Lib(op) => self.routine(v, op, node, ct),
             kind if forward::linear_operands(kind, node.args.len()).is_some() => {
                 self.moved(node, ct);
                 Ok(())
             }
-            Kind::Reduce { axes, .. } => {
-                // What was not taken was not taken of every element that went into it.
-                let mask = ct.mask.map(|m| {
-                    let shape = self.c.body.ty(self.c.b, node.args[0]).shape;
-                    self.c.b.spread(m, &shape, axes)
-                });
-                self.by_forward(v, node, &[Some(ct.value)], mask)
-            }
-            Kind::Scan { .. } | Kind::Lib(_) => self.by_forward(v, node, &[Some(ct.value)], None),
+            Kind::Reduce { axes, .. } => self.reduction(v, node, axes, ct),
+            Kind::Scan { axis, .. } => self.running(v, node, *axis, ct),
             Kind::Param(_)
             | Kind::RegionParam
             | Kind::Constant(_)
@@ -174,8 +167,7 @@ impl Reverse<'_> {
     }
 
     fn tuple(&mut self, v: ValueId, node: &Node, count: usize) -> Result<(), Refused> {
-        let cts: Vec<Option<ValueId>> =
-            (0..count).map(|i| self.cotangents.remove(&(v, i)).map(|c| c.value)).collect();
+        let cts: Vec<Option<Cotangent>> = (0..count).map(|i| self.cotangents.remove(&(v, i))).collect();
         if cts.iter().all(Option::is_none) {
             return Ok(());
         }
@@ -188,7 +180,7 @@ impl Reverse<'_> {
             let help = "write a for over the most steps there may be, or take jvp, which goes forward";
             Err(Refused::at(node.origin, what, help))
         } else {
-            self.by_forward(v, node, &cts, None)
+            self.factorization(v, node, count, &cts)
         }
     }
 
@@ -203,10 +195,7 @@ impl Reverse<'_> {
         let sum = match self.cotangents.get(&at).copied() {
             None => ct,
             Some(old) => {
-                let mask = match (old.mask, ct.mask) {
-                    (Some(p), Some(q)) => Some(self.c.b.map(Op::Or, &[p, q])),
-                    (None, _) | (_, None) => None,
-                };
+                let mask = self.either(old.mask, ct.mask);
                 // x * x has its derivative from both sides.
                 let value = if old.value == ct.value {
                     let two = self.c.b.filled(ct.value, 2.0);
@@ -218,6 +207,20 @@ impl Reverse<'_> {
             }
         };
         self.cotangents.insert(at, sum);
+    }
+
+    /// The mask of a sum: where either of two is taken, everywhere when one is taken everywhere.
+    fn either(&mut self, p: Option<ValueId>, q: Option<ValueId>) -> Option<ValueId> {
+        let (p, q) = (p?, q?);
+        Some(if p == q { p } else { self.c.b.map(Op::Or, &[p, q]) })
+    }
+
+    /// The cotangent of a value that has none: 0, which nothing was taken for.
+    fn nothing(&mut self, v: ValueId) -> Cotangent {
+        let ty = self.c.body.ty(self.c.b, v);
+        let value = self.c.b.zeros(&ty);
+        let mask = self.c.b.all_of(&ty, false);
+        Cotangent { value, mask: Some(mask) }
     }
 
     fn map(&mut self, v: ValueId, op: Op, node: &Node, ct: Cotangent) -> Result<(), Refused> {
@@ -257,109 +260,6 @@ impl Reverse<'_> {
             let mask = Some(ct.mask.map_or(taken, |m| self.c.b.map(Op::And, &[m, taken])));
             self.add(*a, Cotangent { value, mask });
         }
-    }
-
-    /// The cotangent of each factor is the product of that of the result and the other factor, over the other's axes.
-    fn dot(&mut self, node: &Node, batch: &[(usize, usize)], contract: &[(usize, usize)], ct: Cotangent) {
-        let (a, b) = (node.args[0], node.args[1]);
-        let ranks = [a, b].map(|v| self.c.body.ty(self.c.b, v).rank());
-        let free = |side: usize| -> Vec<usize> {
-            let pairs = batch.iter().chain(contract);
-            let bound: Vec<usize> = pairs.map(|p| if side == 0 { p.0 } else { p.1 }).collect();
-            (0..ranks[side]).filter(|i| !bound.contains(i)).collect()
-        };
-        let (free_a, free_b) = (free(0), free(1));
-        let n = batch.len();
-        if self.depends.on(a) {
-            let pairs = batch.iter().enumerate().map(|(i, p)| (i, p.1)).collect();
-            let over = free_b.iter().enumerate().map(|(i, f)| (n + free_a.len() + i, *f)).collect();
-            let other = self.c.get(b);
-            let product = self.c.b.dot(ct.value, other, pairs, over);
-            // Its axes: the batch, the free ones of a, then those that were summed over, in the order of b.
-            let mut summed: Vec<(usize, usize)> = contract.to_vec();
-            summed.sort_by_key(|p| p.1);
-            let order =
-                batch.iter().map(|p| p.0).chain(free_a.iter().copied()).chain(summed.iter().map(|p| p.0));
-            let value = placed(self.c.b, product, order);
-            self.add(a, Cotangent::new(value));
-        }
-        if self.depends.on(b) {
-            let pairs = batch.iter().enumerate().map(|(i, p)| (p.0, i)).collect();
-            let over = free_a.iter().enumerate().map(|(i, f)| (*f, n + i)).collect();
-            let other = self.c.get(a);
-            let product = self.c.b.dot(other, ct.value, pairs, over);
-            let mut summed: Vec<(usize, usize)> = contract.to_vec();
-            summed.sort_by_key(|p| p.0);
-            let order =
-                batch.iter().map(|p| p.1).chain(summed.iter().map(|p| p.1)).chain(free_b.iter().copied());
-            let value = placed(self.c.b, product, order);
-            self.add(b, Cotangent::new(value));
-        }
-    }
-
-    /// For `A x = b`: b has the solution for the transposed matrix, and A minus its product with x.
-    fn solve(&mut self, v: ValueId, op: &LibOp, node: &Node, ct: Cotangent) {
-        let (matrix, x) = (self.c.get(node.args[0]), self.c.get(v));
-        let ty = self.c.b.ty(ct.value).clone();
-        let transposed = self.c.b.transposed(matrix);
-        let op = if let LibOp::SolveTriangular { lower } = op {
-            LibOp::SolveTriangular { lower: !lower }
-        } else {
-            op.clone()
-        };
-        let right = self.c.b.lib(op.clone(), &[transposed, ct.value], ty);
-        self.add(node.args[1], Cotangent::new(right));
-        if self.depends.on(node.args[0]) {
-            let product = self.c.b.product(right, false, x, true);
-            let mut value = self.c.b.map(Op::Neg, &[product]);
-            if let LibOp::SolveTriangular { lower } = op {
-                value = self.c.b.triangle(if lower { Op::Ge } else { Op::Le }, value);
-            }
-            self.add(node.args[0], Cotangent::new(value));
-        }
-    }
-
-    /// A node that has a forward rule only: its tangent, which is linear in those of the operands, is taken backwards.
-    /// The mask is one of the operands' shape.
-    fn by_forward(
-        &mut self,
-        v: ValueId,
-        node: &Node,
-        cts: &[Option<ValueId>],
-        mask: Option<ValueId>,
-    ) -> Result<(), Refused> {
-        let args = self.c.all(&node.args);
-        let marked: Vec<ValueId> = node.args.iter().copied().filter(|a| self.depends.on(*a)).collect();
-        let types = self.c.types(&marked);
-        let mark = self.c.b.mark();
-        let (region, params) = self.c.b.begin_region(&types);
-        let mut given = params.iter().copied();
-        let tangents: Vec<Option<ValueId>> =
-            node.args.iter().map(|a| if self.depends.on(*a) { given.next() } else { None }).collect();
-        let moved = match &node.ty {
-            Type::Tensor(_) => vec![forward::tangent(self.c.b, node, &args, &tangents, self.c.get(v))?],
-            Type::Tuple(ts) => {
-                let member = |i| self.c.env.member(self.c.body, v, i).unwrap_or(v);
-                let ys: Vec<ValueId> = (0..ts.len()).map(member).collect();
-                forward::tangents(self.c.b, node, &args, &tangents, &ys)?
-            }
-        };
-        let pairs = moved.iter().zip(cts).filter_map(|(t, ct)| Some(((*t)?, (*ct)?)));
-        let (results, seeds): (Vec<ValueId>, Vec<ValueId>) = pairs.unzip();
-        self.c.b.end_region(results);
-        let body = Body::take(self.c.b, &mark, region);
-        // The tangents stand for any: what is linear in them does not look at them.
-        let zeros: Vec<ValueId> = types.iter().map(|t| self.c.b.zeros(t)).collect();
-        let every = vec![true; zeros.len()];
-        let seeds = seeds.into_iter().map(Some).collect();
-        let out = reverse(self.c.b, &body, &zeros, &every, self.c.limit, |_, _| seeds)?;
-        for (a, ct) in marked.iter().zip(out.cotangents) {
-            if let Some(value) = ct {
-                let value = mask.map_or(value, |m| self.c.b.kept(m, value));
-                self.add(*a, Cotangent { value, mask });
-            }
-        }
-        Ok(())
     }
 }
 

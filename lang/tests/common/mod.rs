@@ -140,10 +140,14 @@ pub(crate) fn spec(a: &Array) -> Option<ArgSpec> {
 }
 
 pub(crate) fn eval(program: &str, args: &[Array]) -> Vec<Array> {
+    eval_within(program, args, &RunLimits::default())
+}
+
+pub(crate) fn eval_within(program: &str, args: &[Array], limits: &RunLimits<'_>) -> Vec<Array> {
     let unit = Unit::new(program, None, &Limits::default()).unwrap_or_else(|e| panic!("{program}\n{}", e[0]));
     let specs: Vec<Option<ArgSpec>> = args.iter().map(spec).collect();
     let func = unit.specialize(&specs).unwrap_or_else(|e| panic!("{program}\n{}", e[0]));
-    run(&func, args, &RunLimits::default()).unwrap_or_else(|e| panic!("{program}\n{e}\n{func}"))
+    run(&func, args, limits).unwrap_or_else(|e| panic!("{program}\n{e}\n{func}"))
 }
 
 pub(crate) fn array(shape: &[usize], data: &[f64]) -> Array {

@@ -1,12 +1,13 @@
 //! Canonical form: constants folded, identical values shared, commutative operands sorted, dead code gone.
 //!
-//! Every rewriting here keeps the bits of every result. One forward walk over the regions in the order of execution
+//! Masked products become ordinary ones first. Every other rewriting here keeps the bits of every result. One forward walk over the regions in the order of execution
 //! folds and shares; a value may stand for another when it was made earlier in the same region or in one around it.
 //! A backward walk then finds what the results need, single carried values of loops among it, and the rest is left out while everything is renumbered densely.
 //! Both walks keep a stack of their own, so that long and deep programs are no danger, and look at each node once.
 
 mod carried;
 mod fold;
+mod masked;
 mod sweep;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 /// Brings a function into canonical form.
 pub fn canonicalize(func: &Func) -> Func {
     let mut shared = func.clone();
+    masked::expand(&mut shared);
     Sharing::new(&mut shared).run();
     carried::drop_dead(&mut shared);
     sweep::sweep(&shared)

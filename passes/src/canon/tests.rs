@@ -93,3 +93,14 @@ fn carried_values_that_only_compute_themselves_go() {
     assert_eq!(carried, [2]);
     assert_eq!(func.nodes.iter().filter(|n| n.kind == Kind::Map(Op::Mul)).count(), 0);
 }
+
+/// The product itself stays outside of the branch, where every other pass sees it.
+#[test]
+fn masked_products_become_products_and_a_branch() {
+    let text = "func @f(%x: f32[n, k], %y: f32[m, k], %p: bool[n, k], %q: bool[m, k]) -> f32[n, m] {
+  %4: f32[n, m] = dot %x, %y, %p, %q, contract [1:1]
+  return %4
+}
+";
+    insta::assert_snapshot!(canonical(text));
+}

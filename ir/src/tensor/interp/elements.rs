@@ -49,7 +49,10 @@ impl Machine<'_> {
             Kind::Reduce { op, axes } => super::reduce::reduce(*op, &*x()?, axes, ty.dtype, shape)?,
             Kind::Scan { op, axis } => super::reduce::scan(*op, &*x()?, *axis)?,
             Kind::Dot { batch, contract } => {
-                super::reduce::dot(&*x()?, &*self.arg(node, 1)?, batch, contract, shape)?
+                let masks =
+                    if node.args.len() > 2 { Some([self.arg(node, 2)?, self.arg(node, 3)?]) } else { None };
+                let masks = masks.as_ref().map(|[a, b]| [&**a, &**b]);
+                super::reduce::dot([&*x()?, &*self.arg(node, 1)?], masks, batch, contract, shape)?
             }
             Kind::Lib(op) => self.lib(op, node, ty.dtype, shape)?,
             Kind::Check { code, message } => {

@@ -159,13 +159,15 @@ impl Sum {
 }
 
 pub(super) fn dot(
-    a: &Array,
-    b: &Array,
+    [a, b]: [&Array; 2],
+    masks: Option<[&Array; 2]>,
     batch: &[(usize, usize)],
     contract: &[(usize, usize)],
     shape: Vec<usize>,
 ) -> Result<Array, RunError> {
     let dtype = a.dtype();
+    let fits = masks.is_none_or(|[p, q]| p.shape() == a.shape() && q.shape() == b.shape());
+    ensure(fits, "masks that do not fit the factors")?;
     ensure(dtype == b.dtype() && dtype != DType::Bool, "a product of dtypes that do not fit")?;
     let bound = |left: bool| -> Vec<usize> {
         batch.iter().chain(contract).map(|(l, r)| if left { *l } else { *r }).collect()
@@ -198,6 +200,11 @@ pub(super) fn dot(
         let (mut float, mut int) = (Sum::default(), 0i128);
         each_index(&ranges, |inner| {
             set_pairs(&mut at_a, &mut at_b, contract, inner);
+            if let Some([p, q]) = masks
+                && (p.at(&at_a)?.bits() == 0 || q.at(&at_b)?.bits() == 0)
+            {
+                return Ok(());
+            }
             let (x, y) = (a.at(&at_a)?, b.at(&at_b)?);
             if dtype.is_float() {
                 float.add_product(x.to_f64(), y.to_f64());

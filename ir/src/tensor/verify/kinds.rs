@@ -6,8 +6,8 @@ use crate::dtype::DType;
 use crate::ops::Op;
 use crate::tensor::{Kind, LibOp, Node, ReduceOp, ScanOp, SliceAxis, TensorType, Type, UpdateAxis};
 
-/// How many operands a kind takes; `None` for any number.
-fn arity(kind: &Kind) -> Option<usize> {
+/// How many operands a kind takes, of which so many are given; `None` for any number.
+fn arity(kind: &Kind, given: usize) -> Option<usize> {
     match kind {
         Kind::Param(_) | Kind::RegionParam | Kind::Constant(_) | Kind::Size(_) | Kind::Iota { .. } => Some(0),
         Kind::Map(op) => Some(op.arity()),
@@ -34,9 +34,10 @@ fn arity(kind: &Kind) -> Option<usize> {
         Kind::Pad { .. }
         | Kind::Gather { .. }
         | Kind::GatherAlong { .. }
-        | Kind::Dot { .. }
         | Kind::Check { .. }
         | Kind::Lib(LibOp::SearchSorted { .. } | LibOp::Solve | LibOp::SolveTriangular { .. }) => Some(2),
+        // With masks for both factors or for none.
+        Kind::Dot { .. } => Some(if given > 2 { 4 } else { 2 }),
         Kind::ScatterAlong { .. } | Kind::Lib(LibOp::Lstsq) => Some(3),
         Kind::Update(axes) => Some(2 + axes.iter().filter(|a| **a == UpdateAxis::Index).count()),
         Kind::Concat { .. } | Kind::For(_) | Kind::While(..) | Kind::If(..) => None,
@@ -47,7 +48,7 @@ impl Verifier<'_> {
     pub(super) fn tensor_node(&mut self, node: &Node) {
         let Type::Tensor(ty) = &node.ty else { return };
         let Some(args) = self.operands(node) else { return };
-        if let Some(n) = arity(&node.kind) {
+        if let Some(n) = arity(&node.kind, args.len()) {
             let message = format!("takes {n} operands, but has {}", args.len());
             if !self.ensure(args.len() == n, message) {
                 return;
@@ -80,7 +81,13 @@ impl Verifier<'_> {
             }
             (Kind::Reduce { op, axes }, [x]) => self.reduce(node, *op, axes, x),
             (Kind::Scan { op, axis }, [x]) => self.scan(node, *op, *axis, x),
-            (Kind::Dot { batch, contract }, [a, b]) => self.dot(node, [a, b], batch, contract),
+            (Kind::Dot { batch, contract }, [a, b, masks @ ..]) => {
+                for (x, mask) in [a, b].into_iter().zip(masks) {
+                    let fits = self.same_type(mask, &TensorType::new(DType::Bool, x.shape.clone()));
+                    self.ensure(fits, format!("masks {x} with {mask}"));
+                }
+                self.dot(node, [a, b], batch, contract);
+            }
             (Kind::Lib(op), args) => self.lib(node, op, args),
             (Kind::Check { .. }, [x, condition]) => {
                 self.scalar_operand("the condition", condition, DType::Bool);

@@ -168,34 +168,41 @@ impl Batch<'_> {
     }
 
     fn dot(&mut self, node: &Node, batch: &[(usize, usize)], contract: &[(usize, usize)]) -> ValueId {
-        let (a, b) = (node.args[0], node.args[1]);
-        let (on_a, on_b) = (self.depends.on(a), self.depends.on(b));
-        let (x, y) = (self.c.get(a), self.c.get(b));
+        // A factor and its mask get the new axis together.
+        let on =
+            [0, 1].map(|i| [i, i + 2].iter().filter_map(|k| node.args.get(*k)).any(|a| self.depends.on(*a)));
+        let mut operand = |i: usize| {
+            let v = *node.args.get(i)?;
+            Some(if on[i % 2] { self.full(v) } else { self.c.get(v) })
+        };
+        let (Some(x), Some(y)) = (operand(0), operand(1)) else { return self.same(node.kind.clone(), node) };
+        let masks = [operand(2), operand(3)];
         let moved = |pairs: &[(usize, usize)], l: usize, r: usize| -> Vec<(usize, usize)> {
             pairs.iter().map(|p| (p.0 + l, p.1 + r)).collect()
         };
-        if on_a && on_b {
+        let n = batch.len();
+        if on[0] && on[1] {
             let mut pairs = vec![(0, 0)];
             pairs.extend(moved(batch, 1, 1));
-            return self.c.b.dot(x, y, pairs, moved(contract, 1, 1));
+            return self.c.b.masked_dot([x, y], masks, pairs, moved(contract, 1, 1));
         }
-        let n = batch.len();
-        if on_a {
+        if on[0] {
             // The new axis comes behind the batch.
-            let out = self.c.b.dot(x, y, moved(batch, 1, 0), moved(contract, 1, 0));
+            let out = self.c.b.masked_dot([x, y], masks, moved(batch, 1, 0), moved(contract, 1, 0));
             return self.fronted(out, n);
         }
         if n == 0 {
             // With the factors swapped, the new axis is the first, and a vector needs nothing more.
             let turned: Vec<(usize, usize)> = contract.iter().map(|p| (p.1 + 1, p.0)).collect();
-            let out = self.c.b.dot(y, x, Vec::new(), turned);
+            let [of_x, of_y] = masks;
+            let out = self.c.b.masked_dot([y, x], [of_y, of_x], Vec::new(), turned);
             let free_b = self.c.b.ty(y).rank() - 1 - contract.len();
             let rank = self.c.b.ty(out).rank();
             let perm = std::iter::once(0).chain(1 + free_b..rank).chain(1..1 + free_b).collect();
             return self.c.b.permute(out, perm);
         }
         let free_a = self.c.b.ty(x).rank() - n - contract.len();
-        let out = self.c.b.dot(x, y, moved(batch, 0, 1), moved(contract, 0, 1));
+        let out = self.c.b.masked_dot([x, y], masks, moved(batch, 0, 1), moved(contract, 0, 1));
         self.fronted(out, n + free_a)
     }
 

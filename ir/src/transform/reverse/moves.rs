@@ -1,9 +1,11 @@
 //! Cotangents of nodes that are linear in their operands: mostly those that move elements.
 
+use super::routines::any_behind;
 use super::{Cotangent, Reverse, placed, repeated};
 use crate::dim::Dim;
 use crate::dtype::DType;
-use crate::tensor::{Kind, Node, ReduceOp, ScanOp, SliceAxis, TensorType, UpdateAxis, ValueId};
+use crate::ops::Op;
+use crate::tensor::{Builder, Kind, Node, ReduceOp, ScanOp, SliceAxis, TensorType, UpdateAxis, ValueId};
 use crate::transform::emit::whole;
 use crate::transform::forward::reversed;
 
@@ -33,11 +35,12 @@ impl Reverse<'_> {
                 self.add(x, out);
             }
             Kind::Scan { axis, .. } => {
+                let mask = ct.mask.map(|m| any_behind(self.c.b, m, *axis));
                 let b = &mut *self.c.b;
                 let back = reversed(b, ct.value, *axis);
                 let sums = b.scan(ScanOp::Sum, back, *axis);
                 let value = reversed(b, sums, *axis);
-                self.add(x, Cotangent::new(value));
+                self.add(x, Cotangent { value, mask });
             }
             Kind::Slice(axes) => self.slice(x, axes, ct),
             Kind::Pad { low } => self.pad(node, low, ct),
@@ -63,11 +66,7 @@ impl Reverse<'_> {
     }
 
     /// The same move of a cotangent and of its mask.
-    fn each(
-        &mut self,
-        ct: Cotangent,
-        mut f: impl FnMut(&mut crate::tensor::Builder, ValueId) -> ValueId,
-    ) -> Cotangent {
+    fn each(&mut self, ct: Cotangent, mut f: impl FnMut(&mut Builder, ValueId) -> ValueId) -> Cotangent {
         let value = f(self.c.b, ct.value);
         Cotangent { value, mask: ct.mask.map(|m| f(self.c.b, m)) }
     }
@@ -110,12 +109,15 @@ impl Reverse<'_> {
         let ty = self.c.body.ty(self.c.b, x);
         let axes: Vec<SliceAxis> = low.iter().map(|d| SliceAxis { start: d.clone(), step: 1 }).collect();
         if self.depends.on(value) {
-            let b = &mut *self.c.b;
-            let zeros = b.zeros(&ty);
-            let around =
-                b.update(ct.value, zeros, &[], axes.iter().cloned().map(UpdateAxis::Slice).collect());
-            let sum = b.summed(around, (0..ty.rank()).collect());
-            self.add(value, Cotangent::new(sum));
+            let inside: Vec<UpdateAxis> = axes.iter().cloned().map(UpdateAxis::Slice).collect();
+            let all: Vec<usize> = (0..ty.rank()).collect();
+            let around = self.each(ct, |b, v| {
+                let zeros = b.zeros(&TensorType { dtype: b.ty(v).dtype, ..ty.clone() });
+                b.update(v, zeros, &[], inside.clone())
+            });
+            let sum = self.c.b.summed(around.value, all.clone());
+            let mask = around.mask.map(|m| self.c.b.reduce(ReduceOp::Any, m, all));
+            self.add(value, Cotangent { value: sum, mask });
         }
         if self.depends.on(x) {
             let out = self.each(ct, |b, v| b.slice(v, axes.clone(), ty.shape.clone()));
@@ -138,67 +140,63 @@ impl Reverse<'_> {
         }
     }
 
-    /// What has been added to a value so far, taken away to be added to in place; zeros when there is nothing.
-    fn so_far(&mut self, x: ValueId) -> ValueId {
-        match self.cotangents.remove(&(x, 0)) {
-            Some(ct) => ct.value,
-            None => {
-                let ty = self.c.body.ty(self.c.b, x);
-                self.c.b.zeros(&ty)
-            }
+    /// Adds elements to the places that an index of equal rank says, in place of what was added before.
+    pub(super) fn scattered(&mut self, x: ValueId, index: ValueId, axis: usize, ct: Cotangent) {
+        if !self.depends.on(x) {
+            return;
         }
-    }
-
-    /// Adds elements to the places that an index of equal rank says.
-    fn scattered(&mut self, x: ValueId, index: ValueId, axis: usize, ct: Cotangent) {
-        if self.depends.on(x) {
-            let so_far = self.so_far(x);
-            let value = self.c.b.scatter_along(so_far, index, ct.value, axis, true);
-            self.add(x, Cotangent::new(value));
-        }
+        let so_far = self.cotangents.remove(&(x, 0)).unwrap_or_else(|| self.nothing(x));
+        let b = &mut *self.c.b;
+        let value = b.scatter_along(so_far.value, index, ct.value, axis, true);
+        let mask = match (so_far.mask, ct.mask) {
+            (Some(old), Some(new)) => Some(also_taken(b, old, index, new, axis)),
+            (None, _) | (_, None) => None,
+        };
+        self.add(x, Cotangent { value, mask });
     }
 
     /// The axes of the index become one, and the index is repeated along all others.
     fn gather(&mut self, node: &Node, axis: usize, ct: Cotangent) {
         let (x, index) = (node.args[0], self.c.get(node.args[1]));
-        let shape = self.c.body.ty(self.c.b, x).shape;
+        let mut flat = self.c.body.ty(self.c.b, x).shape;
         let count = self.c.b.ty(index).elements();
-        let mut flat = shape.clone();
         flat[axis] = count.clone();
+        let source = self.each(ct, |b, v| b.reshape(v, flat.clone()));
         let b = &mut *self.c.b;
-        let source = b.reshape(ct.value, flat.clone());
         let index = b.reshape(index, vec![count]);
         let index = b.broadcast(index, flat, vec![axis]);
-        self.scattered(x, index, axis, Cotangent::new(source));
+        self.scattered(x, index, axis, source);
     }
 
     fn scatter(&mut self, node: &Node, axis: usize, add: bool, ct: Cotangent) {
         let (x, index, src) = (node.args[0], self.c.get(node.args[1]), node.args[2]);
         if self.depends.on(src) {
-            let b = &mut *self.c.b;
-            let mut value = b.gather_along(ct.value, index, axis);
+            let mut out = self.each(ct, |b, v| b.gather_along(v, index, axis));
             if !add {
                 // Only the last of several that were written to one place counts.
+                let b = &mut *self.c.b;
                 let written = b.ty(index).shape.clone();
                 let place = b.iota(written, axis);
                 let all = TensorType { dtype: DType::I64, ..b.ty(ct.value).clone() };
                 let none = b.zeros(&all);
                 let last = b.scatter_along(none, index, place, axis, false);
                 let last = b.gather_along(last, index, axis);
-                let wins = b.map(crate::Op::Eq, &[last, place]);
-                value = b.kept(wins, value);
+                let wins = b.map(Op::Eq, &[last, place]);
+                out.value = b.kept(wins, out.value);
             }
-            self.add(src, Cotangent::new(value));
+            self.add(src, out);
         }
         if self.depends.on(x) {
-            let value = if add {
-                ct.value
+            let out = if add {
+                ct
             } else {
-                let ty = TensorType { dtype: self.c.b.ty(ct.value).dtype, ..self.c.b.ty(index).clone() };
-                let zeros = self.c.b.zeros(&ty);
-                self.c.b.scatter_along(ct.value, index, zeros, axis, false)
+                self.each(ct, |b, v| {
+                    let ty = TensorType { dtype: b.ty(v).dtype, ..b.ty(index).clone() };
+                    let zeros = b.zeros(&ty);
+                    b.scatter_along(v, index, zeros, axis, false)
+                })
             };
-            self.add(x, Cotangent::new(value));
+            self.add(x, out);
         }
     }
 
@@ -207,33 +205,49 @@ impl Reverse<'_> {
         let indices = self.c.all(&node.args[2..]);
         let ty = self.c.body.ty(self.c.b, value);
         if self.depends.on(value) {
-            let written = self.read(ct.value, axes, &indices, &ty.shape);
-            self.add(value, Cotangent::new(written));
+            let out = self.each(ct, |b, v| read(b, v, axes, &indices, &ty.shape));
+            self.add(value, out);
         }
         if self.depends.on(x) {
-            let zeros = self.c.b.zeros(&ty);
-            let kept = self.c.b.update(ct.value, zeros, &indices, axes.to_vec());
-            self.add(x, Cotangent::new(kept));
+            let out = self.each(ct, |b, v| {
+                let zeros = b.zeros(&TensorType { dtype: b.ty(v).dtype, ..ty.clone() });
+                b.update(v, zeros, &indices, axes.to_vec())
+            });
+            self.add(x, out);
         }
     }
+}
 
-    /// The part that an update writes.
-    fn read(&mut self, x: ValueId, axes: &[UpdateAxis], indices: &[ValueId], shape: &[Dim]) -> ValueId {
-        let b = &mut *self.c.b;
-        let mut lens = b.ty(x).shape.clone();
-        let mut slices = whole(lens.len());
-        for (i, axis) in axes.iter().enumerate() {
-            if let UpdateAxis::Slice(s) = axis {
-                slices[i] = s.clone();
-                lens[i] = shape[i].clone();
-            }
-        }
-        let mut out = b.slice(x, slices, lens);
-        let picked: Vec<usize> = (0..axes.len()).filter(|i| axes[*i] == UpdateAxis::Index).collect();
-        // From the last axis on, so that those before keep their numbers.
-        for (axis, index) in picked.iter().zip(indices).rev() {
-            out = b.gather(out, *index, *axis);
-        }
-        b.reshape(out, shape.to_vec())
+/// Where a mask holds, and at the places of an index where another one does.
+fn also_taken(b: &mut Builder, old: ValueId, index: ValueId, new: ValueId, axis: usize) -> ValueId {
+    if b.ty(index).shape[axis].is(1) {
+        // No place twice, so that it is enough to write there: a step of a loop need not look at all of it.
+        let before = b.gather_along(old, index, axis);
+        let both = b.map(Op::Or, &[before, new]);
+        return b.scatter_along(old, index, both, axis, false);
     }
+    let none = b.zeros(&TensorType { dtype: DType::I64, ..b.ty(old).clone() });
+    let new = b.cast(new, DType::I64);
+    let count = b.scatter_along(none, index, new, axis, true);
+    let any = b.cast(count, DType::Bool);
+    b.map(Op::Or, &[old, any])
+}
+
+/// The part that an update writes.
+fn read(b: &mut Builder, x: ValueId, axes: &[UpdateAxis], indices: &[ValueId], shape: &[Dim]) -> ValueId {
+    let mut lens = b.ty(x).shape.clone();
+    let mut slices = whole(lens.len());
+    for (i, axis) in axes.iter().enumerate() {
+        if let UpdateAxis::Slice(s) = axis {
+            slices[i] = s.clone();
+            lens[i] = shape[i].clone();
+        }
+    }
+    let mut out = b.slice(x, slices, lens);
+    let picked: Vec<usize> = (0..axes.len()).filter(|i| axes[*i] == UpdateAxis::Index).collect();
+    // From the last axis on, so that those before keep their numbers.
+    for (axis, index) in picked.iter().zip(indices).rev() {
+        out = b.gather(out, *index, *axis);
+    }
+    b.reshape(out, shape.to_vec())
 }
