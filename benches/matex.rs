@@ -1,7 +1,7 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
 //! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
-//! tables (`stages`, `overhead`, `sizes`, `work`, `linalg`) choose those. Run
+//! tables (`stages`, `overhead`, `sizes`, `work`, `layers`, `linalg`) choose those. Run
 //! without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -105,13 +105,14 @@ fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 5] = [
+    let tables: [Table; 6] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 200].iter().for_each(|ops| stages(b, *ops));
         }),
         ("overhead", "A call on 10 elements, ns", overhead),
         ("sizes", "One program at 1,000 sizes", sizes),
         ("work", "Workloads, µs", work::all),
+        ("layers", "A matrix product and what is around it, µs", work::layers::all),
         ("linalg", "Linear algebra, µs", linalg::all),
     ];
     let all = !tables.iter().any(|(name, ..)| given(name));

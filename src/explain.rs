@@ -9,7 +9,7 @@ use crate::function::{Function, Ready};
 use matex_ir::Span;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
-use matex_passes::plan::{KernelStep, Plan, Routine, Step as PlanStep};
+use matex_passes::plan::{KernelStep, OpSite, Plan, Routine, Step as PlanStep};
 use matex_runtime::{AsView, Executable};
 use std::fmt::Write;
 
@@ -162,18 +162,12 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
     let plan = exe.plan();
     let mut steps = Vec::new();
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
-        if let PlanStep::Kernel(step) | PlanStep::Take { copy: step, .. } = &item.step {
-            let name = plan.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
-            let extents: Vec<String> = step.extents.iter().map(|s| plan.dim(*s).to_string()).collect();
-            let (extents, cited) = (extents.join(", "), cited(function, step.origin));
-            let kernel = step.gemm.is_none();
-            let text = if kernel {
-                let by = exe.compiled().get(step.kernel).map(|c| format!(" by {}", crate::stage::maker(c)));
-                format!("kernel {name} over [{extents}]{}{cited}", by.unwrap_or_default())
-            } else {
-                format!("call gemm, or when it is small kernel {name}, over [{extents}]{cited}")
-            };
-            steps.push(Step { kernel, text, more: details(function, plan, step, bindings) });
+        if item.step.kernels().next().is_some() {
+            let products = item.step.kernels().filter(|k| k.gemm.is_some()).count();
+            let texts = item.step.kernels().map(|k| run(function, exe, k)).collect::<Vec<_>>();
+            let text = if products == 0 { texts.concat() } else { format!("call {}", texts.join(", with ")) };
+            let more = details(function, plan, &item.step, bindings);
+            steps.push(Step { kernel: products == 0, text, more });
         } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
             let name = match routine {
                 Routine::Lib(op) => op.name(),
@@ -186,16 +180,30 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
     steps
 }
 
-/// The operations of a kernel, and what they take.
-fn details(function: &Function, plan: &Plan, step: &KernelStep, bindings: &Bindings) -> Vec<String> {
+/// A run of a kernel, or of what the library does instead.
+fn run(function: &Function, exe: &Executable, step: &KernelStep) -> String {
+    let plan = exe.plan();
+    let name = plan.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
+    let extents: Vec<String> = step.extents.iter().map(|s| plan.dim(*s).to_string()).collect();
+    let (extents, cited) = (extents.join(", "), cited(function, step.origin));
+    if step.gemm.is_some() {
+        return format!("gemm, or when it is small kernel {name}, over [{extents}]{cited}");
+    }
+    let by = exe.compiled().get(step.kernel).map(|c| format!(" by {}", crate::stage::maker(c)));
+    format!("kernel {name} over [{extents}]{}{cited}", by.unwrap_or_default())
+}
+
+/// The operations of a step that runs kernels, and what they take.
+fn details(function: &Function, plan: &Plan, step: &PlanStep, bindings: &Bindings) -> Vec<String> {
     let mut more = Vec::new();
-    if step.ops.len() > 1 {
-        more.extend(step.ops.iter().map(|op| format!("{}{}", op.name, cited(function, op.origin))));
+    let ops: Vec<&OpSite> = step.kernels().flat_map(|k| &k.ops).collect();
+    if ops.len() > 1 {
+        more.extend(ops.iter().map(|op| format!("{}{}", op.name, cited(function, op.origin))));
     }
     let work = plan.work(step, &|dim| bindings.eval(dim));
-    let (bytes, ops, time) = (work.bytes, work.ops, work.time / 1e3);
-    let copy = if step.ops.is_empty() { "a copy: " } else { "" };
-    more.push(format!("{copy}{bytes:.0} bytes, {ops:.0} operations, about {time:.1} us on the CPU"));
+    let (bytes, ops_done, time) = (work.bytes, work.ops, work.time / 1e3);
+    let copy = if ops.is_empty() { "a copy: " } else { "" };
+    more.push(format!("{copy}{bytes:.0} bytes, {ops_done:.0} operations, about {time:.1} us on the CPU"));
     more
 }
 

@@ -1,5 +1,7 @@
 //! Workloads against loops of plain Rust, and against ndarray where it has the operation.
 
+pub(crate) mod layers;
+
 use crate::Bench;
 use matex::{AsView, AsViewMut, Function};
 use ndarray::{Array2, Axis};

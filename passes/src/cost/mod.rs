@@ -22,6 +22,9 @@ pub const LAUNCH: f64 = 100.0;
 /// Bytes that a level holds, and bytes that move there in a nanosecond; the last one holds everything.
 const LEVELS: [(f64, f64); 4] = [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)];
 
+/// As many bytes of what kernels hand on to each other panel by panel are in use at a time.
+pub const PANEL: f64 = 512e3;
+
 /// How many bytes move in a nanosecond where `resident` bytes are in use.
 pub fn bandwidth(resident: f64) -> f64 {
     LEVELS.iter().find(|(holds, _)| resident <= *holds).map_or(20.0, |(_, rate)| *rate)

@@ -60,6 +60,8 @@ pub(super) struct Item {
     pub(super) fills: u32,
     /// Whether some step needs it in memory.
     pub(super) needed: bool,
+    /// Whether it is a product of matrices, which the library may compute.
+    pub(super) product: bool,
 }
 
 impl Item {
@@ -128,6 +130,26 @@ impl<'f> Graph<'f> {
         &self.func.ty(ValueId(node as u32)).shape
     }
 
+    /// Whether a value is needed by the kernels that write these, and by nothing else.
+    pub(super) fn only_needed_in(&self, v: usize, group: &[usize], stored: &[bool]) -> bool {
+        let mut open = vec![v];
+        while let Some(value) = open.pop() {
+            for user in &self.users[value] {
+                let item = &self.items[*user];
+                if stored[*user] {
+                    if !group.contains(user) {
+                        return false;
+                    }
+                } else if item.needed || item.fills > 0 {
+                    return false;
+                } else {
+                    open.push(*user);
+                }
+            }
+        }
+        true
+    }
+
     /// What reads a value before it is updated in place, and is used after that, is put into memory: computed later, it
     /// would keep the old value alive, and the update would be a copy.
     fn before_updates(&mut self) {
@@ -190,11 +212,12 @@ fn demands(func: &Func, v: ValueId, node: &Node, arg: usize) -> Option<bool> {
     }
 }
 
-fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
+/// What a node does.
+fn work(func: &Func, v: ValueId, node: &Node) -> Work {
     let ty = func.ty(v);
     let simple = |ops: f64| Work::Element(OpCost { ops, scalar: false });
     let size_of = |v: &ValueId| matches!(func.node(*v).kind, Kind::Size(_));
-    let work = match &node.kind {
+    match &node.kind {
         Kind::Constant(literal) if literal.as_scalar().is_some() => Work::Free,
         Kind::Size(_) => Work::Free,
         Kind::Cast if node.args.first().is_some_and(size_of) => Work::Free,
@@ -233,7 +256,11 @@ fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
         | Kind::While(..)
         | Kind::If(..)
         | Kind::Proj(_) => Work::Memory,
-    };
+    }
+}
+
+fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
+    let (ty, work) = (func.ty(v), work(func, v, node));
     let mut edges = if matches!(work, Work::Memory | Work::Free) { Vec::new() } else { edges(func, v, node) };
     for edge in &mut edges {
         // Nothing moves along an axis of one element.
@@ -251,6 +278,7 @@ fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
         forced: false,
         fills: 0,
         needed: false,
+        product: is_product(func, v),
     }
 }
 

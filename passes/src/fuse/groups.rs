@@ -124,7 +124,7 @@ impl<'a, 'f> Groups<'a, 'f> {
             inner.retain(|v| !self.graph.items[*v].forced && self.graph.items[*v].fills == 0);
             for v in inner {
                 let group = self.members[&last].clone();
-                if !self.only_needed_in(v, &group) {
+                if !self.graph.only_needed_in(v, &group, self.stored) {
                     continue;
                 }
                 let rest: Vec<usize> = group.iter().copied().filter(|m| *m != v).collect();
@@ -139,25 +139,6 @@ impl<'a, 'f> Groups<'a, 'f> {
                 }
             }
         }
-    }
-
-    fn only_needed_in(&self, v: usize, group: &[usize]) -> bool {
-        let mut open = vec![v];
-        while let Some(value) = open.pop() {
-            for user in &self.graph.users[value] {
-                let item = &self.graph.items[*user];
-                if self.stored[*user] {
-                    if !group.contains(user) {
-                        return false;
-                    }
-                } else if item.needed || item.fills > 0 {
-                    return false;
-                } else {
-                    open.push(*user);
-                }
-            }
-        }
-        true
     }
 }
 

@@ -368,12 +368,26 @@ impl<'a, 'f> Kernel<'a, 'f> {
         Ok(())
     }
 
+    /// The bytes of the products of matrices that are computed just before, row by row, and read while they are in a cache.
+    fn handed_on(&self) -> f64 {
+        let follows = |node: &usize| {
+            let mut places = self.seen.keys().filter(|(n, _)| n == node);
+            self.graph.items[*node].product
+                && self.points & 1 == 1
+                && places.all(|(_, place)| place.to_le_bytes()[0] == 1)
+                && self.graph.only_needed_in(*node, &self.roots, self.stored)
+        };
+        self.reads.iter().filter(|(node, _)| follows(node)).map(|(_, bytes)| bytes).sum()
+    }
+
     fn total(&self, root: &Item) -> Price {
         let read: f64 = self.reads.values().sum();
         let items = || self.roots.iter().map(|r| &self.graph.items[*r]);
         let written: f64 = items().map(|i| i.elements() * i.size as f64).sum();
         let bytes = read + written;
-        let mut moved = bytes / cost::bandwidth(bytes);
+        let hot = self.handed_on();
+        let mut moved =
+            (bytes - hot) / cost::bandwidth(bytes) + hot / cost::bandwidth(cost::PANEL.min(bytes));
         if self.walks > 1 {
             // Further walks find the row in a cache, when it fits in one.
             let rows = self.evaluations(self.points).max(1.0);

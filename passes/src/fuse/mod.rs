@@ -31,6 +31,8 @@ pub struct Fusion {
     groups: Vec<Vec<ValueId>>,
     /// The values that stayed in memory though they need not, and why.
     pub refusals: Vec<(ValueId, Refusal)>,
+    /// Whether kernels follow matrix products row by row.
+    pub joins: bool,
     /// Kernels that were priced to find the choice.
     pub priced: usize,
     /// What the plan was expected to take, in nanoseconds.
@@ -146,7 +148,7 @@ pub fn choose(func: &Func, sizes: &Sizes) -> Fusion {
     let Sweep { mut stored, priced, .. } = sweep;
     let groups = Groups::find(&graph, &mut stored, &captured);
     let groups = groups.into_iter().map(|g| g.into_iter().map(|v| ValueId(v as u32)).collect()).collect();
-    Fusion { stored, captured, groups, refusals, priced, time }
+    Fusion { stored, captured, groups, refusals, joins: true, priced, time }
 }
 
 /// For each value whether a region inside of its own needs it.

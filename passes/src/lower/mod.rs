@@ -122,11 +122,14 @@ pub fn lower_with(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Resu
     lower.region(Func::BODY)?;
     lower.results()?;
     let body = lower.close();
+    if fusion.joins {
+        lower.tables.join_products();
+    }
     let mut plan = lower.tables.plan;
     plan.body = body;
     live::assign(&mut plan);
     plan.reuse_memory();
-    plan.apart = fusion.apart(func);
+    plan.apart.extend(fusion.apart(func));
     Ok(plan)
 }
 

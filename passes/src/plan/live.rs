@@ -83,6 +83,7 @@ impl Liveness {
             Step::Alloc(_)
             | Step::Reuse { .. }
             | Step::Kernel(_)
+            | Step::Panels(_)
             | Step::Routine { .. }
             | Step::Size { .. }
             | Step::Index { .. }
@@ -139,11 +140,13 @@ fn of_view(view: &PlanView) -> BufferId {
 }
 
 /// The buffers whose contents a step itself needs. A kernel needs those it writes too: they must be there.
-fn reads(step: &Step) -> Vec<BufferId> {
+pub(super) fn reads(step: &Step) -> Vec<BufferId> {
     match step {
         Step::Alloc(_) => Vec::new(),
         Step::Reuse { from, .. } => vec![*from],
-        Step::Kernel(k) => k.operands.iter().map(|o| o.place.buffer).collect(),
+        Step::Kernel(_) | Step::Panels(_) => {
+            step.kernels().flat_map(|k| &k.operands).map(|o| o.place.buffer).collect()
+        }
         Step::Routine { inputs, outputs, .. } => inputs.iter().chain(outputs).map(of_view).collect(),
         Step::Size { to, .. } => vec![*to],
         Step::Index { from, .. } => vec![of_view(from)],
@@ -156,13 +159,14 @@ fn reads(step: &Step) -> Vec<BufferId> {
 }
 
 /// The buffers that hold something else, or something at all, after a step.
-fn writes(step: &Step) -> Vec<BufferId> {
+pub(super) fn writes(step: &Step) -> Vec<BufferId> {
     match step {
         Step::Alloc(buffer) | Step::Reuse { to: buffer, .. } => vec![*buffer],
         Step::Move { to, .. } => to.clone(),
         Step::Take { to, .. } => vec![*to],
         Step::If { fills, .. } => fills.clone(),
         Step::Kernel(_)
+        | Step::Panels(_)
         | Step::Routine { .. }
         | Step::Size { .. }
         | Step::Index { .. }

@@ -9,10 +9,12 @@
 //! Blocks stand in a flat list and are named by their number, so that a deep program is no deep data structure.
 
 pub mod live;
+mod panels;
 mod reuse;
 mod text;
 mod work;
 
+pub use panels::Member;
 pub use work::Work;
 
 use matex_ir::loops::Kernel;
@@ -195,6 +197,9 @@ pub enum Step {
     },
     /// A kernel runs.
     Kernel(KernelStep),
+    /// Kernels run one after another over the same rows; a panel of rows may go through all of them before the next one
+    /// begins.
+    Panels(Vec<Member>),
     /// A routine runs on views.
     Routine {
         /// Which.
@@ -357,6 +362,27 @@ pub struct Plan {
     pub apart: Vec<Apart>,
 }
 
+impl Step {
+    /// The kernels that it runs, in their order; those of the blocks inside are none of it.
+    pub fn kernels(&self) -> impl Iterator<Item = &KernelStep> {
+        let (one, members) = match self {
+            Step::Kernel(step) | Step::Take { copy: step, .. } => (Some(step), &[][..]),
+            Step::Panels(members) => (None, members.as_slice()),
+            Step::Alloc(_)
+            | Step::Reuse { .. }
+            | Step::Routine { .. }
+            | Step::Size { .. }
+            | Step::Index { .. }
+            | Step::Check { .. }
+            | Step::Move { .. }
+            | Step::For { .. }
+            | Step::While { .. }
+            | Step::If { .. } => (None, &[][..]),
+        };
+        one.into_iter().chain(members.iter().map(|m| &m.step))
+    }
+}
+
 impl Plan {
     /// The dim of a slot.
     pub fn dim(&self, slot: Slot) -> &Dim {
@@ -371,6 +397,13 @@ impl Plan {
     /// A block.
     pub fn block(&self, id: BlockId) -> &Block {
         &self.blocks[id.0 as usize]
+    }
+
+    /// The buffers that a kernel writes.
+    pub(crate) fn outs<'a>(&'a self, step: &'a KernelStep) -> impl Iterator<Item = BufferId> + 'a {
+        let roles = self.kernels.get(step.kernel).map(|k| k.operands.as_slice()).unwrap_or_default();
+        let written = step.operands.iter().zip(roles).filter(|(_, o)| o.role != matex_ir::loops::Role::In);
+        written.map(|(b, _)| b.place.buffer)
     }
 
     /// The kernels as text, one after the other.

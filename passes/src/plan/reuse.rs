@@ -1,9 +1,11 @@
 //! Memory that is used again at once: a kernel of maps writes over what it reads for the last time.
 //!
 //! That is sound where each element is read at the place where it is written, by the same kernel and before: both walk
-//! their memory alike. Whether something else holds the memory is found out when the plan runs.
+//! their memory alike. Whether something else holds the memory is found out when the plan runs. Of kernels that run
+//! together, none may write over what another one has yet to read; but the result of a matrix product has the memory
+//! of what replaces it row by row from the beginning.
 
-use super::{Binding, BufferId, Item, KernelStep, Plan, Source, Step};
+use super::{Binding, BufferId, Item, KernelStep, Member, Plan, Source, Step};
 use matex_ir::loops::{AxisKind, Role};
 
 impl Plan {
@@ -11,41 +13,92 @@ impl Plan {
     pub(crate) fn reuse_memory(&mut self) {
         let mut blocks = std::mem::take(&mut self.blocks);
         for block in &mut blocks {
-            for at in 0..block.items.len() {
-                let Step::Alloc(to) = block.items[at].step else { continue };
-                let next =
-                    |i: &&Item| !matches!(i.step, Step::Alloc(_) | Step::Size { .. } | Step::Reuse { .. });
-                let Some(item) = block.items[at..].iter().find(next) else { continue };
-                let Step::Kernel(step) = &item.step else { continue };
-                let taken = |b| {
-                    block.items[..at].iter().any(|i| matches!(i.step, Step::Reuse { from, .. } if from == b))
-                };
-                if let Some(from) = self.reusable(to, step, item).filter(|b| !taken(*b)) {
-                    block.items[at].step = Step::Reuse { from, to };
+            let mut at = 0;
+            while at < block.items.len() {
+                if !self.takes_over(&mut block.items, at) {
+                    at += 1;
                 }
             }
         }
         self.blocks = blocks;
     }
 
-    /// The operand of a kernel whose memory the one that it writes may have.
-    fn reusable(&self, to: BufferId, step: &KernelStep, item: &Item) -> Option<BufferId> {
-        let kernel = self.kernels.get(step.kernel)?;
-        // An index that is out of range is looked for once more in what was read.
-        let maps = kernel.axes.iter().all(|a| a.kind == AxisKind::Parallel) && step.gathers.is_empty();
-        let bound = || step.operands.iter().zip(&kernel.operands);
-        let (out, _) = bound().find(|(b, o)| b.place.buffer == to && o.role == Role::Out)?;
-        let alike = |o: &&Binding| {
-            o.strides == out.strides && o.place.offset == out.place.offset && o.place.moves.is_empty()
+    /// Lets an allocation have the memory of what the kernel that fills it reads last; whether that made it disappear.
+    fn takes_over(&self, items: &mut Vec<Item>, at: usize) -> bool {
+        let Step::Alloc(to) = items[at].step else { return false };
+        let fills = |i: &Item| !matches!(i.step, Step::Alloc(_) | Step::Size { .. } | Step::Reuse { .. });
+        let Some(next) = (at..items.len()).find(|i| fills(&items[*i])) else { return false };
+        let taken =
+            |b: BufferId| items[..at].iter().any(|i| matches!(i.step, Step::Reuse { from, .. } if from == b));
+        let item = &items[next];
+        let writer = item.step.kernels().filter(|_| !matches!(item.step, Step::Take { .. }));
+        let writer = writer.last().filter(|k| k.operands.iter().any(|o| o.place.buffer == to));
+        let Some(writer) = writer else { return false };
+        let touched = |b: BufferId| {
+            let others = item.step.kernels().filter(|k| k.id != writer.id);
+            others.flat_map(|k| &k.operands).any(|o| o.place.buffer == b)
         };
-        let fits = |b: &BufferId| {
-            let uses = || step.operands.iter().filter(|o| o.place.buffer == *b);
+        let candidates: Vec<BufferId> = self.reusable(to, writer, item).filter(|b| !taken(*b)).collect();
+        if let Some(from) = candidates.iter().copied().find(|b| !touched(*b)) {
+            items[at].step = Step::Reuse { from, to };
+            return false;
+        }
+        let made_here = |b: &BufferId| {
+            let mut others = item.step.kernels().filter(|k| k.id != writer.id);
+            others.any(|k| self.outs(k).any(|out| out == *b))
+        };
+        let Some(from) = candidates.into_iter().find(made_here) else { return false };
+        if touched(to) || !matches!(items[next].step, Step::Panels(_)) {
+            return false;
+        }
+        // The product writes at once where its result will be replaced.
+        items[next].frees.retain(|b| *b != from);
+        if let Step::Panels(members) = &mut items[next].step {
+            rename(members, from, to);
+        }
+        let Some(own) = items.iter().position(|i| matches!(i.step, Step::Alloc(b) if b == from)) else {
+            return false;
+        };
+        items.remove(own);
+        own <= at
+    }
+
+    /// The operands of a kernel whose memory the one that it writes may have.
+    fn reusable<'a>(
+        &'a self,
+        to: BufferId,
+        step: &'a KernelStep,
+        item: &'a Item,
+    ) -> impl Iterator<Item = BufferId> + 'a {
+        let kernel = self.kernels.get(step.kernel);
+        // An index that is out of range is looked for once more in what was read.
+        let maps = kernel.filter(|k| all_parallel(k) && step.gathers.is_empty());
+        let roles = maps.map(|k| k.operands.as_slice()).unwrap_or_default();
+        let out = step.operands.iter().zip(roles).find(|(b, o)| b.place.buffer == to && o.role == Role::Out);
+        let fits = move |b: &BufferId| {
+            let Some((out, _)) = out else { return false };
+            let alike = |o: &Binding| {
+                o.strides == out.strides && o.place.offset == out.place.offset && o.place.moves.is_empty()
+            };
+            let mut uses = step.operands.iter().filter(|o| o.place.buffer == *b);
             let (old, new) = (self.buffer(*b), self.buffer(to));
             item.frees.contains(b)
+                && self.outs(step).all(|out| out != *b)
                 && matches!(old.source, Source::Own)
                 && old.bytes == new.bytes
-                && uses().all(|o| alike(&o))
+                && uses.all(alike)
         };
-        bound().filter(|(_, o)| o.role == Role::In).map(|(o, _)| o.place.buffer).find(|b| maps && fits(b))
+        let read = step.operands.iter().zip(roles).filter(|(_, o)| o.role == Role::In);
+        read.map(|(b, _)| b.place.buffer).filter(fits)
     }
+}
+
+fn all_parallel(kernel: &matex_ir::loops::Kernel) -> bool {
+    kernel.axes.iter().all(|a| a.kind == AxisKind::Parallel)
+}
+
+/// Lets kernels work on another buffer.
+fn rename(members: &mut [Member], from: BufferId, to: BufferId) {
+    let operands = members.iter_mut().flat_map(|m| &mut m.step.operands);
+    operands.filter(|o| o.place.buffer == from).for_each(|o| o.place.buffer = to);
 }

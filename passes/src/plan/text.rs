@@ -1,6 +1,8 @@
 //! The text of a plan: stable, and complete but for the bodies of the kernels.
 
-use super::{Binding, BlockId, BufferId, KernelStep, Place, Plan, PlanView, Routine, Slot, Source, Step};
+use super::{
+    Binding, BlockId, BufferId, KernelStep, Place, Plan, PlanView, Routine, Slot, Source, Step, live,
+};
 use matex_ir::tensor::LibOp;
 use std::fmt::{self, Write};
 
@@ -8,7 +10,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let params: Vec<String> = self.params.iter().map(|p| format!("{}: {}", p.name, p.ty)).collect();
         writeln!(f, "plan @{}({}) {{", self.name, params.join(", "))?;
-        for (i, buffer) in self.buffers.iter().enumerate() {
+        let named = self.named();
+        for (i, buffer) in self.buffers.iter().enumerate().filter(|(i, _)| named[*i]) {
             let (dtype, shape) = (buffer.dtype, self.list(&buffer.shape));
             match &buffer.source {
                 Source::Param(p) => self.write_param(f, i, *p)?,
@@ -36,6 +39,17 @@ fn names(buffers: &[BufferId]) -> String {
 }
 
 impl Plan {
+    /// Which buffers there is something to say of: all but those whose values went to the memory of others.
+    fn named(&self) -> Vec<bool> {
+        let mut named: Vec<bool> = self.buffers.iter().map(|b| !matches!(b.source, Source::Own)).collect();
+        for item in self.blocks.iter().flat_map(|b| &b.items) {
+            let all = live::reads(&item.step).into_iter().chain(live::writes(&item.step));
+            all.for_each(|b| named[b.0 as usize] = true);
+        }
+        self.results.iter().for_each(|r| named[r.buffer.0 as usize] = true);
+        named
+    }
+
     fn write_param(&self, f: &mut fmt::Formatter<'_>, buffer: usize, index: u32) -> fmt::Result {
         let Some(param) = self.params.get(index as usize) else { return Ok(()) };
         match &param.stride_names {
@@ -62,6 +76,10 @@ impl Plan {
             Step::Alloc(b) => write!(f, "alloc {}", name(*b)),
             Step::Reuse { from, to } => write!(f, "reuse {} = {}", name(*to), name(*from)),
             Step::Kernel(k) => self.write_kernel(f, k),
+            Step::Panels(members) => members.iter().enumerate().try_for_each(|(i, m)| {
+                f.write_str(if i == 0 { "by rows " } else { " then " })?;
+                self.write_kernel(f, &m.step)
+            }),
             Step::Routine { routine, inputs, outputs, .. } => {
                 let texts = |views: &[PlanView]| -> String {
                     let texts: Vec<String> = views.iter().map(|v| self.view_text(v)).collect();

@@ -1,11 +1,11 @@
 //! What a plan does at given sizes: the work of each kernel, and the memory that all of it needs at a time.
 
-use super::{BlockId, BufferId, KernelStep, Plan, Slot, Source, Step};
+use super::{BlockId, BufferId, Plan, Slot, Source, Step};
 use crate::cost;
 use matex_ir::Dim;
 use matex_ir::loops::{AxisKind, InstKind, Kernel};
 
-/// The work of one run of a kernel.
+/// The work of one run of a kernel, or of kernels that run together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
     /// Bytes that it reads and writes, each once.
@@ -17,29 +17,35 @@ pub struct Work {
 }
 
 impl Plan {
-    /// The work of a kernel, by the values of sizes.
-    pub fn work(&self, step: &KernelStep, value: &impl Fn(&Dim) -> Option<i64>) -> Work {
-        let extent = |slot: &Slot| value(self.dim(*slot)).unwrap_or(0).max(0) as f64;
-        let extents: Vec<f64> = step.extents.iter().map(extent).collect();
-        let Some(kernel) = self.kernels.get(step.kernel) else { return Work::default() };
-        let mut bytes = 0.0;
+    /// The work of a step that runs kernels, by the values of sizes. What they hand on to each other counts once.
+    pub fn work(&self, step: &Step, value: &impl Fn(&Dim) -> Option<i64>) -> Work {
+        let mut work = Work { time: cost::LAUNCH, ..Work::default() };
         let mut seen: Vec<(BufferId, f64)> = Vec::new();
-        for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
-            let moves = |(_, slot): &(&f64, &Slot)| !self.dim(**slot).is(0);
-            let walked: f64 = extents.iter().zip(&binding.strides).filter(moves).map(|(e, _)| e).product();
-            let held = value(self.dim(self.buffer(binding.place.buffer).bytes)).unwrap_or(0) as f64;
-            let touched = (walked * operand.dtype.size() as f64).min(held);
-            // A buffer that is read in several ways is read once.
-            match seen.iter_mut().find(|(b, _)| *b == binding.place.buffer) {
-                Some((_, most)) => *most = most.max(touched),
-                None => seen.push((binding.place.buffer, touched)),
+        let mut busy = 0.0;
+        for step in step.kernels() {
+            let extent = |slot: &Slot| value(self.dim(*slot)).unwrap_or(0).max(0) as f64;
+            let extents: Vec<f64> = step.extents.iter().map(extent).collect();
+            let Some(kernel) = self.kernels.get(step.kernel) else { continue };
+            for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
+                let moves = |(_, slot): &(&f64, &Slot)| !self.dim(**slot).is(0);
+                let walked: f64 =
+                    extents.iter().zip(&binding.strides).filter(moves).map(|(e, _)| e).product();
+                let held = value(self.dim(self.buffer(binding.place.buffer).bytes)).unwrap_or(0) as f64;
+                let touched = (walked * operand.dtype.size() as f64).min(held);
+                // A buffer that is read in several ways is read once.
+                match seen.iter_mut().find(|(b, _)| *b == binding.place.buffer) {
+                    Some((_, most)) => *most = most.max(touched),
+                    None => seen.push((binding.place.buffer, touched)),
+                }
             }
+            let (ops, vectors) = operations(kernel, &extents);
+            let size = kernel.operands.first().map_or(8, |o| o.dtype.size());
+            work.ops += ops;
+            busy += ops / cost::rate(size, vectors);
         }
-        bytes += seen.iter().map(|(_, b)| b).sum::<f64>();
-        let (ops, vectors) = operations(kernel, &extents);
-        let size = kernel.operands.first().map_or(8, |o| o.dtype.size());
-        let time = (bytes / cost::bandwidth(bytes)).max(ops / cost::rate(size, vectors)) + cost::LAUNCH;
-        Work { bytes, ops, time }
+        work.bytes = seen.iter().map(|(_, b)| b).sum::<f64>();
+        work.time += busy.max(work.bytes / cost::bandwidth(work.bytes));
+        work
     }
 
     /// The most bytes that a call holds at a time besides its arguments and constants, by the values of sizes: its results
@@ -143,8 +149,8 @@ impl Peak<'_> {
                 }
             }
             Step::Size { to, .. } if self.holds[to.0 as usize].is_none() => self.allocate(*to),
-            Step::Size { .. } | Step::Kernel(_) | Step::Routine { .. } | Step::Index { .. } => {}
-            Step::Check { .. } => {}
+            Step::Size { .. } | Step::Kernel(_) | Step::Panels(_) | Step::Routine { .. } => {}
+            Step::Index { .. } | Step::Check { .. } => {}
             Step::Move { from, to } => {
                 let held: Vec<Option<usize>> = from.iter().map(|b| self.holds[b.0 as usize]).collect();
                 held.iter().flatten().for_each(|p| self.pieces[*p].1 += 1);

@@ -4,8 +4,8 @@
 //! Operands are handed over as they lie in memory, whichever way they are transposed.
 
 use super::kernel::Scratch;
-use super::products::{Call, Products};
-use crate::lib_ops::{LinalgEngine, Product, Real, Routines};
+use super::products::{Along, Call, Products};
+use crate::lib_ops::{LinalgEngine, Product, Real};
 use matex_ir::DType;
 use matex_ir::loops::Kernel;
 use matex_passes::plan::{Gemm, KernelStep};
@@ -13,31 +13,94 @@ use matex_passes::plan::{Gemm, KernelStep};
 /// From how many multiplications on the library is called.
 const SMALL: i64 = 16 * 16 * 16;
 
-/// Does a step whose operands were bound and bounded, if it is a matrix product for the library.
-pub(super) fn run(step: &KernelStep, kernel: &Kernel, scratch: &Scratch, call: &Call<'_>) -> bool {
-    let Some(gemm) = &step.gemm else { return false };
-    let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
-    if points < SMALL {
-        return false;
+/// The products that a step is, by the dtype of its operands.
+pub(super) enum Library {
+    F32(Products<f32>),
+    F64(Products<f64>),
+}
+
+/// Evaluates an expression for the products of either dtype and the routines that compute them.
+macro_rules! of_dtype {
+    ($library:expr, |$products:ident, $routines:ident| $value:expr) => {
+        match $library {
+            Library::F32($products) => {
+                let $routines = &LinalgEngine::current().f32;
+                $value
+            }
+            Library::F64($products) => {
+                let $routines = &LinalgEngine::current().f64;
+                $value
+            }
+        }
+    };
+}
+
+impl Library {
+    /// What the library does of a step whose operands were bound and bounded: all of it, or nothing.
+    pub(super) fn of(step: &KernelStep, kernel: &Kernel, scratch: &Scratch) -> Option<Library> {
+        let gemm = step.gemm.as_ref()?;
+        let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
+        if points < SMALL {
+            return None;
+        }
+        let walk = Walk::new(gemm, kernel, scratch)?;
+        match kernel.operands[0].dtype {
+            DType::F32 => Some(Library::F32(walk.products(scratch))),
+            DType::F64 => Some(Library::F64(walk.products(scratch))),
+            DType::F16
+            | DType::BF16
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64
+            | DType::Bool => None,
+        }
     }
-    let Some(walk) = Walk::new(gemm, kernel, scratch) else { return false };
-    let engine = LinalgEngine::current();
-    match kernel.operands[0].dtype {
-        DType::F32 => walk.products(scratch, &engine.f32, call),
-        DType::F64 => walk.products(scratch, &engine.f64, call),
-        DType::F16
-        | DType::BF16
-        | DType::I8
-        | DType::I16
-        | DType::I32
-        | DType::I64
-        | DType::U8
-        | DType::U16
-        | DType::U32
-        | DType::U64
-        | DType::Bool => return false,
+
+    /// Computes all of them.
+    ///
+    /// # Safety
+    /// The operands are as `Library::of` found them, and their memory as it was bound.
+    pub(super) unsafe fn run(&self, call: &Call<'_>) {
+        // SAFETY: the kernel's operands were bound and found to lie in their memory over its whole iteration space,
+        // which these products walk over; that of the output is the call's alone and no other operand's, the elements
+        // of one product are distinct (`distinct`), and those of different ones by the plan, whose output holds each
+        // element once.
+        of_dtype!(self, |products, routines| unsafe { products.run(routines, call) });
     }
-    true
+
+    /// Computes the part of them that has these positions along an axis, on this thread.
+    ///
+    /// # Safety
+    /// As for [`run`](Library::run).
+    pub(super) unsafe fn run_part(&self, along: Along, part: std::ops::Range<usize>) {
+        // SAFETY: as for `run`; a part writes a part of the output and reads parts of the operands.
+        of_dtype!(self, |products, routines| unsafe { products.part(along, part).run_here(routines) });
+    }
+
+    /// About how many rows a part has to have along an axis, for what it takes to lay out the other operand for each part
+    /// again to be little; none where parts would not be computed as the whole is.
+    pub(super) fn least_part(&self, along: Along) -> Option<usize> {
+        of_dtype!(self, |products, _routines| products.least_part(along))
+    }
+}
+
+/// The axis of a product's kernel as one of the product.
+pub(super) fn along(gemm: &Gemm, axis: usize) -> Option<Along> {
+    if gemm.rows == Some(axis) {
+        Some(Along::Rows)
+    } else if gemm.cols == Some(axis) {
+        Some(Along::Cols)
+    } else if gemm.depth == axis {
+        None
+    } else {
+        let named = [gemm.rows, gemm.cols, Some(gemm.depth)];
+        Some(Along::Loop((0..axis).filter(|a| !named.contains(&Some(*a))).count()))
+    }
 }
 
 /// The products of a step: what each of them is, and the loops around them.
@@ -71,7 +134,7 @@ impl Walk {
         sound.then(|| Walk { rows, cols, depth, strides, loops: loops.collect() })
     }
 
-    fn products<T: Real>(&self, scratch: &Scratch, routines: &Routines<T>, call: &Call<'_>) {
+    fn products<T: Real>(&self, scratch: &Scratch) -> Products<T> {
         let size = size_of::<T>() as i64;
         let step = |operand: usize, axis: usize| (self.strides[operand][axis] / size) as isize;
         let first = Product::<T> {
@@ -84,11 +147,7 @@ impl Walk {
         };
         let steps = |strides: &[i64; 3]| strides.map(|s| (s / size) as isize);
         let loops = self.loops.iter().map(|(extent, strides)| (*extent as usize, steps(strides))).collect();
-        // SAFETY: the kernel's operands were bound and found to lie in their memory over its whole iteration space,
-        // which these products walk over; that of the output is the call's alone and no other operand's, the elements
-        // of one product are distinct (`distinct`), and those of different ones by the plan, whose output holds each
-        // element once.
-        unsafe { Products { first, loops }.run(routines, call) }
+        Products { first, loops }
     }
 }
 

@@ -4,6 +4,7 @@
 //! the memory it is bound to, so that a wrong plan is an error.
 
 use super::bad_index;
+use super::gemm::Library;
 use super::machine::Machine;
 use super::memory::Memory;
 use super::rows::with_rows;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The argument block of a run of a kernel. All but the pointers depends on the dims of a call only, and is kept for the
 /// next call with the same ones.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Scratch {
     /// Whether all but `data` is right for this call.
     bound: bool,
@@ -54,40 +55,58 @@ pub(super) fn run(machine: &mut Machine<'_>, step: &KernelStep) -> Result<(), Ex
     result
 }
 
-fn run_with(
+/// Runs a kernel step with this argument block.
+pub(super) fn run_with(
     machine: &mut Machine<'_>,
     step: &KernelStep,
     kernel: &Kernel,
     scratch: &mut Scratch,
 ) -> Result<(), ExecError> {
-    if !scratch.bound {
-        bind(machine, step, kernel, scratch)?;
-        // Where a register moves an operand, the next run is another one.
-        scratch.bound = step.operands.iter().all(|o| o.place.moves.is_empty());
-    }
-    if scratch.idle {
+    if !prepare(machine, step, kernel, scratch)? {
         return Ok(());
     }
-    place(machine, step, kernel, scratch)?;
-    let status = match &machine.exe.code {
-        Code::Compiled(_)
-            if step.gemm.is_some() && super::gemm::run(step, kernel, scratch, &machine.call()) =>
-        {
+    let product = match &machine.exe.code {
+        Code::Compiled(_) => Library::of(step, kernel, scratch),
+        Code::Interpreted => None,
+    };
+    let status = match (&machine.exe.code, product) {
+        (_, Some(product)) => {
+            // SAFETY: `prepare` bound and bounded the operands.
+            unsafe { product.run(&machine.call()) };
             Status::Ok
         }
-        Code::Compiled(code) => {
+        (Code::Compiled(code), None) => {
             let code = code.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
             let cancel = machine.cancel;
             with_rows(kernel, scratch, |scratch| call(code, kernel, scratch, cancel))
                 .ok_or_else(|| super::rows::refused(kernel, scratch, step.origin))?
         }
-        Code::Interpreted => interpret(machine, step, kernel, scratch)?,
+        (Code::Interpreted, None) => interpret(machine, step, kernel, scratch)?,
     };
     machine.check_cancelled()?;
     match status {
         Status::Ok => Ok(()),
         Status::IndexOutOfRange => Err(bad_index::find(machine, step, scratch)?),
     }
+}
+
+/// Fills the argument block of a kernel, all operands of which then lie in their memory; whether there is anything to
+/// do.
+pub(super) fn prepare(
+    machine: &mut Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<bool, ExecError> {
+    if !scratch.bound {
+        bind(machine, step, kernel, scratch)?;
+        // Where a register moves an operand, the next run is another one.
+        scratch.bound = step.operands.iter().all(|o| o.place.moves.is_empty());
+    }
+    if !scratch.idle {
+        place(machine, step, kernel, scratch)?;
+    }
+    Ok(!scratch.idle)
 }
 
 /// The strides array, in bytes.
@@ -250,11 +269,6 @@ fn reach(offset: i64, axes: impl Iterator<Item = (i64, i64)>) -> (i128, i128) {
 
 /// Calls compiled code, in pieces when someone may cancel.
 fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<&AtomicBool>) -> Status {
-    let args = Args {
-        data: scratch.data.as_ptr(),
-        extents: scratch.extents.as_ptr(),
-        strides: scratch.strides.as_ptr(),
-    };
     let end = kernel.range_axis().map_or(1, |axis| scratch.extents[axis]);
     let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
     let piece = match cancel {
@@ -264,18 +278,30 @@ fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<
     let mut begin = 0;
     while begin < end {
         let stop = begin.saturating_add(piece).min(end);
-        // SAFETY: `bind`, `place` and `with_rows` filled as many words as the kernel asks for, found the strides to be of
-        // their access classes, and every element of the iteration space to lie in the memory of its operand. Memory
-        // that is written is the call's alone and no other operand's, but for one that reads each element at the place and
-        // before it is written (`is_apart`, `Memory::Lent`), and rows of scratch are this thread's. The memory of arguments is borrowed during the call.
-        // Bools are 0 or 1 in arguments by the contract of views, and elsewhere because kernels write nothing else.
-        let status = unsafe { compiled.call(&args, begin, stop) };
+        let status = call_part(compiled, scratch, begin, stop);
         if status != Status::Ok || cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
             return status;
         }
         begin = stop;
     }
     Status::Ok
+}
+
+/// Calls compiled code for a part of its outermost parallel axis. The argument block is one that `prepare` filled, with
+/// rows of scratch where the kernel has some.
+pub(super) fn call_part(compiled: &Compiled, scratch: &Scratch, begin: i64, stop: i64) -> Status {
+    let args = Args {
+        data: scratch.data.as_ptr(),
+        extents: scratch.extents.as_ptr(),
+        strides: scratch.strides.as_ptr(),
+    };
+    // SAFETY: `bind`, `place` and `with_rows` filled as many words as the kernel asks for, found the strides to be of
+    // their access classes, and every element of the iteration space to lie in the memory of its operand. Memory
+    // that is written is the call's alone and no other operand's, but for one that reads each element at the place and
+    // before it is written (`is_apart`, `Memory::Lent`), and rows of scratch are this thread's. The memory of arguments
+    // is borrowed during the call. Bools are 0 or 1 in arguments by the contract of views, and elsewhere because
+    // kernels write nothing else.
+    unsafe { compiled.call(&args, begin, stop) }
 }
 
 /// Runs the interpreter on copies of all memory, and copies back what was written.

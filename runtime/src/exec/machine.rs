@@ -3,7 +3,7 @@
 use super::memory::{Memory, PlaceMemory};
 use super::products::Call;
 use super::state::State;
-use super::{CallOptions, ExecError, Executable, Warning, internal, kernel, read_scalar, run_error};
+use super::{CallOptions, ExecError, Executable, Warning, internal, kernel, panels, read_scalar, run_error};
 use crate::lib_ops::{self, Context, Operand};
 use crate::pool::Pool;
 use crate::{Dims, View};
@@ -77,6 +77,7 @@ impl<'e> Machine<'e> {
             Step::Alloc(buffer) => self.allocate(*buffer),
             Step::Reuse { from, to } => self.reuse(*from, *to),
             Step::Kernel(step) => kernel::run(self, step),
+            Step::Panels(members) => panels::run(self, members),
             Step::Routine { routine, inputs, outputs, origin } => {
                 self.routine(routine, inputs, outputs, *origin)
             }

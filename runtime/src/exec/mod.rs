@@ -11,6 +11,7 @@ mod gemm;
 mod kernel;
 mod machine;
 mod memory;
+mod panels;
 mod products;
 mod results;
 mod rows;

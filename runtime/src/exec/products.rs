@@ -14,7 +14,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.is_some_and(|c| c.load(Ordering::Relaxed))
     }
 }
@@ -23,6 +23,17 @@ impl Call<'_> {
 pub(super) struct Products<T> {
     pub(super) first: Product<T>,
     pub(super) loops: Vec<(usize, [isize; 3])>,
+}
+
+/// An axis that products are cut along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Along {
+    /// The rows of the results.
+    Rows,
+    /// Their columns.
+    Cols,
+    /// One of the loops around them.
+    Loop(usize),
 }
 
 /// About how many multiplications are done between two looks at whether the call was cancelled.
@@ -53,7 +64,7 @@ impl<T: Real> Products<T> {
         let Product { rows, cols, depth, .. } = self.first;
         let count: usize = self.loops.iter().map(|(extent, _)| extent).product();
         let points = rows.saturating_mul(cols).saturating_mul(depth);
-        let deep = depth >= 2 * DEPTH && rows.saturating_mul(cols) <= SMALL_RESULT;
+        let deep = self.is_deep();
         // Pieces of rows or columns, when there are too few products to go round.
         let longer = rows.max(cols);
         let wanted = if count.saturating_mul(points) < 2 * GRAIN {
@@ -83,6 +94,63 @@ impl<T: Real> Products<T> {
                 }
             }
         });
+    }
+
+    /// Computes all of them on this thread.
+    ///
+    /// # Safety
+    /// As for [`run`](Products::run).
+    pub(super) unsafe fn run_here(&self, routines: &Routines<T>) {
+        let whole = 0..self.first.rows.max(self.first.cols);
+        for item in 0..self.loops.iter().map(|(extent, _)| extent).product() {
+            // SAFETY: the caller's promise.
+            unsafe { one(&self.at(item), whole.clone(), routines) }
+        }
+    }
+
+    /// Those of their elements that have these positions along an axis.
+    pub(super) fn part(&self, along: Along, part: std::ops::Range<usize>) -> Products<T> {
+        let (by, len) = (part.start as isize, part.len());
+        let p = &self.first;
+        let (mut loops, mut first) = (self.loops.clone(), Product { ..*p });
+        match along {
+            Along::Rows => {
+                first.rows = len;
+                first.a.0 = p.a.0.wrapping_offset(by * p.a.1[0]);
+                first.c.0 = p.c.0.wrapping_offset(by * p.c.1[0]);
+            }
+            Along::Cols => {
+                first.cols = len;
+                first.b.0 = p.b.0.wrapping_offset(by * p.b.1[1]);
+                first.c.0 = p.c.0.wrapping_offset(by * p.c.1[1]);
+            }
+            Along::Loop(i) => {
+                if let Some((extent, [a, b, c])) = loops.get_mut(i) {
+                    *extent = len;
+                    first.a.0 = p.a.0.wrapping_offset(by * *a);
+                    first.b.0 = p.b.0.wrapping_offset(by * *b);
+                    first.c.0 = p.c.0.wrapping_offset(by * *c);
+                }
+            }
+        }
+        Products { first, loops }
+    }
+
+    /// How many positions along an axis a part has at least for its share of the work around it to be small: the library
+    /// lays out one operand in its own way, for each part again. None where a part is not computed as the whole is.
+    pub(super) fn least_part(&self, along: Along) -> Option<usize> {
+        let p = &self.first;
+        if is_symmetric(p) || self.is_deep() {
+            return None;
+        }
+        let vector = p.rows == 1 || p.cols == 1;
+        Some(if vector || matches!(along, Along::Loop(_)) { 1 } else { p.depth.saturating_mul(2) })
+    }
+
+    /// Whether the sums are cut.
+    fn is_deep(&self) -> bool {
+        let Product { rows, cols, depth, .. } = self.first;
+        depth >= 2 * DEPTH && rows.saturating_mul(cols) <= SMALL_RESULT
     }
 
     /// The product at a point of the loops, counted with the last one fastest.

@@ -62,6 +62,7 @@ pub(super) fn direct(plan: &Plan) -> Vec<bool> {
             Step::For { counter, .. } => held[counter.0 as usize] = true,
             Step::If { fills, .. } => fills.iter().for_each(|b| held[b.0 as usize] = true),
             Step::Kernel(_)
+            | Step::Panels(_)
             | Step::Routine { .. }
             | Step::Index { .. }
             | Step::Check { .. }
