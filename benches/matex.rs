@@ -1,13 +1,14 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
 //! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
-//! tables (`stages`, `overhead`, `sizes`, `work`, `layers`, `linalg`) choose those. Run
+//! tables (`stages`, `overhead`, `sizes`, `work`, `layers`, `threads`, `linalg`) choose those. Run
 //! without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
 
 mod linalg;
+mod threads;
 mod work;
 
 use matex::{AsView, Limits};
@@ -105,7 +106,7 @@ fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 6] = [
+    let tables: [Table; 7] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 200].iter().for_each(|ops| stages(b, *ops));
         }),
@@ -113,6 +114,7 @@ fn main() {
         ("sizes", "One program at 1,000 sizes", sizes),
         ("work", "Workloads, µs", work::all),
         ("layers", "A matrix product and what is around it, µs", work::layers::all),
+        ("threads", "One thread and all, µs", threads::all),
         ("linalg", "Linear algebra, µs", linalg::all),
     ];
     let all = !tables.iter().any(|(name, ..)| given(name));

@@ -59,6 +59,7 @@ impl Engine {
             passes,
             simd: options.simd.into(),
             threads: options.threads,
+            share_all: false,
             nan_passes: options.non_finite == NonFinite::Nan,
         };
         match Executable::prepare(func, classes, &prepare) {

@@ -9,7 +9,7 @@ use crate::function::{Function, Ready};
 use matex_ir::Span;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
-use matex_passes::plan::{KernelStep, OpSite, Plan, Routine, Step as PlanStep};
+use matex_passes::plan::{KernelStep, OpSite, Routine, Step as PlanStep};
 use matex_runtime::{AsView, Executable};
 use std::fmt::Write;
 
@@ -166,7 +166,7 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
             let products = item.step.kernels().filter(|k| k.gemm.is_some()).count();
             let texts = item.step.kernels().map(|k| run(function, exe, k)).collect::<Vec<_>>();
             let text = if products == 0 { texts.concat() } else { format!("call {}", texts.join(", with ")) };
-            let more = details(function, plan, &item.step, bindings);
+            let more = details(function, exe, &item.step, bindings);
             steps.push(Step { kernel: products == 0, text, more });
         } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
             let name = match routine {
@@ -194,16 +194,21 @@ fn run(function: &Function, exe: &Executable, step: &KernelStep) -> String {
 }
 
 /// The operations of a step that runs kernels, and what they take.
-fn details(function: &Function, plan: &Plan, step: &PlanStep, bindings: &Bindings) -> Vec<String> {
+fn details(function: &Function, exe: &Executable, step: &PlanStep, bindings: &Bindings) -> Vec<String> {
     let mut more = Vec::new();
     let ops: Vec<&OpSite> = step.kernels().flat_map(|k| &k.ops).collect();
     if ops.len() > 1 {
         more.extend(ops.iter().map(|op| format!("{}{}", op.name, cited(function, op.origin))));
     }
-    let work = plan.work(step, &|dim| bindings.eval(dim));
+    let work = exe.plan().work(step, &|dim| bindings.eval(dim));
     let (bytes, ops_done, time) = (work.bytes, work.ops, work.time / 1e3);
     let copy = if ops.is_empty() { "a copy: " } else { "" };
     more.push(format!("{copy}{bytes:.0} bytes, {ops_done:.0} operations, about {time:.1} us on the CPU"));
+    if let PlanStep::Kernel(kernel) = step
+        && kernel.gemm.is_none()
+    {
+        more.push(exe.threads(kernel, &|dim| bindings.eval(dim)));
+    }
     more
 }
 

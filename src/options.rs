@@ -325,8 +325,9 @@ impl Compiler {
         self
     }
 
-    /// The most threads that a call uses; 0 for as many as there are CPUs. Linear algebra uses them: large products and
-    /// batches. They are those of one pool of the process, or of the rayon pool that the caller is in.
+    /// The most threads that a call uses; 0 for as many as there are CPUs. Kernels and linear algebra share them where the
+    /// work is worth waking them. They are those of one pool of the process, or of the rayon pool that the caller is in.
+    /// Kernels give the same bits on any number of threads.
     ///
     /// ```
     /// let f = matex::Compiler::new().threads(1).compile("x + 1")?;

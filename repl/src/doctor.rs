@@ -26,7 +26,7 @@ pub(crate) fn report(_compiler: &Compiler) -> String {
     row("SIMD", &format!("vectors of {used} bits, of {widest} that the CPU has ({})", set("MATEX_SIMD")));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let used = set("MATEX_NUM_THREADS");
-    row("threads", &format!("{threads} for linear algebra, 1 for kernels ({used})"));
+    row("threads", &format!("{threads} ({used})"));
     row("engine", "machine code");
     let linalg = matex_runtime::linalg_info();
     row("linear algebra", &format!("{}, {}", linalg.name, linalg.linked));

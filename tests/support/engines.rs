@@ -13,6 +13,7 @@ use matex_runtime::{
 };
 use ndarray::{ArrayD, Axis, Slice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
 /// One way to run a function.
 pub(crate) struct Engine {
@@ -46,6 +47,8 @@ pub(crate) const ENGINES: &[Engine] = &[
         name: "Cranelift, exact",
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, tier(Tier::Exact)),
     },
+    Engine { name: "shared among threads", run: |f, a| shared(f, a, Simd::Auto, 2) },
+    Engine { name: "vectors of 128 bits, shared among threads", run: |f, a| shared(f, a, Simd::W128, 5) },
     Engine { name: "vectors of 128 bits", run: |f, a| wide(f, a, Simd::W128) },
     Engine { name: "wide256", run: |f, a| wide(f, a, Simd::W256) },
     Engine { name: "wide512", run: |f, a| wide(f, a, Simd::W512) },
@@ -99,6 +102,22 @@ fn wide(func: &Func, args: &[Array], simd: Simd) -> Outcome {
     execute_for(func, args, Code::Cranelift, Memory::Plain, Options::default(), simd)
 }
 
+/// Machine code whose work is shared out however little it is, in a pool of so many threads.
+fn shared(func: &Func, args: &[Array], simd: Simd, threads: usize) -> Outcome {
+    static POOLS: Mutex<Vec<Arc<rayon_core::ThreadPool>>> = Mutex::new(Vec::new());
+    let pool = {
+        let mut pools = POOLS.lock().unwrap();
+        let known = pools.iter().find(|p| p.current_num_threads() == threads).cloned();
+        known.unwrap_or_else(|| {
+            let pool = rayon_core::ThreadPoolBuilder::new().num_threads(threads).build();
+            pools.push(Arc::new(pool.unwrap()));
+            pools[pools.len() - 1].clone()
+        })
+    };
+    let options = PrepareOptions { simd, share_all: true, ..PrepareOptions::default() };
+    pool.install(|| execute_by(func, args, Memory::Strided, options))
+}
+
 fn execute(func: &Func, args: &[Array], engine: Code, memory: Memory, passes: Options) -> Outcome {
     execute_for(func, args, engine, memory, passes, Simd::Auto)
 }
@@ -111,8 +130,12 @@ fn execute_for(
     passes: Options,
     simd: Simd,
 ) -> Outcome {
+    execute_by(func, args, memory, PrepareOptions { engine, passes, simd, ..PrepareOptions::default() })
+}
+
+fn execute_by(func: &Func, args: &[Array], memory: Memory, options: PrepareOptions) -> Outcome {
     let limits = Limits { loop_steps: MAX_STEPS, elements: 1 << 26, ..Limits::default() };
-    let options = PrepareOptions { engine, limits, passes, simd, ..PrepareOptions::default() };
+    let options = PrepareOptions { limits, ..options };
     let strided = memory == Memory::Strided;
     let class =
         |a: &Array| if strided && a.rank() > 0 { LayoutClass::Strided } else { LayoutClass::Contiguous };

@@ -13,7 +13,7 @@
 //! The lanes are 256 bytes, because that is what keeps enough additions in flight at every vector width, and the
 //! tree keeps the error of a sum of n at O(log n) rounding errors.
 
-use super::Combine;
+use super::{Combine, Form, InstKind, Kernel};
 use crate::dtype::{DType, Scalar};
 
 /// The elements of a block that meet in one lane.
@@ -25,6 +25,14 @@ pub const LEVELS: usize = 64;
 /// The number of lanes of a row reduction whose state begins with this dtype: 256 bytes' worth.
 pub const fn lanes(dtype: DType) -> usize {
     256 / dtype.size()
+}
+
+/// The elements of a block of a kernel's reductions; of the largest where there are several, which is then a multiple of
+/// all others by a power of two.
+pub fn block(kernel: &Kernel) -> usize {
+    let row = kernel.form() == Form::RowReduce;
+    let reduced = kernel.body.iter().filter(|i| matches!(i.kind, InstKind::Reduce { .. })).map(|i| i.dtype);
+    LINES * reduced.map(|d| if row { lanes(d) } else { 1 }).max().unwrap_or(1)
 }
 
 /// A state: one scalar for each component of a combination.

@@ -26,6 +26,7 @@ pub mod combine;
 pub mod expand;
 pub mod interp;
 pub mod parse;
+pub mod split;
 pub mod text;
 pub mod verify;
 

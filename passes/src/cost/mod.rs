@@ -14,7 +14,12 @@ const VECTOR_OPS: f64 = 8.0;
 const SCALAR_OPS: f64 = 4.0;
 
 /// The bytes of a vector.
-const VECTOR: f64 = 16.0;
+pub const VECTOR: f64 = 16.0;
+
+/// What part of the time that the model says a fast machine takes, for arithmetic in vectors of known width.
+pub const FAST_COMPUTING: f64 = 0.75;
+/// The same for memory traffic.
+pub const FAST_MOVING: f64 = 0.4;
 
 /// What it takes to start a kernel, to bind its operands and to find memory for its result, in nanoseconds.
 pub const LAUNCH: f64 = 100.0;

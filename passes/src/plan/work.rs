@@ -1,9 +1,10 @@
 //! What a plan does at given sizes: the work of each kernel, and the memory that all of it needs at a time.
 
-use super::{BlockId, BufferId, Plan, Slot, Source, Step};
-use crate::cost;
-use matex_ir::Dim;
+use super::{BlockId, BufferId, KernelStep, Plan, Slot, Source, Step};
+use crate::cost::{self, OpCost};
 use matex_ir::loops::{AxisKind, InstKind, Kernel};
+use matex_ir::{DType, Dim};
+use std::ops::Range;
 
 /// The work of one run of a kernel, or of kernels that run together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -14,23 +15,45 @@ pub struct Work {
     pub ops: f64,
     /// What it is expected to take, in nanoseconds on no particular machine.
     pub time: f64,
+    /// What its memory traffic takes of that.
+    moving: f64,
+    /// What its arithmetic takes in vectors, and in scalars.
+    computing: [f64; 2],
+}
+
+impl Work {
+    /// What it takes on a fast machine with vectors of so many bytes: whoever asks whether it is worth the while to share it
+    /// must not think too much of it.
+    pub fn least_time(&self, vector: f64) -> f64 {
+        let [vectors, scalars] = self.computing;
+        let computing = vectors * cost::VECTOR / vector + scalars;
+        (computing * cost::FAST_COMPUTING).max(self.moving * cost::FAST_MOVING)
+    }
 }
 
 impl Plan {
     /// The work of a step that runs kernels, by the values of sizes. What they hand on to each other counts once.
     pub fn work(&self, step: &Step, value: &impl Fn(&Dim) -> Option<i64>) -> Work {
-        let mut work = Work { time: cost::LAUNCH, ..Work::default() };
+        self.work_of(step.kernels(), &|slot| value(self.dim(slot)))
+    }
+
+    /// The work of kernels that run together, by the values of dims.
+    pub fn work_of<'a>(
+        &self,
+        steps: impl IntoIterator<Item = &'a KernelStep>,
+        value: &impl Fn(Slot) -> Option<i64>,
+    ) -> Work {
+        let mut work = Work::default();
         let mut seen: Vec<(BufferId, f64)> = Vec::new();
-        let mut busy = 0.0;
-        for step in step.kernels() {
-            let extent = |slot: &Slot| value(self.dim(*slot)).unwrap_or(0).max(0) as f64;
+        for step in steps {
+            let extent = |slot: &Slot| value(*slot).unwrap_or(0).max(0) as f64;
             let extents: Vec<f64> = step.extents.iter().map(extent).collect();
             let Some(kernel) = self.kernels.get(step.kernel) else { continue };
             for (binding, operand) in step.operands.iter().zip(&kernel.operands) {
                 let moves = |(_, slot): &(&f64, &Slot)| !self.dim(**slot).is(0);
                 let walked: f64 =
                     extents.iter().zip(&binding.strides).filter(moves).map(|(e, _)| e).product();
-                let held = value(self.dim(self.buffer(binding.place.buffer).bytes)).unwrap_or(0) as f64;
+                let held = value(self.buffer(binding.place.buffer).bytes).unwrap_or(0) as f64;
                 let touched = (walked * operand.dtype.size() as f64).min(held);
                 // A buffer that is read in several ways is read once.
                 match seen.iter_mut().find(|(b, _)| *b == binding.place.buffer) {
@@ -38,13 +61,14 @@ impl Plan {
                     None => seen.push((binding.place.buffer, touched)),
                 }
             }
-            let (ops, vectors) = operations(kernel, &extents);
-            let size = kernel.operands.first().map_or(8, |o| o.dtype.size());
+            let Arithmetic { ops, vectors, scalars } = arithmetic(kernel, &extents);
             work.ops += ops;
-            busy += ops / cost::rate(size, vectors);
+            work.computing[0] += vectors;
+            work.computing[1] += scalars;
         }
         work.bytes = seen.iter().map(|(_, b)| b).sum::<f64>();
-        work.time += busy.max(work.bytes / cost::bandwidth(work.bytes));
+        work.moving = work.bytes / cost::bandwidth(work.bytes);
+        work.time = work.moving.max(work.computing.iter().sum()) + cost::LAUNCH;
         work
     }
 
@@ -71,24 +95,51 @@ impl Plan {
     }
 }
 
-/// How many scalar operations a kernel does, and whether it mostly has a vector form.
-fn operations(kernel: &Kernel, extents: &[f64]) -> (f64, bool) {
+/// What a kernel computes.
+struct Arithmetic {
+    ops: f64,
+    /// Nanoseconds of what is done in vectors, and of what is not.
+    vectors: f64,
+    scalars: f64,
+}
+
+fn arithmetic(kernel: &Kernel, extents: &[f64]) -> Arithmetic {
     let points: f64 =
         kernel.axes.iter().zip(extents).filter(|(a, _)| a.kind != AxisKind::Reduce).map(|(_, e)| e).product();
     let all: f64 = extents.iter().product();
-    let counts = |id: usize| {
-        !matches!(
-            kernel.body[id].kind,
-            InstKind::Load(_) | InstKind::Const(_) | InstKind::Index(_) | InstKind::Part { .. }
-        )
-    };
-    let mut ops = 0.0;
-    for stage in kernel.stages() {
-        ops += all * stage.element.filter(|id| counts(*id)).count() as f64;
-        ops += points * stage.point.filter(|id| counts(*id)).count() as f64;
-    }
     let sizes: Vec<usize> = kernel.body.iter().map(|i| i.dtype.size()).filter(|s| *s > 1).collect();
-    (ops, sizes.windows(2).all(|w| w[0] == w[1]))
+    let alike = sizes.windows(2).all(|w| w[0] == w[1]);
+    let size = kernel.operands.first().map_or(8, |o| o.dtype.size());
+    let mut total = Arithmetic { ops: 0.0, vectors: 0.0, scalars: 0.0 };
+    let mut count = |ids: Range<usize>, times: f64| {
+        for id in ids {
+            let cost = match &kernel.body[id].kind {
+                InstKind::Load(_) | InstKind::Const(_) | InstKind::Index(_) | InstKind::Part { .. } => {
+                    continue;
+                }
+                InstKind::Map(op, args) => {
+                    cost::of_op(*op, args.first().map_or(DType::Bool, |a| kernel.inst(*a).dtype))
+                }
+                InstKind::LoadAt { .. }
+                | InstKind::Rescue(..)
+                | InstKind::Cast(_)
+                | InstKind::Bitcast(_)
+                | InstKind::Reduce { .. }
+                | InstKind::Scan { .. } => OpCost { ops: 1.0, scalar: false },
+            };
+            total.ops += times;
+            if alike && !cost.scalar {
+                total.vectors += times * cost.ops / cost::rate(size, true);
+            } else {
+                total.scalars += times * cost.ops / cost::rate(size, false);
+            }
+        }
+    };
+    for stage in kernel.stages() {
+        count(stage.element, all);
+        count(stage.point, points);
+    }
+    total
 }
 
 /// The memory of a call that is only counted.

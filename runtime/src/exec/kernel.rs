@@ -5,21 +5,19 @@
 
 use super::bad_index;
 use super::gemm::Library;
-use super::machine::Machine;
+use super::machine::{Machine, NO_VALUE};
 use super::memory::Memory;
-use super::rows::with_rows;
+use super::share::{self, Sharing};
 use super::{Code, ExecError, internal};
 use crate::{Dims, Strides, View};
-use matex_codegen_cpu::{Compiled, abi::Args};
 use matex_ir::loops::interp::{self, Base, KernelArgs};
 use matex_ir::loops::{Access, AxisKind, Kernel, Role, Status};
 use matex_ir::{DType, Scalar};
-use matex_passes::plan::KernelStep;
-use std::sync::atomic::{AtomicBool, Ordering};
+use matex_passes::plan::{KernelStep, Slot};
 
 /// The argument block of a run of a kernel. All but the pointers depends on the dims of a call only, and is kept for the
 /// next call with the same ones.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Scratch {
     /// Whether all but `data` is right for this call.
     bound: bool,
@@ -32,6 +30,8 @@ pub(super) struct Scratch {
     reach: Vec<Option<(i64, i64)>>,
     pub(super) extents: Vec<i64>,
     pub(super) strides: Vec<i64>,
+    /// How the work is shared out.
+    pub(super) sharing: Sharing,
 }
 
 impl Scratch {
@@ -40,9 +40,6 @@ impl Scratch {
         self.bound = false;
     }
 }
-
-/// About how many points run between two looks at whether the call was cancelled.
-const CANCEL_POINTS: i64 = 1 << 22;
 
 /// Runs a kernel step.
 pub(super) fn run(machine: &mut Machine<'_>, step: &KernelStep) -> Result<(), ExecError> {
@@ -76,10 +73,11 @@ pub(super) fn run_with(
             Status::Ok
         }
         (Code::Compiled(code), None) => {
-            let code = code.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
-            let cancel = machine.cancel;
-            with_rows(kernel, scratch, |scratch| call(code, kernel, scratch, cancel))
-                .ok_or_else(|| super::rows::refused(kernel, scratch, step.origin))?
+            let code = code.kernels.get(step.kernel).ok_or_else(|| internal("a kernel was not compiled"))?;
+            let exe = machine.exe;
+            let parts = || exe.parts(step.kernel);
+            share::run(code, kernel, scratch, parts, &machine.call())
+                .ok_or_else(|| super::rows::refused(kernel, &scratch.extents, step.origin))?
         }
         (Code::Interpreted, None) => interpret(machine, step, kernel, scratch)?,
     };
@@ -177,7 +175,10 @@ fn bind(
         return Ok(());
     }
     words(machine, step, kernel, scratch)?;
-    reaches(machine, step, kernel, scratch)
+    reaches(machine, step, kernel, scratch)?;
+    let value = |slot: Slot| machine.state.dims.get(slot.0 as usize).copied().filter(|v| *v != NO_VALUE);
+    scratch.sharing = machine.exe.sharing(step, &scratch.extents, &value).unwrap_or_default();
+    Ok(())
 }
 
 /// Where in its memory each operand begins, and how far it reaches.
@@ -267,43 +268,6 @@ fn reach(offset: i64, axes: impl Iterator<Item = (i64, i64)>) -> (i128, i128) {
     })
 }
 
-/// Calls compiled code, in pieces when someone may cancel.
-fn call(compiled: &Compiled, kernel: &Kernel, scratch: &Scratch, cancel: Option<&AtomicBool>) -> Status {
-    let end = kernel.range_axis().map_or(1, |axis| scratch.extents[axis]);
-    let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
-    let piece = match cancel {
-        Some(_) if points > CANCEL_POINTS => (CANCEL_POINTS / (points / end.max(1)).max(1)).max(1),
-        Some(_) | None => end,
-    };
-    let mut begin = 0;
-    while begin < end {
-        let stop = begin.saturating_add(piece).min(end);
-        let status = call_part(compiled, scratch, begin, stop);
-        if status != Status::Ok || cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-            return status;
-        }
-        begin = stop;
-    }
-    Status::Ok
-}
-
-/// Calls compiled code for a part of its outermost parallel axis. The argument block is one that `prepare` filled, with
-/// rows of scratch where the kernel has some.
-pub(super) fn call_part(compiled: &Compiled, scratch: &Scratch, begin: i64, stop: i64) -> Status {
-    let args = Args {
-        data: scratch.data.as_ptr(),
-        extents: scratch.extents.as_ptr(),
-        strides: scratch.strides.as_ptr(),
-    };
-    // SAFETY: `bind`, `place` and `with_rows` filled as many words as the kernel asks for, found the strides to be of
-    // their access classes, and every element of the iteration space to lie in the memory of its operand. Memory
-    // that is written is the call's alone and no other operand's, but for one that reads each element at the place and
-    // before it is written (`is_apart`, `Memory::Lent`), and rows of scratch are this thread's. The memory of arguments
-    // is borrowed during the call. Bools are 0 or 1 in arguments by the contract of views, and elsewhere because
-    // kernels write nothing else.
-    unsafe { compiled.call(&args, begin, stop) }
-}
-
 /// Runs the interpreter on copies of all memory, and copies back what was written.
 fn interpret(
     machine: &mut Machine<'_>,
@@ -324,9 +288,9 @@ fn interpret(
         let offset = usize::try_from(offset - low).unwrap_or(0);
         args.bases.push(Base { buffer, offset });
     }
-    for row in super::rows::lengths(kernel, scratch) {
+    for row in super::rows::lengths(kernel, &scratch.extents) {
         args.bases.push(Base { buffer: images.len(), offset: 0 });
-        images.push(vec![0; row.ok_or_else(|| super::rows::refused(kernel, scratch, step.origin))?]);
+        images.push(vec![0; row.ok_or_else(|| super::rows::refused(kernel, &scratch.extents, step.origin))?]);
     }
     let mut memory: Vec<&mut [u8]> = images.iter_mut().map(Vec::as_mut_slice).collect();
     let status = interp::run(kernel, &args, &mut memory)

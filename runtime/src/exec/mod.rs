@@ -8,6 +8,7 @@
 mod bad_index;
 mod error;
 mod gemm;
+mod invoke;
 mod kernel;
 mod machine;
 mod memory;
@@ -15,6 +16,7 @@ mod panels;
 mod products;
 mod results;
 mod rows;
+mod share;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -23,20 +25,23 @@ mod warning;
 pub use error::ExecError;
 pub use warning::Warning;
 
+use crate::pool::Pool;
 use crate::{Buffer, Element, Tensor, View, ViewMut};
 use machine::Machine;
 use matex_codegen_cpu::{Compiled, KernelCache, Simd};
+use matex_ir::Dim;
 use matex_ir::tensor::bind::{Argument, Bindings, bind_sizes, check_guards};
 use matex_ir::tensor::{Func, Guard, Param, RunError};
 use matex_lang::Limits;
-use matex_passes::plan::Source;
+use matex_passes::plan::{KernelStep, Slot, Source};
 use matex_passes::{LayoutClass, Plan, run_pipeline};
 use memory::{CallerMemory, Memory};
+use share::{Grain, Parts, Sharing, Why};
 use state::State;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What carries out the kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,6 +69,9 @@ pub struct PrepareOptions {
     pub simd: Simd,
     /// The most threads that a call uses; 0 for as many as there are CPUs.
     pub threads: usize,
+    /// Whether the work of a kernel is shared out however little it is, and not only where that pays. No bit of a result
+    /// depends on it; tests hold that.
+    pub share_all: bool,
     /// Whether NaN and infinities in an operand of linear algebra make its results NaN, and are no error.
     pub nan_passes: bool,
 }
@@ -90,6 +98,7 @@ pub struct Executable {
     constants: HashMap<u32, Arc<Buffer>>,
     limits: Limits,
     threads: usize,
+    share_all: bool,
     nan_passes: bool,
     /// What tells it from all others of this process.
     id: u64,
@@ -100,8 +109,17 @@ pub struct Executable {
 /// The kernels of a plan, as the engine needs them.
 #[derive(Debug)]
 enum Code {
-    Compiled(Vec<Arc<Compiled>>),
+    Compiled(Machinery),
     Interpreted,
+}
+
+/// Machine code.
+#[derive(Debug)]
+struct Machinery {
+    kernels: Vec<Arc<Compiled>>,
+    /// For each kernel what its parts are compiled to, when they first are; none where that cannot be.
+    parts: Vec<OnceLock<Option<Parts>>>,
+    simd: Simd,
 }
 
 impl Executable {
@@ -141,6 +159,7 @@ impl Executable {
             constants,
             limits: options.limits.clone(),
             threads: options.threads,
+            share_all: options.share_all,
             nan_passes: options.nan_passes,
         })
     }
@@ -163,9 +182,52 @@ impl Executable {
     /// The compiled kernels, in the order of the plan's; none where kernels are interpreted.
     pub fn compiled(&self) -> &[Arc<Compiled>] {
         match &self.code {
-            Code::Compiled(kernels) => kernels,
+            Code::Compiled(code) => &code.kernels,
             Code::Interpreted => &[],
         }
+    }
+
+    /// How the work of a run of a kernel is shared out among threads, by the values of sizes: a line for people.
+    pub fn threads(&self, step: &KernelStep, value: &impl Fn(&Dim) -> Option<i64>) -> String {
+        let value = |slot: Slot| value(self.plan.dim(slot));
+        let extents: Vec<i64> = step.extents.iter().map(|s| value(*s).unwrap_or(0)).collect();
+        match self.sharing(step, &extents, &value) {
+            Err(why) => why.to_string(),
+            Ok(sharing) => sharing.to_string(),
+        }
+    }
+
+    /// How the work of a run of a kernel over these extents is shared out.
+    fn sharing(
+        &self,
+        step: &KernelStep,
+        extents: &[i64],
+        value: &impl Fn(Slot) -> Option<i64>,
+    ) -> Result<Sharing, Why> {
+        let Code::Compiled(code) = &self.code else { return Err(Why::Engine) };
+        let (Some(kernel), Some(compiled)) =
+            (self.plan.kernels.get(step.kernel), code.kernels.get(step.kernel))
+        else {
+            return Err(Why::Engine);
+        };
+        let threads = Pool::current(self.threads).threads();
+        // Most kernels of small tensors are told by a glance.
+        let points = extents.iter().fold(1i64, |n, e| n.saturating_mul(*e));
+        let glance = points.saturating_mul(kernel.body.len() as i64);
+        if !self.share_all && glance < share::GLANCE {
+            return Err(Why::Small);
+        }
+        let work = self.plan.work_of([step], value);
+        let grain = if self.share_all { Grain::SMALLEST } else { Grain::USUAL };
+        let time = work.least_time(share::vector_bytes(compiled.emitter()));
+        share::decide(kernel, extents, time, threads, grain)
+    }
+
+    /// The parts of a kernel, compiled when they are first asked for.
+    fn parts(&self, kernel: usize) -> Option<&Parts> {
+        let Code::Compiled(code) = &self.code else { return None };
+        let compile = || Parts::compile(self.plan.kernels.get(kernel)?, code.simd).ok().flatten();
+        code.parts.get(kernel)?.get_or_init(compile).as_ref()
     }
 
     /// Calls the function; results are contiguous and share no memory with the arguments.
@@ -334,7 +396,7 @@ fn argument(args: &[View<'_>], temporary: &Temporary, index: usize) -> Memory {
     Memory::Caller(memory)
 }
 
-fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Vec<Arc<Compiled>>, ExecError> {
+fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Machinery, ExecError> {
     let (mut bytes, limit) = (0, options.limits.code_bytes);
     let mut kernels = Vec::with_capacity(plan.kernels.len());
     for kernel in &plan.kernels {
@@ -346,7 +408,8 @@ fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Vec<Arc<Compiled>>, 
         }
         kernels.push(compiled);
     }
-    Ok(kernels)
+    let parts = kernels.iter().map(|_| OnceLock::new()).collect();
+    Ok(Machinery { kernels, parts, simd: options.simd })
 }
 
 /// One element of a rank-0 value as `T`, from its bytes.

@@ -6,6 +6,7 @@
 //! of a panel is no other panel's business is the plan's promise, and looked at once more before it is relied on.
 
 use super::gemm::{Library, along};
+use super::invoke::Frame;
 use super::kernel::{self, Scratch};
 use super::machine::Machine;
 use super::products::{Along, Call};
@@ -119,13 +120,14 @@ impl<'a> Bound<'a> {
             }
             Some(Run::Compiled(code)) => {
                 let (begin, end) = (rows.start as i64 * self.height, rows.end as i64 * self.height);
-                if self.kernel.scratch_operands() == 0 {
-                    kernel::call_part(code, &self.scratch, begin, end)
-                } else {
-                    let mut own = self.scratch.clone();
-                    with_rows(self.kernel, &mut own, |own| kernel::call_part(code, own, begin, end))
-                        .ok_or_else(|| refused(self.kernel, &self.scratch, self.member.step.origin))?
-                }
+                let Scratch { data, extents, strides, .. } = &self.scratch;
+                let part = |data: &[*mut u8]| {
+                    // SAFETY: `kernel::prepare` bound and bounded the operands, and these are some of the rows, which no
+                    // other panel has to do with (`keeps_rows`).
+                    unsafe { Frame { data, extents, strides }.run(code, self.kernel, begin..end, None) }
+                };
+                with_rows(self.kernel, extents, data, part)
+                    .ok_or_else(|| refused(self.kernel, extents, self.member.step.origin))?
             }
             None => Status::Ok,
         };
