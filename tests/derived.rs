@@ -59,3 +59,36 @@ fn what_cannot_be_derived_says_why() {
     let untyped = compile("fn f(x) { nextafter(x, 0.0) }").unwrap().grad("x").unwrap();
     assert_eq!(untyped.call(&[&1.0]).unwrap_err().code().to_string(), "E0120");
 }
+
+/// The peak of memory that a call is said to take.
+fn peak(program: &str, args: &[&dyn matex::AsView]) -> u64 {
+    let text = compile(program).unwrap().explain(args).unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix("peak memory: ")).unwrap();
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn working_steps_out_again_takes_less_memory() {
+    let program = |more: &str| {
+        format!(
+            "fn f(x: f64[n], k: i64) {{ s = x; for i in 0..k {{ s = s + 0.1 * sin(s * x); }} sum(s) }}
+             fn main(x: f64[n], k: i64) {{ grad(f{more})(x, k) }}"
+        )
+    };
+    let x = vec![0.5; 1000];
+    let args: [&dyn matex::AsView; 2] = [&x, &1000_i64];
+    let (all, some) = (peak(&program(""), &args), peak(&program(", recompute=true"), &args));
+    // A thousand copies of x, and twice the square root of that with a little of their own.
+    assert!(all > 8_000_000 && some < 8_000 * 80, "{all} {some}");
+    let run = |more: &str| compile(&program(more)).unwrap().call(&args).unwrap()[0].to_string();
+    assert_eq!(run(""), run(", recompute=true"));
+}
+
+/// More steps than can be kept in three cuts, so that the last one is gone through again and again.
+#[test]
+fn a_loop_of_any_number_of_steps_has_a_way_back() {
+    let f =
+        compile("fn f(x: f64, n: i64[1]) -> f64 { s = x; for i in 0..n[0] { s = s * 1.0001; } s }").unwrap();
+    let g: f64 = one(&f.grad("x").unwrap(), &[&2.0, &[33_000_i64]]).parse().unwrap();
+    assert!((g - 1.0001f64.powi(33_000)).abs() < 1e-10, "{g}");
+}

@@ -1,6 +1,6 @@
 //! Symbolic extents.
 //!
-//! A [`Dim`] is an integer polynomial over atoms: named sizes, integer parameters, floor divisions, minima and maxima
+//! A [`Dim`] is an integer polynomial over atoms: named sizes, integer parameters, floor divisions, roots, minima and maxima
 //! that could not be simplified. It is kept in a normal form (sorted terms, no zero coefficient), so two dims are
 //! known to be equal exactly when they compare equal; what that cannot decide becomes a guard at the call.
 //!
@@ -28,6 +28,8 @@ pub enum Atom {
     Min(Dim, Dim),
     /// The larger of two dims.
     Max(Dim, Dim),
+    /// A square root rounded up; 0 of what is negative.
+    Root(Dim),
     /// A dim that grew past [`MAX_WEIGHT`]; it has no value, so that the call that needs it is refused.
     TooComplex,
 }
@@ -114,7 +116,12 @@ impl Dim {
     pub fn as_size(&self) -> Option<&str> {
         match self.single_atom()? {
             Atom::Size(name) => Some(name),
-            Atom::Int(_) | Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::TooComplex => None,
+            Atom::Int(_)
+            | Atom::FloorDiv(..)
+            | Atom::Min(..)
+            | Atom::Max(..)
+            | Atom::Root(_)
+            | Atom::TooComplex => None,
         }
     }
 
@@ -212,6 +219,14 @@ impl Dim {
         (self + &Dim::constant(by - 1)).floor_div(&Dim::constant(by))
     }
 
+    /// The square root rounded up; 0 of what is negative.
+    pub fn root(&self) -> Dim {
+        match self.as_const() {
+            Some(v) => Dim::constant(root(v)),
+            None => Dim::atom(Atom::Root(self.clone())),
+        }
+    }
+
     /// The smaller one.
     pub fn smaller(&self, other: &Dim) -> Dim {
         if (other - self).is_nonnegative() {
@@ -297,6 +312,7 @@ impl Dim {
                 match atom {
                     Atom::Size(_) | Atom::Int(_) => f(atom),
                     Atom::TooComplex => {}
+                    Atom::Root(a) => a.visit_names(f),
                     Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
                         a.visit_names(f);
                         b.visit_names(f);
@@ -330,6 +346,12 @@ fn floor_div(a: i64, b: i64) -> i64 {
     if a.wrapping_rem(b) != 0 && (a < 0) != (b < 0) { q - 1 } else { q }
 }
 
+fn root(v: i64) -> i64 {
+    let v = v.max(0);
+    let down = v.isqrt();
+    if down * down == v { down } else { down + 1 }
+}
+
 fn sorted(a: &Dim, b: &Dim) -> (Dim, Dim) {
     match a.cmp(b) {
         Ordering::Greater => (b.clone(), a.clone()),
@@ -341,12 +363,13 @@ fn atom_weight(atom: &Atom) -> usize {
     match atom {
         Atom::Size(_) | Atom::Int(_) | Atom::TooComplex => 1,
         Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => 1 + a.weight() + b.weight(),
+        Atom::Root(a) => 1 + a.weight(),
     }
 }
 
 fn atom_nonnegative(atom: &Atom) -> bool {
     match atom {
-        Atom::Size(_) => true,
+        Atom::Size(_) | Atom::Root(_) => true,
         Atom::Int(_) | Atom::TooComplex => false,
         Atom::FloorDiv(a, b) => a.is_nonnegative() && b.is_nonnegative(),
         Atom::Min(a, b) => a.is_nonnegative() && b.is_nonnegative(),
@@ -363,6 +386,7 @@ fn eval_atom(atom: &Atom, lookup: &impl Fn(&Atom) -> Option<i64>) -> Option<i64>
         }
         Atom::Min(a, b) => Some(a.eval(lookup)?.min(b.eval(lookup)?)),
         Atom::Max(a, b) => Some(a.eval(lookup)?.max(b.eval(lookup)?)),
+        Atom::Root(a) => Some(root(a.eval(lookup)?)),
         Atom::TooComplex => None,
     }
 }
@@ -373,6 +397,7 @@ fn substitute_atom(atom: &Atom, f: &impl Fn(&Atom) -> Option<Dim>) -> Dim {
         Atom::FloorDiv(a, b) => a.substitute(f).floor_div(&b.substitute(f)),
         Atom::Min(a, b) => a.substitute(f).smaller(&b.substitute(f)),
         Atom::Max(a, b) => a.substitute(f).larger(&b.substitute(f)),
+        Atom::Root(a) => a.substitute(f).root(),
         Atom::TooComplex => Dim::atom(Atom::TooComplex),
     }
 }
@@ -477,6 +502,7 @@ mod tests {
             "floordiv(n + 1, 2)",
             "min(m, n)",
             "max(n, k!)",
+            "root(2*n + 1)",
             "k! - 1",
         ] {
             assert_eq!(d(text).to_string(), text);
@@ -487,8 +513,15 @@ mod tests {
     fn evaluation_and_bounds() {
         let env = |a: &Atom| match a {
             Atom::Size(s) => (&**s == "n").then_some(5),
-            Atom::Int(_) | Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::TooComplex => None,
+            Atom::Int(_)
+            | Atom::FloorDiv(..)
+            | Atom::Min(..)
+            | Atom::Max(..)
+            | Atom::Root(_)
+            | Atom::TooComplex => None,
         };
+        assert_eq!(d("root(n) + root(n - 1) + root(0 - n)").eval(&env), Some(5));
+        assert_eq!((d("root(17)"), d("root(16)")), (d("5"), d("4")));
         assert_eq!(d("floordiv(n + 1, 2) * n").eval(&env), Some(15));
         assert_eq!(d("m").eval(&env), None);
         assert_eq!(d("floordiv(n, n - 5)").eval(&env), None);

@@ -74,7 +74,7 @@ impl Sizes {
         let value = |atom: &Atom| self.known.get(atom).copied().unwrap_or(NOMINAL);
         let one = |atom: &Atom| match atom {
             Atom::Size(name) | Atom::Int(name) => Some(format!("{name} = {}", value(atom))),
-            Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::TooComplex => None,
+            Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::Root(_) | Atom::TooComplex => None,
         };
         self.compared().iter().filter_map(one).collect::<Vec<_>>().join(", ")
     }

@@ -12,6 +12,7 @@ pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions, Warni
 pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Simd};
 pub use matex_passes::LayoutClass;
+pub use pool::spawn;
 pub use tensor::{
     ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,
     TensorError, TypeKind, TypedView, View, ViewMut,

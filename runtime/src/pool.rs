@@ -133,6 +133,17 @@ impl Drop for Door<'_> {
     }
 }
 
+/// Carries a task out on a thread of the caller's pool, else of this process's; at once where there is none.
+pub fn spawn(task: impl FnOnce() + Send + 'static) {
+    if rayon_core::current_thread_index().is_some() {
+        rayon_core::spawn(task);
+    } else if let Some(pool) = own() {
+        pool.spawn(task);
+    } else {
+        task();
+    }
+}
+
 fn cpus() -> usize {
     static CPUS: OnceLock<usize> = OnceLock::new();
     *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))

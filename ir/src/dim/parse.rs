@@ -3,7 +3,7 @@
 use super::{Atom, Dim};
 
 /// Parses a dim: sums, differences and products of integers, names, `name!`, `floordiv(a, b)`, `min(a, b)`,
-/// `max(a, b)` and parentheses. `None` when the text is none, or nests deeper than 64.
+/// `max(a, b)`, `root(a)` and parentheses. `None` when the text is none, or nests deeper than 64.
 pub fn parse_dim(text: &str) -> Option<Dim> {
     let mut p = Parser { rest: text, depth: 0 };
     let dim = p.sum()?;
@@ -95,6 +95,9 @@ impl Parser<'_> {
     fn call(&mut self, name: &str) -> Option<Dim> {
         self.eat('(');
         let a = self.sum()?;
+        if name == "root" {
+            return self.eat(')').then(|| a.root());
+        }
         if !self.eat(',') {
             return None;
         }

@@ -55,6 +55,7 @@ impl fmt::Display for Atom {
             Atom::FloorDiv(a, b) => write!(f, "floordiv({a}, {b})"),
             Atom::Min(a, b) => write!(f, "min({a}, {b})"),
             Atom::Max(a, b) => write!(f, "max({a}, {b})"),
+            Atom::Root(a) => write!(f, "root({a})"),
             Atom::TooComplex => f.write_str("too_complex!"),
         }
     }

@@ -35,7 +35,7 @@ impl Bindings {
         match atom {
             Atom::Size(name) => self.sizes.get(name).copied(),
             Atom::Int(name) => self.ints.get(name).copied(),
-            Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::TooComplex => None,
+            Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::Root(_) | Atom::TooComplex => None,
         }
     }
 

@@ -78,6 +78,11 @@ impl Body {
         self.nodes.get(self.index(v)?)
     }
 
+    /// All values that are not captured, with their nodes.
+    pub(super) fn values(&self) -> impl Iterator<Item = (ValueId, &Node)> {
+        self.nodes.iter().enumerate().map(|(i, n)| (ValueId(self.base + i as u32), n))
+    }
+
     /// The place of a value among those that are not captured.
     pub(super) fn index(&self, v: ValueId) -> Option<usize> {
         v.0.checked_sub(self.base).map(|i| i as usize).filter(|i| *i < self.nodes.len())

@@ -31,7 +31,7 @@ mod slopes;
 pub use batch::batch;
 pub use body::Body;
 pub use forward::forward;
-pub use reverse::{Reversed, reverse};
+pub use reverse::{Keep, Reversed, reverse};
 
 use crate::span::{Code, Span};
 use crate::tensor::{Builder, ValueId};

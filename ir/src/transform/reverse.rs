@@ -10,6 +10,8 @@
 //! not 0.) Every rule hands the mask on: it moves with the elements, through sums as whether any of them was taken,
 //! through loops and branches beside what they carry.
 
+mod blocks;
+mod bounds;
 mod control;
 mod moves;
 mod products;
@@ -34,24 +36,34 @@ pub struct Reversed {
     pub cotangents: Vec<Option<ValueId>>,
 }
 
+/// What the way back keeps of loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// What is carried at every step.
+    All,
+    /// What is carried at about the square root of the steps; those between are worked out again, once more in all.
+    Some,
+}
+
 /// The results of a body on values for its parameters, and the cotangents of the marked parameters for cotangents of
 /// the results, which are made once the results are there.
 ///
 /// # Errors
-/// An operation on the way has no derivative, a `while` is on the way, a loop's number of steps does not follow from
-/// sizes, or there are more than `limit` nodes.
+/// An operation on the way has no derivative, a `while` is on the way, or there are more than `limit` nodes.
 pub fn reverse(
     b: &mut Builder,
     body: &Body,
     args: &[ValueId],
     marked: &[bool],
-    limit: usize,
+    (keep, limit): (Keep, usize),
     seed: impl FnOnce(&mut Builder, &[ValueId]) -> Vec<Option<ValueId>>,
 ) -> Result<Reversed, Refused> {
+    let cut = blocks::cut(b, body, marked, keep == Keep::Some, limit)?;
+    let body = cut.as_ref().unwrap_or(body);
     let depends = Depends::new(body, marked, Through::Floats);
-    let counters = control::counters(body);
+    let bounds = bounds::Bounds::new(body);
     let c = Copier::new(b, body, limit);
-    let mut r = Reverse { c, depends, counters, cotangents: BTreeMap::new(), tapes: BTreeMap::new() };
+    let mut r = Reverse { c, depends, bounds, cotangents: BTreeMap::new(), tapes: BTreeMap::new() };
     r.c.set_all(body.params(), args);
     r.sweep(&body.root().nodes)?;
     let results = r.c.all(body.results());
@@ -83,7 +95,7 @@ impl Cotangent {
 struct Reverse<'a> {
     c: Copier<'a>,
     depends: Depends<'a>,
-    counters: BTreeMap<ValueId, (ValueId, ValueId)>,
+    bounds: bounds::Bounds,
     /// By value and member; a value that is one tensor has the member 0.
     cotangents: BTreeMap<(ValueId, usize), Cotangent>,
     tapes: BTreeMap<ValueId, control::Tape>,

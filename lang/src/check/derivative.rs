@@ -9,7 +9,7 @@ use crate::ast::{DTypeExpr, Ident};
 use crate::codes;
 use crate::diag::Diagnostic;
 use matex_ir::tensor::{TensorType, Type, ValueId};
-use matex_ir::transform;
+use matex_ir::transform::{self, Keep};
 use matex_ir::{DType, Scalar, Span};
 
 impl Checker<'_> {
@@ -146,8 +146,7 @@ impl Checker<'_> {
     pub(crate) fn gradient(
         &mut self,
         of: &Callable,
-        wrt: &[Ident],
-        value: bool,
+        (wrt, value, keep): (&[Ident], bool, Keep),
         mut args: Vec<Option<Operand>>,
         span: Span,
     ) -> R<Value> {
@@ -160,7 +159,7 @@ impl Checker<'_> {
         let limit = self.node_limit();
         let (result, gradients) = self.accept(span, |c| {
             let one = Scalar::from_i128(ty.dtype, 1);
-            let out = transform::reverse(&mut c.b, &traced.body, &ids, &marked, limit, |b, _| {
+            let out = transform::reverse(&mut c.b, &traced.body, &ids, &marked, (keep, limit), |b, _| {
                 vec![Some(b.scalar(one))]
             })?;
             let mut gradients = Vec::new();
@@ -241,6 +240,7 @@ impl Checker<'_> {
         of: &Callable,
         xs: Vec<Operand>,
         cts: Vec<Operand>,
+        keep: Keep,
         span: Span,
     ) -> R<Value> {
         let mut args: Vec<Option<Operand>> = xs.into_iter().map(Some).collect();
@@ -275,7 +275,9 @@ impl Checker<'_> {
         let ids: Vec<ValueId> = operands.iter().map(|o| o.val.id).collect();
         let limit = self.node_limit();
         let out = self.accept(span, |c| {
-            transform::reverse(&mut c.b, &traced.body, &ids, &vec![true; ids.len()], limit, |_, _| seeds)
+            transform::reverse(&mut c.b, &traced.body, &ids, &vec![true; ids.len()], (keep, limit), |_, _| {
+                seeds
+            })
         })?;
         let mut vals: Vec<Val> = out.results.into_iter().map(Val::strong).collect();
         for (ct, ty) in out.cotangents.into_iter().zip(&types) {

@@ -9,6 +9,7 @@ use crate::ast::Ident;
 use crate::unit::{Derived, Step};
 use matex_ir::Span;
 use matex_ir::tensor::{Builder, Param, TensorType, ValueId};
+use matex_ir::transform::Keep;
 
 impl Checker<'_> {
     /// The value of the transformed entry on parameters that take what their arguments are; the types that the entry
@@ -49,7 +50,7 @@ fn transform_of(step: &Step, at: Span) -> Transform {
     let mark = |n: &String| if is_positional(n) { format!("${n}") } else { n.clone() };
     let idents = |names: &[String]| names.iter().map(|n| Ident { name: mark(n).into(), span: at }).collect();
     match &step.how {
-        Derived::Grad { wrt, value } => Transform::Grad { wrt: idents(wrt), value: *value },
+        Derived::Grad { wrt, value } => Transform::Grad { wrt: idents(wrt), value: *value, keep: Keep::All },
         Derived::Jacobian { wrt } => Transform::Jacobian { wrt: idents(wrt) },
         Derived::Hessian { wrt } => Transform::Hessian { wrt: idents(wrt) },
         Derived::Jvp => Transform::Jvp { moving: step.moving.clone() },

@@ -40,7 +40,12 @@ impl Unifier {
         }
         d.substitute(&|atom| match atom {
             Atom::Size(name) => self.map.get(name).cloned(),
-            Atom::Int(_) | Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::TooComplex => None,
+            Atom::Int(_)
+            | Atom::FloorDiv(..)
+            | Atom::Min(..)
+            | Atom::Max(..)
+            | Atom::Root(_)
+            | Atom::TooComplex => None,
         })
     }
 

@@ -9,13 +9,13 @@ use crate::codes;
 use crate::diag::Diagnostic;
 use matex_ir::Span;
 use matex_ir::tensor::{TensorType, ValueId};
-use matex_ir::transform::{Body, Refused};
+use matex_ir::transform::{Body, Keep, Refused};
 
 /// What is done to a function.
 #[derive(Clone, Debug)]
 pub(crate) enum Transform {
     /// The gradient of a scalar result, behind the result itself where that is wanted.
-    Grad { wrt: Vec<Ident>, value: bool },
+    Grad { wrt: Vec<Ident>, value: bool, keep: Keep },
     /// The derivative of every element of the result by every element of a parameter.
     Jacobian { wrt: Vec<Ident> },
     /// The Jacobian of the gradient.
@@ -53,14 +53,22 @@ pub(crate) fn packed(mut vals: Vec<Val>) -> Value {
 impl Checker<'_> {
     /// The function and the transform that a call like `grad(f, wrt=w)` stands for.
     pub(crate) fn transformed(&mut self, name: &Ident, args: &[Arg], span: Span) -> R<(Callable, Transform)> {
-        let signature = if &*name.name == "vmap" { "f, in_axes=" } else { "f, wrt=" };
+        let signature = match &*name.name {
+            "vmap" => "f, in_axes=",
+            "grad" | "value_and_grad" => "f, wrt=, recompute=",
+            _ => "f, wrt=",
+        };
         let bound = self.bind_args(name, signature, None, args, span)?;
         let f = self.callable_arg(&bound)?;
         let how = match &*name.name {
             "vmap" => Transform::Vmap { axes: self.in_axes(&bound)?, span },
             "jacobian" => Transform::Jacobian { wrt: self.wrt(&bound)? },
             "hessian" => Transform::Hessian { wrt: self.wrt(&bound)? },
-            other => Transform::Grad { wrt: self.wrt(&bound)?, value: other == "value_and_grad" },
+            other => Transform::Grad {
+                wrt: self.wrt(&bound)?,
+                value: other == "value_and_grad",
+                keep: self.keeps(&bound)?,
+            },
         };
         Ok((f, how))
     }
@@ -86,6 +94,11 @@ impl Checker<'_> {
             out.push(Ident { name: n.clone(), span });
         }
         Ok(out)
+    }
+
+    /// What the way back keeps of loops, by the flag `recompute`.
+    pub(crate) fn keeps(&mut self, args: &Args) -> R<Keep> {
+        Ok(if self.flag_arg(args, "recompute", false)? { Keep::Some } else { Keep::All })
     }
 
     fn in_axes(&mut self, args: &Args) -> R<Option<Vec<Option<i64>>>> {
@@ -123,10 +136,10 @@ impl Checker<'_> {
         span: Span,
     ) -> R<Value> {
         match how {
-            Transform::Grad { wrt, value } => self.gradient(of, wrt, *value, args, span),
+            Transform::Grad { wrt, value, keep } => self.gradient(of, (wrt, *value, *keep), args, span),
             Transform::Jacobian { wrt } => self.jacobian(of, wrt, args, span),
             Transform::Hessian { wrt } => {
-                let grad = Transform::Grad { wrt: wrt.clone(), value: false };
+                let grad = Transform::Grad { wrt: wrt.clone(), value: false, keep: Keep::All };
                 let gradient =
                     Callable { kind: CallableKind::Transformed(Box::new(of.clone()), grad), span: of.span };
                 if wrt.len() > 1 {

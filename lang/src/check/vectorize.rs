@@ -8,7 +8,7 @@ use super::{Checker, R};
 use crate::ast::Ident;
 use crate::codes;
 use matex_ir::tensor::{TensorType, ValueId};
-use matex_ir::transform::{self, Body, Refused};
+use matex_ir::transform::{self, Body, Keep, Refused};
 use matex_ir::{Dim, Scalar, Span};
 
 impl Checker<'_> {
@@ -222,7 +222,8 @@ impl Checker<'_> {
         let (region, p) = self.b.begin_region(std::slice::from_ref(out));
         let mut marked = vec![false; ids.len()];
         marked[k] = true;
-        let made = transform::reverse(&mut self.b, body, ids, &marked, limit, |_, _| vec![Some(p[0])])?;
+        let made =
+            transform::reverse(&mut self.b, body, ids, &marked, (Keep::All, limit), |_, _| vec![Some(p[0])])?;
         let ct = made.cotangents[k];
         let ct = ct.unwrap_or_else(|| self.repeated(Scalar::from_bits(ty.dtype, 0), &ty.shape));
         self.b.end_region(vec![ct]);

@@ -390,7 +390,12 @@ impl Choice {
 fn never_negative(dim: &Dim) -> bool {
     let from_one = dim.substitute(&|atom| match atom {
         Atom::Size(name) => Some(&Dim::size(name) + &Dim::ONE),
-        Atom::Int(_) | Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) | Atom::TooComplex => None,
+        Atom::Int(_)
+        | Atom::FloorDiv(..)
+        | Atom::Min(..)
+        | Atom::Max(..)
+        | Atom::Root(_)
+        | Atom::TooComplex => None,
     });
     from_one.is_nonnegative()
 }

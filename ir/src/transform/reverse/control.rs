@@ -2,41 +2,31 @@
 //!
 //! A `for` keeps the carried values at the start of every step, stacked on a new first axis; the way back runs over the
 //! steps from the last to the first and works each of them out again from what was kept. What it turns out not to
-//! need, the canonical form drops again.
+//! need, the canonical form drops again. Where the number of steps follows from no sizes there is no such axis, and
+//! the steps before are run again instead; [`super::blocks`] sees to it that these are few.
 
 use super::{Cotangent, Reverse};
-use crate::dim::Dim;
 use crate::dtype::DType;
 use crate::ops::Op;
-use crate::tensor::{Builder, Kind, Node, Region, RegionId, TensorType, ValueId};
+use crate::tensor::{Kind, Node, Region, RegionId, TensorType, ValueId};
 use crate::transform::Refused;
 use crate::transform::body::Body;
-use std::cell::Cell;
-use std::collections::BTreeMap;
 
 /// What a loop has kept.
 #[derive(Clone, Debug)]
 pub(super) struct Tape {
     start: ValueId,
     stop: ValueId,
-    stacks: Vec<ValueId>,
+    kept: Kept,
 }
 
-/// The counters of all loops of a body, with their bounds.
-pub(super) fn counters(body: &Body) -> BTreeMap<ValueId, (ValueId, ValueId)> {
-    let mut out = BTreeMap::new();
-    let mut open: Vec<&Region> = vec![body.root()];
-    while let Some(region) = open.pop() {
-        for node in region.nodes.iter().filter_map(|v| body.node(*v)) {
-            if let Kind::For(r) = node.kind
-                && let [start, stop, ..] = node.args[..]
-            {
-                out.extend(body.region(r).params.first().map(|p| (*p, (start, stop))));
-            }
-            open.extend(node.kind.regions().into_iter().map(|r| body.region(r)));
-        }
-    }
-    out
+/// How the way back gets at the carried values of a step.
+#[derive(Clone, Debug)]
+enum Kept {
+    /// All of them were kept, stacked on a new first axis.
+    Stacks(Vec<ValueId>),
+    /// From these they are worked out by the steps before it.
+    Start(Vec<ValueId>),
 }
 
 impl Reverse<'_> {
@@ -46,15 +36,13 @@ impl Reverse<'_> {
         let Some(node) = body.node(v) else { return Ok(()) };
         let Kind::For(r) = node.kind else { return Ok(()) };
         let before = self.c.b.set_origin(node.origin);
-        let (lower, upper) = (self.limit(node.args[0], false), self.limit(node.args[1], true));
-        let (Some(lower), Some(upper)) = (lower, upper) else {
-            let what =
-                "reverse mode cannot go back through a loop whose number of steps does not follow from sizes";
-            let help =
-                "let the bounds be sizes, literals or integer parameters, or take jvp, which goes forward";
-            return Err(Refused::at(node.origin, what, help));
+        let Some(steps) = self.bounds.steps(self.c.b, body, node) else {
+            let args = self.c.all(&node.args);
+            let tape = Tape { start: args[0], stop: args[1], kept: Kept::Start(args[2..].to_vec()) };
+            self.tapes.insert(v, tape);
+            self.c.b.set_origin(before);
+            return self.c.copy(v);
         };
-        let steps = (&upper - &lower).larger(&Dim::ZERO);
         let mut args = self.c.all(&node.args);
         let (start, stop) = (args[0], args[1]);
         let region = body.region(r);
@@ -81,7 +69,8 @@ impl Reverse<'_> {
         let tuple = self.c.b.control(Kind::For(made), args);
         let members = self.c.projected(tuple);
         self.c.set_tuple(v, &members[..count]);
-        self.tapes.insert(v, Tape { start, stop, stacks: members[count..].to_vec() });
+        let kept = Kept::Stacks(members[count..].to_vec());
+        self.tapes.insert(v, Tape { start, stop, kept });
         self.c.b.set_origin(before);
         Ok(())
     }
@@ -164,11 +153,12 @@ impl Reverse<'_> {
         let last = b.map(Op::Sub, &[steps, one]);
         let place = b.map(Op::Sub, &[last, params[0]]);
         let counter = b.map(Op::Add, &[place, tape.start]);
+        let at_step = match &tape.kept {
+            Kept::Stacks(stacks) => stacks.iter().map(|stack| self.c.b.entry(*stack, place)).collect(),
+            Kept::Start(inits) => self.steps_before(region, tape.start, counter, inits)?,
+        };
         self.c.set(region.params[0], counter);
-        for (p, stack) in region.params[1..].iter().zip(&tape.stacks) {
-            let kept = self.c.b.entry(*stack, place);
-            self.c.set(*p, kept);
-        }
+        self.c.set_all(&region.params[1..], &at_step);
         let inner = paired(&params[1..], masked);
         let (own, sums) = inner.split_at(moving.len());
         let seeds = moving.iter().map(|i| region.results[*i]).zip(own.iter().copied());
@@ -183,6 +173,25 @@ impl Reverse<'_> {
         let tuple = self.c.b.control(Kind::For(made), args);
         let members = self.c.projected(tuple);
         Ok((paired(&members, masked), lost))
+    }
+
+    /// What a loop carries when it comes to a step.
+    fn steps_before(
+        &mut self,
+        region: &Region,
+        start: ValueId,
+        step: ValueId,
+        inits: &[ValueId],
+    ) -> Result<Vec<ValueId>, Refused> {
+        let types = self.c.types(&region.params);
+        let (made, params) = self.c.b.begin_region(&types);
+        self.c.set_all(&region.params, &params);
+        self.c.copy_all(&region.nodes)?;
+        let results = self.c.all(&region.results);
+        self.c.b.end_region(results);
+        let args = [start, step].iter().chain(inits).copied().collect();
+        let tuple = self.c.b.control(Kind::For(made), args);
+        Ok(self.c.projected(tuple))
     }
 
     pub(super) fn branch_back(
@@ -251,12 +260,6 @@ impl Reverse<'_> {
             self.cotangents.insert((*v, 0), *total);
         }
     }
-
-    /// A size that an integer scalar of the body never exceeds, or never falls below.
-    fn limit(&self, v: ValueId, upper: bool) -> Option<Dim> {
-        Bounds { body: self.c.body, b: self.c.b, counters: &self.counters, fuel: Cell::new(1000) }
-            .of(v, upper)
-    }
 }
 
 /// A loop on its way back.
@@ -295,71 +298,4 @@ fn chooses(body: &Body, region: &Region) -> bool {
         }
     }
     false
-}
-
-/// Looks for bounds of integer scalars in terms of sizes.
-struct Bounds<'a> {
-    body: &'a Body,
-    b: &'a Builder,
-    counters: &'a BTreeMap<ValueId, (ValueId, ValueId)>,
-    /// Values that may still be looked at: a chain of sums has twice as many ways with each link.
-    fuel: Cell<u32>,
-}
-
-impl Bounds<'_> {
-    fn of(&self, v: ValueId, upper: bool) -> Option<Dim> {
-        self.fuel.set(self.fuel.get().checked_sub(1)?);
-        if let Some((start, stop)) = self.counters.get(&v) {
-            return if upper { self.of(*stop, true).map(|d| &d - &Dim::ONE) } else { self.of(*start, false) };
-        }
-        let node = self.body.node(v).unwrap_or_else(|| self.b.func().node(v));
-        if let Kind::Constant(l) = &node.kind {
-            return l.as_scalar().and_then(|s| i64::try_from(s.to_i128()).ok()).map(Dim::constant);
-        }
-        if let Kind::Size(d) = &node.kind {
-            return Some(d.clone());
-        }
-        if let Kind::Param(i) = node.kind {
-            let p = self.b.func().params.get(i as usize)?;
-            return (p.ty.rank() == 0 && p.ty.dtype.is_int()).then(|| Dim::int(&p.name));
-        }
-        if matches!(node.kind, Kind::Cast | Kind::Check { .. }) {
-            let from = self.body.ty(self.b, node.args[0]);
-            return if from.dtype.is_int() { self.of(node.args[0], upper) } else { None };
-        }
-        if let Kind::Map(op) = node.kind { self.map(op, &node.args, upper) } else { None }
-    }
-
-    fn map(&self, op: Op, args: &[ValueId], upper: bool) -> Option<Dim> {
-        let arg = |i: usize, upper: bool| self.of(*args.get(i)?, upper);
-        if op == Op::Add {
-            Some(&arg(0, upper)? + &arg(1, upper)?)
-        } else if op == Op::Sub {
-            Some(&arg(0, upper)? - &arg(1, !upper)?)
-        } else if op == Op::Min {
-            match (arg(0, upper), arg(1, upper)) {
-                (Some(a), Some(b)) => Some(a.smaller(&b)),
-                // The smaller one is at most either of them.
-                (Some(a), None) | (None, Some(a)) if upper => Some(a),
-                (Some(_), None) | (None, _) => None,
-            }
-        } else if op == Op::Max {
-            match (arg(0, upper), arg(1, upper)) {
-                (Some(a), Some(b)) => Some(a.larger(&b)),
-                (Some(a), None) | (None, Some(a)) if !upper => Some(a),
-                (Some(_), None) | (None, _) => None,
-            }
-        } else if op == Op::Mul {
-            // A factor that is known and not negative scales the bound of the other.
-            let exact = |i: usize| arg(i, true).filter(|d| arg(i, false).as_ref() == Some(d));
-            match (exact(0), exact(1)) {
-                (Some(a), Some(b)) => Some(&a * &b),
-                (Some(k), None) if k.is_nonnegative() => arg(1, upper).map(|d| &k * &d),
-                (None, Some(k)) if k.is_nonnegative() => arg(0, upper).map(|d| &k * &d),
-                (Some(_), None) | (None, _) => None,
-            }
-        } else {
-            None
-        }
-    }
 }

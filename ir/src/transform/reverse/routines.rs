@@ -11,7 +11,7 @@ use crate::tensor::{Builder, LibOp, Node, ReduceOp, ScanOp, TensorType, Type, Va
 use crate::transform::Refused;
 use crate::transform::body::Body;
 use crate::transform::forward::{self, order, reversed};
-use crate::transform::reverse::reverse;
+use crate::transform::reverse::{Keep, reverse};
 
 impl Reverse<'_> {
     /// A reduction that is not linear: what was not taken was not taken of every element that went into it.
@@ -212,7 +212,7 @@ impl Reverse<'_> {
         let zeros: Vec<ValueId> = types.iter().map(|t| self.c.b.zeros(t)).collect();
         let every = vec![true; zeros.len()];
         let seeds = seeds.into_iter().map(Some).collect();
-        let out = reverse(self.c.b, &body, &zeros, &every, self.c.limit, |_, _| seeds)?;
+        let out = reverse(self.c.b, &body, &zeros, &every, (Keep::All, self.c.limit), |_, _| seeds)?;
         let with = marked.into_iter().zip(out.cotangents);
         Ok(with.filter_map(|(a, ct)| Some((a, ct?))).collect())
     }

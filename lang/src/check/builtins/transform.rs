@@ -19,8 +19,8 @@ const MAKERS: [&str; 5] = ["grad", "value_and_grad", "jacobian", "hessian", "vma
 const TAKERS: [&str; 4] = ["jvp", "vjp", "scan", "fold"];
 
 pub(super) const ROWS: &[Builtin] = &[
-    row("grad", "f, wrt=", uncalled),
-    row("value_and_grad", "f, wrt=", uncalled),
+    row("grad", "f, wrt=, recompute=", uncalled),
+    row("value_and_grad", "f, wrt=, recompute=", uncalled),
     row("jacobian", "f, wrt=", uncalled),
     row("hessian", "f, wrt=", uncalled),
     row("vmap", "f, in_axes=", uncalled),
@@ -30,10 +30,11 @@ pub(super) const ROWS: &[Builtin] = &[
         let places: Vec<usize> = (0..x.len()).collect();
         c.tangents(&f, x.into_iter().map(Some).collect(), &places, &v, args.span)
     }),
-    row("vjp", "f, x, ct", |c, args| {
+    row("vjp", "f, x, ct, recompute=", |c, args| {
         let f = c.callable_arg(args)?;
         let (x, ct) = (c.several(args, "x")?, c.several(args, "ct")?);
-        c.pullback(&f, x, ct, args.span)
+        let keep = c.keeps(args)?;
+        c.pullback(&f, x, ct, keep, args.span)
     }),
     row("scan", "f, init, xs", |c, args| c.scanned(args, true)),
     row("fold", "f, init, xs", |c, args| c.scanned(args, false)),
