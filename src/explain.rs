@@ -186,8 +186,9 @@ fn run(function: &Function, exe: &Executable, step: &KernelStep) -> String {
     let name = plan.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
     let extents: Vec<String> = step.extents.iter().map(|s| plan.dim(*s).to_string()).collect();
     let (extents, cited) = (extents.join(", "), cited(function, step.origin));
-    if step.gemm.is_some() {
-        return format!("gemm, or when it is small kernel {name}, over [{extents}]{cited}");
+    if let Some(gemm) = &step.gemm {
+        let routine = gemm.name();
+        return format!("{routine}, or when it is small kernel {name}, over [{extents}]{cited}");
     }
     let by = exe.compiled().get(step.kernel).map(|c| format!(" by {}", crate::stage::maker(c)));
     format!("kernel {name} over [{extents}]{}{cited}", by.unwrap_or_default())

@@ -327,3 +327,49 @@ fn symmetric_products_are_symmetric() {
         }
     }
 }
+
+/// Systems whose matrices are expected to be positive definite, and are so or not.
+#[test]
+fn definite_systems() {
+    let source = "fn f(X: f64[m, n], B: f64[n, k], l: f64) {
+        A = X.T @ X + l * eye(n);
+        return A, solve(A, B), inv(A)
+    }";
+    let f = compile(source).unwrap();
+    assert_eq!(f.dump(matex::Stage::Optimized).unwrap().matches("solve_definite").count(), 2);
+    for (n, condition) in [(5, 10.0), (33, 10.0), (40, 1e3), (70, 1e4)] {
+        let x = with_condition(n, condition, n as u64);
+        let b = Array2::from_shape_vec((n, 3), noise(n as u64, 3 * n)).unwrap();
+        // The last one is indefinite, and a shift of nothing leaves a product alone.
+        for shift in [1.0, 0.0, -0.25] {
+            let out = f.call(&[&x, &b, &shift]).unwrap();
+            let matrix = |i: usize, cols: usize| {
+                Array2::from_shape_vec((n, cols), out[i].scalars().map(|s| s.to_f64()).collect()).unwrap()
+            };
+            let a = twice(&matrix(0, n));
+            let (inverse, _) = eliminate(a.clone(), identity(n));
+            let allowed = 4.0 * n as f64 * f64::EPSILON * norm(&a) * norm(&inverse);
+            let (solution, _) = eliminate(a, twice(&b));
+            assert!(error(&matrix(1, 3), &solution) <= allowed, "{n} {shift}");
+            assert!(error(&matrix(2, n), &inverse) <= allowed, "{n} {shift}");
+        }
+    }
+}
+
+#[test]
+fn definite_systems_fail_and_warn_as_all_others() {
+    let source = "fn f(X: f64[m, n], b: f64[n]) { solve(X.T @ X, b) }";
+    let told = |engine: matex::Engine, x: &Array2<f64>| {
+        let f = Compiler::new().engine(engine).compile(source).unwrap();
+        let out = f.call(&[x, &vec![1.0; x.ncols()]]).map_err(|e| e.code().to_string())?;
+        Ok::<Vec<String>, String>(out.warnings().iter().map(|w| w.code().to_string()).collect())
+    };
+    let nan = with_condition(50, 10.0, 3).mapv(|v| if v > 0.5 { f64::NAN } else { v });
+    for x in [Array2::zeros((40, 40)), nan] {
+        let found = told(matex::Engine::Auto, &x);
+        assert!(found.is_err() && found == told(matex::Engine::Interpreter, &x), "{found:?}");
+    }
+    let nearly = with_condition(40, 1e9, 5);
+    assert_eq!(told(matex::Engine::Auto, &nearly), Ok(vec!["E0709".to_owned()]));
+    assert_eq!(told(matex::Engine::Auto, &with_condition(40, 10.0, 5)), Ok(Vec::new()));
+}

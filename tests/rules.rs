@@ -125,6 +125,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("solve-identity", "fn f(y: f64[n, m]) { solve(eye(n), y) }"),
     ("solve-orthogonal", "fn f(A: f64[n, n], y: f64[n, m]) { (q, r) = qr(A); solve(q, y) }"),
     ("solve-triangular", "fn f(A: f64[n, n], y: f64[n, m]) { solve(triu(A) + 9 * eye(n), y) }"),
+    ("solve-definite", "fn f(A: f64[m, n], y: f64[n, k]) { solve(A.T @ A + 9 * eye(n), y) }"),
     ("add-zero-float", "fn f(x: f64[n]) { x + 0 }"),
     ("zero-sub-float", "fn f(x: f64[n]) { 0 - x }"),
     ("mul-zero-float", "fn f(x: f64[n]) { x * 0 }"),

@@ -117,7 +117,7 @@ fn kernels_of_workloads() {
         let func = run_pipeline(&func(name, text), &options, |_, _| {});
         let plan = lower(&func, &[], &options).unwrap_or_else(|e| panic!("{name}: {e:?}"));
         let apart = lower(&func, &[], &Options { fuse: false, ..options.clone() }).unwrap();
-        let gemms = |text: &str| text.matches("gemm or ").count();
+        let gemms = |text: &str| text.matches(" or kernel ").count();
         let (text, each) = (plan.to_string(), apart.to_string());
         book += &format!(
             "---- {name}: {} kernels and {} products, {} and {} of single ops, {} priced\n{text}\n",

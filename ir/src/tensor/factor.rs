@@ -12,6 +12,7 @@ impl LibOp {
             LibOp::Argsort { .. } => "argsort",
             LibOp::SearchSorted { .. } => "searchsorted",
             LibOp::Solve => "solve",
+            LibOp::SolveDefinite => "solve_definite",
             LibOp::Lstsq => "lstsq",
             LibOp::SolveTriangular { .. } => "solve_triangular",
             LibOp::Lu => "lu",
@@ -32,6 +33,7 @@ impl LibOp {
             | LibOp::Argsort { .. }
             | LibOp::SearchSorted { .. }
             | LibOp::Solve
+            | LibOp::SolveDefinite
             | LibOp::Lstsq
             | LibOp::SolveTriangular { .. }
             | LibOp::Cholesky
@@ -44,6 +46,7 @@ impl LibOp {
     pub fn wants_square(&self) -> bool {
         match self {
             LibOp::Solve
+            | LibOp::SolveDefinite
             | LibOp::SolveTriangular { .. }
             | LibOp::Cholesky
             | LibOp::Eigh
@@ -86,6 +89,7 @@ impl LibOp {
             | LibOp::Argsort { .. }
             | LibOp::SearchSorted { .. }
             | LibOp::Solve
+            | LibOp::SolveDefinite
             | LibOp::Lstsq => return None,
         })
     }

@@ -95,6 +95,9 @@ pub enum LibOp {
     },
     /// The solution of `A x = b` for square `A: [.., n, n]` and `b: [.., n, m]` by LU with partial pivoting.
     Solve,
+    /// What [`LibOp::Solve`] gives, for a matrix that was found to be symmetric and is expected to be positive definite: by
+    /// a Cholesky factorization of its lower triangle, and as there where that fails.
+    SolveDefinite,
     /// The least-squares solution of `A x = b` for `A: [n, k]`, `b: [n, m]`, by QR with column pivoting. The third
     /// operand is the relative size under which a pivot counts as zero, a rank-0 float; negative for the default.
     Lstsq,

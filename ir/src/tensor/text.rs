@@ -222,6 +222,7 @@ fn lib_words(op: &LibOp) -> (String, Vec<String>) {
         }
         LibOp::Svd { full } => (op.name().to_owned(), full.then(|| "full".to_owned()).into_iter().collect()),
         LibOp::Solve
+        | LibOp::SolveDefinite
         | LibOp::Lstsq
         | LibOp::Lu
         | LibOp::Cholesky

@@ -17,10 +17,10 @@ const NODE: f64 = 5.0;
 const VIEW: f64 = 0.5;
 /// An element read or written by an elementwise op.
 const TRAFFIC: f64 = 0.1;
-/// A step of a library routine.
-const LIBRARY_FLOP: f64 = 0.2;
-/// A flop of a matrix product.
-const PRODUCT_FLOP: f64 = 0.05;
+/// Half a step of a library routine.
+const LIBRARY_HALF_STEP: f64 = 0.1;
+/// Half a flop of a matrix product.
+const PRODUCT_HALF_FLOP: f64 = 0.025;
 /// An element of a factor of a product, read from memory.
 const PRODUCT_READ: f64 = 0.5;
 
@@ -38,36 +38,43 @@ pub(crate) fn of_node(graph: &Graph, node: &TensorLang, ty: Option<&TensorType>,
         Tag::Dot => {
             let flops = flops(graph, node).map_or(0.0, |f| sizes.estimate(&f));
             let moved = operand(0) + operand(1) + out;
-            NODE + (flops * PRODUCT_FLOP).max(moved * PRODUCT_READ)
+            NODE + (flops * PRODUCT_HALF_FLOP).max(moved * PRODUCT_READ)
         }
         Tag::Solve | Tag::Lib => {
-            let flops = flops(graph, node).map_or(operand(0) * 10.0, |f| sizes.estimate(&f));
-            500.0 + flops * LIBRARY_FLOP
+            let flops = flops(graph, node).map_or(operand(0) * 20.0, |f| sizes.estimate(&f));
+            500.0 + flops * LIBRARY_HALF_STEP
         }
         Tag::Proj => VIEW,
         Tag::Other => NODE + out,
     }
 }
 
-/// Steps of a product or a library routine, for any sizes; `None` for all else. This is what alternatives are compared by.
+/// Steps of a product or a library routine, for any sizes and in halves, so that all are whole numbers; `None` for all else.
+/// This is what alternatives are compared by.
 pub(crate) fn flops(graph: &Graph, node: &TensorLang) -> Option<Dim> {
     let shape = |i: usize| node.args.get(i).map(|a| graph.shape(*a));
-    let twice = |d: Dim| &d * &Dim::constant(2);
+    let times = |by: i64, d: &Dim| d * &Dim::constant(by);
     let kind = graph.kind(node);
     if let Kind::Dot { batch, contract } = kind {
         let (a, b) = (shape(0)?, shape(1)?);
         let bound = |axis: usize| batch.iter().chain(&contract).any(|(_, r)| *r == axis);
         let free = b.iter().enumerate().filter(|(axis, _)| !bound(*axis));
-        return Some(twice(free.fold(product(a), |all, (_, d)| &all * d)));
+        return Some(times(4, &free.fold(product(a), |all, (_, d)| &all * d)));
     }
     let Kind::Lib(op) = kind else { return None };
     let a = shape(0)?;
-    if let LibOp::Solve | LibOp::SolveTriangular { .. } = op {
+    if let LibOp::Solve | LibOp::SolveDefinite | LibOp::SolveTriangular { .. } = op {
         let (n, b) = (a.last()?, shape(1)?);
-        let back = &product(b) * n;
-        return Some(if op == LibOp::Solve { &(&product(a) * n) + &twice(back) } else { back });
+        let (back, all) = (&product(b) * n, &product(a) * n);
+        return Some(if op == LibOp::Solve {
+            &times(2, &all) + &times(4, &back)
+        } else if op == LibOp::SolveDefinite {
+            &all + &times(4, &back)
+        } else {
+            times(2, &back)
+        });
     }
-    Some(&(&product(a) * a.last()?) * &Dim::constant(4))
+    Some(times(8, &(&product(a) * a.last()?)))
 }
 
 /// What an elementwise op costs for one element beyond the traffic.

@@ -25,12 +25,15 @@ impl Structure {
     pub(crate) const SYMMETRIC: Structure = Structure(4);
     /// Square, and its transpose is its inverse.
     pub(crate) const ORTHOGONAL: Structure = Structure(8);
+    /// Symmetric, and made so that it is positive definite unless its numbers say otherwise: worth a Cholesky
+    /// factorization, and nothing else.
+    pub(crate) const LIKELY: Structure = Structure(128 | 4);
     /// Symmetric, and no `x.T @ A @ x` is negative.
-    pub(crate) const SEMIDEFINITE: Structure = Structure(16 | 4);
+    pub(crate) const SEMIDEFINITE: Structure = Structure(16 | 128 | 4);
     /// Symmetric, and every `x.T @ A @ x` is positive but for `x = 0`.
-    pub(crate) const DEFINITE: Structure = Structure(32 | 16 | 4);
+    pub(crate) const DEFINITE: Structure = Structure(32 | 16 | 128 | 4);
     /// One on the diagonal, zero beside it, and square.
-    pub(crate) const IDENTITY: Structure = Structure(64 | 63);
+    pub(crate) const IDENTITY: Structure = Structure(64 | 63 | 128);
 
     /// Whether it has all of these.
     pub(crate) fn has(self, other: Structure) -> bool {
@@ -155,7 +158,11 @@ fn map(graph: &TensorGraph, op: Op, args: &[Id], first: usize) -> Structure {
     } else if op == Op::Add {
         let (semi, definite) = (Structure::SEMIDEFINITE, Structure::DEFINITE);
         let positive = both.has(semi) && (of(0).has(definite) || of(1).has(definite));
-        both.and(Structure::DIAGONAL | semi) | if positive { definite } else { Structure::NONE }
+        // A diagonal of unknown sign, as a regularization by a parameter is, is most likely no negative one.
+        let diagonal = Structure::DIAGONAL | Structure::SYMMETRIC;
+        let added = |a: usize, b: usize| of(a).has(Structure::LIKELY) && of(b).has(diagonal);
+        let likely = if added(0, 1) || added(1, 0) { Structure::LIKELY } else { Structure::NONE };
+        both.and(Structure::DIAGONAL | semi) | likely | if positive { definite } else { Structure::NONE }
     } else if op == Op::Mul {
         // Elements beside the diagonal stay zero whatever they are multiplied by, but for infinities and NaN.
         let zeros = (of(0) | of(1)).and(Structure::DIAGONAL);

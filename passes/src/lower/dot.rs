@@ -183,5 +183,23 @@ fn gemm(nest: &Nest) -> Option<Gemm> {
         (0..nest.axes.len()).rev().find(fits)
     };
     let (rows, cols) = (only(a, b), only(b, a));
-    (rows.is_some() || cols.is_some()).then_some(Gemm { rows, cols, depth })
+    let symmetric = rows.zip(cols).is_some_and(|(rows, cols)| turns(nest, (a, b), (rows, cols)));
+    (rows.is_some() || cols.is_some()).then_some(Gemm { rows, cols, depth, symmetric })
+}
+
+/// Whether one operand is the other with its rows as columns.
+fn turns(nest: &Nest, (a, b): (&NestOperand, &NestOperand), (rows, cols): (usize, usize)) -> bool {
+    let (a, b) = (&a.layout, &b.layout);
+    let place = a.buffer == b.buffer && a.offset == b.offset && a.moves == b.moves;
+    let turned = |axis: usize| {
+        if axis == rows {
+            cols
+        } else if axis == cols {
+            rows
+        } else {
+            axis
+        }
+    };
+    let strides = (0..nest.axes.len()).all(|axis| a.strides[axis] == b.strides[turned(axis)]);
+    place && strides && nest.axes[rows].extent == nest.axes[cols].extent
 }

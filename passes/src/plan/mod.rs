@@ -116,6 +116,15 @@ pub struct Gemm {
     pub cols: Option<usize>,
     /// The axis that is summed.
     pub depth: usize,
+    /// Whether `b` is `a` turned around, so that the result is symmetric and one triangle of it enough.
+    pub symmetric: bool,
+}
+
+impl Gemm {
+    /// What the routine is called: `gemm`, or `syrk` for a product of a matrix with its own transpose.
+    pub fn name(&self) -> &'static str {
+        if self.symmetric { "syrk" } else { "gemm" }
+    }
 }
 
 /// A read at places that data tells.

@@ -129,7 +129,7 @@ impl Plan {
         let kernel = self.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
         let operands: Vec<String> = step.operands.iter().map(|o| self.binding_text(o)).collect();
         let extents = self.list(&step.extents);
-        let library = if step.gemm.is_some() { "gemm or " } else { "" };
+        let library = step.gemm.map_or(String::new(), |gemm| format!("{} or ", gemm.name()));
         write!(f, "{library}kernel {} @{kernel} over {extents} ({})", step.kernel, operands.join(", "))
     }
 
@@ -177,6 +177,7 @@ fn routine_text(routine: &Routine) -> String {
             }
             LibOp::Svd { full } => format!("{}{}", op.name(), if *full { " full" } else { "" }),
             LibOp::Solve
+            | LibOp::SolveDefinite
             | LibOp::Lstsq
             | LibOp::Lu
             | LibOp::Cholesky

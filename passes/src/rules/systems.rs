@@ -26,6 +26,14 @@ pub(super) const RULES: &[Rule] = &[
         &[],
         solve_triangular,
     ),
+    code(
+        "solve-definite",
+        Default,
+        "solve(A, B) by Cholesky for an A that is X.T @ X, with a diagonal added or not",
+        SOLVE,
+        &[],
+        solve_definite,
+    ),
 ];
 
 /// The matrices whose inverses, of rank 2, a class is.
@@ -145,6 +153,15 @@ fn solve_orthogonal(graph: &mut Graph, site: &Site) -> Option<Id> {
     } else {
         graph.dot(a, b, Vec::new(), vec![(0, 0)])
     })
+}
+
+/// What is no positive definite matrix after all, by its numbers, is solved as any other by the same routine.
+fn solve_definite(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let [a, b] = *site.node.args.as_slice() else { return None };
+    let fits = matches!(graph.ty(a).dtype, DType::F32 | DType::F64);
+    let better = graph.has(a, Structure::LOWER) || graph.has(a, Structure::UPPER);
+    let likely = graph.has(a, Structure::LIKELY);
+    (fits && likely && !better).then(|| graph.lib(LibOp::SolveDefinite, &[a, b]))
 }
 
 fn solve_triangular(graph: &mut Graph, site: &Site) -> Option<Id> {

@@ -105,6 +105,7 @@ pub(super) fn along(gemm: &Gemm, axis: usize) -> Option<Along> {
 
 /// The products of a step: what each of them is, and the loops around them.
 struct Walk {
+    symmetric: bool,
     rows: i64,
     cols: i64,
     depth: i64,
@@ -131,7 +132,8 @@ impl Walk {
         // What the plan promises, and what memory that is written to needs.
         let sound = r[1] == 0 && c[0] == 0 && d[2] == 0 && distinct(rows, r[2], cols, c[2]);
         let strides = [0, 1, 2].map(|o| [r[o], c[o], d[o]]);
-        sound.then(|| Walk { rows, cols, depth, strides, loops: loops.collect() })
+        let symmetric = gemm.symmetric && rows == cols && rows > 1;
+        sound.then(|| Walk { symmetric, rows, cols, depth, strides, loops: loops.collect() })
     }
 
     fn products<T: Real>(&self, scratch: &Scratch) -> Products<T> {
@@ -147,7 +149,7 @@ impl Walk {
         };
         let steps = |strides: &[i64; 3]| strides.map(|s| (s / size) as isize);
         let loops = self.loops.iter().map(|(extent, strides)| (*extent as usize, steps(strides))).collect();
-        Products { first, loops }
+        Products { first, loops, symmetric: self.symmetric }
     }
 }
 

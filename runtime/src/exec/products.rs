@@ -22,6 +22,8 @@ impl Call<'_> {
 /// A product, and loops around it with the steps of its three operands.
 pub(super) struct Products<T> {
     pub(super) first: Product<T>,
+    /// Whether the second operand of each is the first one turned around.
+    pub(super) symmetric: bool,
     pub(super) loops: Vec<(usize, [isize; 3])>,
 }
 
@@ -87,9 +89,9 @@ impl<T: Real> Products<T> {
                 // SAFETY: the caller's promise; pieces of one product have no element in common.
                 unsafe {
                     if deep {
-                        in_parts(&product, routines, call);
+                        in_parts((&product, self.symmetric), routines, call);
                     } else {
-                        one(&product, begin..longer.min(begin + piece), routines);
+                        one((&product, self.symmetric), begin..longer.min(begin + piece), routines);
                     }
                 }
             }
@@ -104,7 +106,7 @@ impl<T: Real> Products<T> {
         let whole = 0..self.first.rows.max(self.first.cols);
         for item in 0..self.loops.iter().map(|(extent, _)| extent).product() {
             // SAFETY: the caller's promise.
-            unsafe { one(&self.at(item), whole.clone(), routines) }
+            unsafe { one((&self.at(item), self.symmetric), whole.clone(), routines) }
         }
     }
 
@@ -113,6 +115,7 @@ impl<T: Real> Products<T> {
         let (by, len) = (part.start as isize, part.len());
         let p = &self.first;
         let (mut loops, mut first) = (self.loops.clone(), Product { ..*p });
+        let symmetric = self.symmetric && matches!(along, Along::Loop(_));
         match along {
             Along::Rows => {
                 first.rows = len;
@@ -133,14 +136,14 @@ impl<T: Real> Products<T> {
                 }
             }
         }
-        Products { first, loops }
+        Products { first, loops, symmetric }
     }
 
     /// How many positions along an axis a part has at least for its share of the work around it to be small: the library
     /// lays out one operand in its own way, for each part again. None where a part is not computed as the whole is.
     pub(super) fn least_part(&self, along: Along) -> Option<usize> {
         let p = &self.first;
-        if is_symmetric(p) || self.is_deep() {
+        if (self.symmetric && !matches!(along, Along::Loop(_))) || self.is_deep() {
             return None;
         }
         let vector = p.rows == 1 || p.cols == 1;
@@ -171,23 +174,23 @@ impl<T: Real> Products<T> {
     }
 }
 
-/// Whether this is the product of a matrix with its own transpose.
-fn is_symmetric<T>(p: &Product<T>) -> bool {
-    p.rows == p.cols && p.a.0 == p.b.0 && p.a.1 == [p.b.1[1], p.b.1[0]] && p.rows > 1
-}
-
-/// The part of a product with these of its rows, or of its columns if there are more of them.
+/// The part of a product with these of its rows, or of its columns if there are more of them. Whether the second operand is
+/// the first one turned around is said by who planned it.
 ///
 /// # Safety
 /// As for [`Gemm`](crate::lib_ops::Gemm).
-unsafe fn one<T: Real>(p: &Product<T>, part: std::ops::Range<usize>, routines: &Routines<T>) {
+unsafe fn one<T: Real>(
+    (p, symmetric): (&Product<T>, bool),
+    part: std::ops::Range<usize>,
+    routines: &Routines<T>,
+) {
     let (begin, len) = (part.start, part.len());
     let down =
         |m: (*const T, [isize; 2]), axis: usize| (m.0.wrapping_offset(begin as isize * m.1[axis]), m.1);
     let result = |axis: usize| (p.c.0.wrapping_offset(begin as isize * p.c.1[axis]), p.c.1);
     // SAFETY: the caller's promise; these are parts of the same operands.
     unsafe {
-        if is_symmetric(p) {
+        if symmetric {
             let left = Product { rows: len, cols: begin, a: down(p.a, 0), c: result(0), ..*p };
             if begin > 0 {
                 (routines.gemm)(&left);
@@ -251,14 +254,14 @@ impl<T> Parts<T> {
 ///
 /// # Safety
 /// As for [`Gemm`](crate::lib_ops::Gemm).
-unsafe fn in_parts<T: Real>(p: &Product<T>, routines: &Routines<T>, call: &Call<'_>) {
+unsafe fn in_parts<T: Real>((p, symmetric): (&Product<T>, bool), routines: &Routines<T>, call: &Call<'_>) {
     let (size, whole) = (p.rows * p.cols, 0..p.rows.max(p.cols));
     let depth = DEPTH.max(p.depth.div_ceil(PARTS));
     let count = p.depth.div_ceil(depth);
     let mut space: Vec<T> = Vec::new();
     if space.try_reserve_exact(size * count).is_err() {
         // SAFETY: the caller's promise.
-        return unsafe { one(p, whole, routines) };
+        return unsafe { one((p, symmetric), whole, routines) };
     }
     space.resize(size * count, T::default());
     let parts = Parts { whole: Product { ..*p }, results: space.as_mut_ptr(), depth };
@@ -269,7 +272,7 @@ unsafe fn in_parts<T: Real>(p: &Product<T>, routines: &Routines<T>, call: &Call<
                 return;
             }
             // SAFETY: the caller's promise for the operands; each part has memory of its own for its result.
-            unsafe { one(&parts.part(k), whole.clone(), routines) }
+            unsafe { one((&parts.part(k), symmetric), whole.clone(), routines) }
         }
     });
     for i in 0..p.rows {

@@ -172,6 +172,29 @@ pub(crate) fn lu<T: Real>(m: &mut [T], order: &mut [usize]) -> bool {
     })
 }
 
+/// From the lower factor in the lower triangle of a row-major matrix, with this diagonal, to the factors that LU without an
+/// exchange of rows has, column-major: `l d` and `d l.T`, the diagonal of the first being 1.
+pub(crate) fn lu_of_cholesky<T: Real>(m: &mut [T], diagonal: &[T]) {
+    /// Rows and columns of a block, which stays in the first cache.
+    const BLOCK: usize = 16;
+    let n = diagonal.len();
+    for top in (0..n).step_by(BLOCK) {
+        for left in (0..=top).step_by(BLOCK) {
+            for i in top..n.min(top + BLOCK) {
+                for j in left..i.min(left + BLOCK) {
+                    let l = m[i * n + j];
+                    // By columns: row j of the upper factor in column i, row i of the lower one in column j.
+                    m[i * n + j] = l * diagonal[j];
+                    m[j * n + i] = l / diagonal[j];
+                }
+            }
+        }
+    }
+    for (i, d) in diagonal.iter().enumerate() {
+        m[i * n + i] = *d * *d;
+    }
+}
+
 /// Which system of the factors of a matrix is solved.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {

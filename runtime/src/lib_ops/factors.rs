@@ -77,6 +77,7 @@ impl Size {
             | LibOp::Argsort { .. }
             | LibOp::SearchSorted { .. }
             | LibOp::Solve
+            | LibOp::SolveDefinite
             | LibOp::Lstsq => return Err(malformed("no factorization")),
         })
     }

@@ -29,6 +29,7 @@ impl Part {
             | LibOp::Argsort { .. }
             | LibOp::SearchSorted { .. }
             | LibOp::Solve
+            | LibOp::SolveDefinite
             | LibOp::Lstsq
             | LibOp::Lu
             | LibOp::Qr

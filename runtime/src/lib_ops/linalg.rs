@@ -17,11 +17,21 @@ use matex_lang::codes;
 /// Up to this order systems are eliminated here: a call of a library would take longer than the work.
 const SMALL: usize = 32;
 
+/// Which factors of a matrix are looked for first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Factors {
+    /// Those of LU with partial pivoting.
+    Lu,
+    /// Those of a symmetric matrix that is expected to be positive definite; those of LU where it is not.
+    Cholesky,
+}
+
 /// `a x = b` for `a: [.., n, n]` and `b: [.., n, m]`.
 pub(super) fn solve(
     a: &View<'_>,
     b: &View<'_>,
     out: Operand<'_>,
+    by: Factors,
     context: &Context<'_>,
 ) -> Result<(), RunError> {
     let rank = a.rank();
@@ -39,15 +49,17 @@ pub(super) fn solve(
     let engine = LinalgEngine::current();
     match a.dtype() {
         DType::F64 => {
-            solve_into(elements(a)?, elements(b)?, elements_mut(out.bytes)?, (n, width), &engine.f64, context)
+            let x = elements_mut(out.bytes)?;
+            solve_into(elements(a)?, elements(b)?, x, (n, width), (&engine.f64, by), context)
         }
         DType::F32 => {
-            solve_into(elements(a)?, elements(b)?, elements_mut(out.bytes)?, (n, width), &engine.f32, context)
+            let x = elements_mut(out.bytes)?;
+            solve_into(elements(a)?, elements(b)?, x, (n, width), (&engine.f32, by), context)
         }
         DType::F16 | DType::BF16 => {
             let (a, b) = (widened(a), widened(b));
             let mut x = vec![0f32; b.len()];
-            solve_into(&a, &b, &mut x, (n, width), &engine.f32, context)?;
+            solve_into(&a, &b, &mut x, (n, width), (&engine.f32, by), context)?;
             store_narrow(out, &x)
         }
         DType::I8
@@ -89,7 +101,7 @@ fn solve_into<T: Real>(
     b: &[T],
     x: &mut [T],
     (n, width): (usize, usize),
-    routines: &Routines<T>,
+    how: (&Routines<T>, Factors),
     context: &Context<'_>,
 ) -> Result<(), RunError> {
     x.copy_from_slice(b);
@@ -110,7 +122,7 @@ fn solve_into<T: Real>(
                 x.fill(T::NAN);
                 continue;
             }
-            let condition = solve_one(a, x, (n, width), routines, &mut space, estimates);
+            let condition = solve_one(a, x, (n, width), how, &mut space, estimates);
             if let Some(condition) = condition.map_err(|failure| (k, failure))? {
                 tell(Worst::one(k, condition));
             }
@@ -133,11 +145,13 @@ fn solve_one<T: Real>(
     a: &[T],
     x: &mut [T],
     (n, width): (usize, usize),
-    routines: &Routines<T>,
+    (routines, by): (&Routines<T>, Factors),
     space: &mut Space<T>,
     estimates: bool,
 ) -> Result<Option<f64>, Failure> {
-    factorize(a, n, routines, space)?;
+    if n <= SMALL || by == Factors::Lu || !factorize_definite(a, n, routines, space) {
+        factorize(a, n, routines, space)?;
+    }
     let Space { matrix: m, order, vector } = space;
     let condition = if estimates {
         vector.clear();
@@ -164,6 +178,26 @@ fn solve_one<T: Real>(
     }
     scatter_rows(x, order);
     Ok(condition)
+}
+
+/// The factors of a positive definite matrix as those of an LU without an exchange of rows, which they are apart from a
+/// scale: what comes behind is the same for both. False where they are none.
+fn factorize_definite<T: Real>(a: &[T], n: usize, routines: &Routines<T>, space: &mut Space<T>) -> bool {
+    let Space { matrix: m, order, vector } = space;
+    m.copy_from_slice(a);
+    // A diagonal that is not positive is told before any work.
+    if (0..n).any(|i| m[i * n + i] <= T::default()) || (routines.cholesky)(m, n).is_err() {
+        return false;
+    }
+    vector.clear();
+    vector.extend((0..n).map(|i| m[i * n + i]));
+    let scale = |d: &T| d.wide().is_finite() && d.wide() > 0.0;
+    if !vector.iter().all(scale) {
+        return false;
+    }
+    order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
+    dense::lu_of_cholesky(m, vector);
+    dense::all_finite(m)
 }
 
 /// The factors of the transpose of `a`, with pivots that are no zeros.

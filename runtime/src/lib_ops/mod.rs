@@ -19,6 +19,7 @@ use crate::exec::Warning;
 use crate::pool::Pool;
 use batch::Worst;
 use half::{bf16, f16};
+use linalg::Factors;
 use matex_ir::tensor::{LibOp, RunError};
 use matex_ir::{Code, DType, Span};
 use matex_lang::codes;
@@ -94,7 +95,8 @@ pub(crate) fn run(
         (LibOp::SearchSorted { right }, [sorted, values]) => {
             search::search_sorted(sorted, values, *right, output)
         }
-        (LibOp::Solve, [a, b]) => linalg::solve(a, b, output, context),
+        (LibOp::Solve, [a, b]) => linalg::solve(a, b, output, Factors::Lu, context),
+        (LibOp::SolveDefinite, [a, b]) => linalg::solve(a, b, output, Factors::Cholesky, context),
         (LibOp::Lstsq, [a, b, cut]) => linalg::lstsq(a, b, cut, output, context),
         (_, inputs) => factors::run(op, inputs, vec![output], context),
     }

@@ -87,6 +87,7 @@ fn reads(op: &LibOp) -> fn(usize, usize) -> bool {
         | LibOp::Argsort { .. }
         | LibOp::SearchSorted { .. }
         | LibOp::Solve
+        | LibOp::SolveDefinite
         | LibOp::Lstsq
         | LibOp::Lu
         | LibOp::Qr
@@ -154,6 +155,7 @@ fn parts(op: &LibOp, a: Matrix, b: Option<Matrix>, origin: Span) -> Result<Vec<V
         | LibOp::Argsort { .. }
         | LibOp::SearchSorted { .. }
         | LibOp::Solve
+        | LibOp::SolveDefinite
         | LibOp::Lstsq => return Err(malformed("no factorization")),
     })
 }

@@ -27,7 +27,9 @@ impl Machine<'_> {
             LibOp::Sort { axis, descending } => sort(&x, *axis, *descending, |_, value| value),
             LibOp::Argsort { axis, descending } => sort(&x, *axis, *descending, |index, _| index),
             LibOp::SearchSorted { right } => search_sorted(&x, &*self.arg(node, 1)?, *right),
-            LibOp::Solve => self.solve_all(&x, &*self.arg(node, 1)?, dtype, shape, node.origin),
+            LibOp::Solve | LibOp::SolveDefinite => {
+                self.solve_all(&x, &*self.arg(node, 1)?, dtype, shape, node.origin)
+            }
             LibOp::Lstsq => {
                 let (b, cut) = (self.arg(node, 1)?, self.arg(node, 2)?);
                 let cut = cut.as_scalar().filter(|s| s.dtype().is_float());

@@ -59,6 +59,7 @@ fn bare(head: &str) -> Option<Kind> {
         "bitcast" => Some(Kind::Bitcast),
         "reshape" => Some(Kind::Reshape),
         "solve" => Some(Kind::Lib(LibOp::Solve)),
+        "solve_definite" => Some(Kind::Lib(LibOp::SolveDefinite)),
         "lstsq" => Some(Kind::Lib(LibOp::Lstsq)),
         "lu" => Some(Kind::Lib(LibOp::Lu)),
         "cholesky" => Some(Kind::Lib(LibOp::Cholesky)),

@@ -35,7 +35,9 @@ fn arity(kind: &Kind, given: usize) -> Option<usize> {
         | Kind::Gather { .. }
         | Kind::GatherAlong { .. }
         | Kind::Check { .. }
-        | Kind::Lib(LibOp::SearchSorted { .. } | LibOp::Solve | LibOp::SolveTriangular { .. }) => Some(2),
+        | Kind::Lib(
+            LibOp::SearchSorted { .. } | LibOp::Solve | LibOp::SolveDefinite | LibOp::SolveTriangular { .. },
+        ) => Some(2),
         // With masks for both factors or for none.
         Kind::Dot { .. } => Some(if given > 2 { 4 } else { 2 }),
         Kind::ScatterAlong { .. } | Kind::Lib(LibOp::Lstsq) => Some(3),
@@ -348,7 +350,7 @@ impl Verifier<'_> {
                 self.ensure(fits, format!("searches {values} in {sorted}"));
                 self.expect(node, "search_sorted", &TensorType::new(DType::I64, values.shape.clone()));
             }
-            (LibOp::Solve, [a, b]) => {
+            (LibOp::Solve | LibOp::SolveDefinite, [a, b]) => {
                 let rank = a.rank();
                 let fits = rank >= 2
                     && b.rank() == rank
@@ -368,7 +370,7 @@ impl Verifier<'_> {
             }
             // Wrong numbers of operands are reported before.
             (LibOp::Sort { .. } | LibOp::Argsort { .. } | LibOp::SearchSorted { .. }, _)
-            | (LibOp::Solve | LibOp::Lstsq, _) => {}
+            | (LibOp::Solve | LibOp::SolveDefinite | LibOp::Lstsq, _) => {}
             (
                 LibOp::SolveTriangular { .. }
                 | LibOp::Lu

@@ -23,10 +23,12 @@ impl Batch<'_> {
                 self.c.b.push(node.kind.clone(), args, Type::Tensor(ty))
             }
             LibOp::SearchSorted { .. } | LibOp::Lstsq => return self.one_by_one(v, node),
-            LibOp::Solve | LibOp::SolveTriangular { .. } if self.columns_only(node) => {
+            LibOp::Solve | LibOp::SolveDefinite | LibOp::SolveTriangular { .. }
+                if self.columns_only(node) =>
+            {
                 self.more_columns(node)
             }
-            LibOp::Solve => self.same(node.kind.clone(), node),
+            LibOp::Solve | LibOp::SolveDefinite => self.same(node.kind.clone(), node),
             LibOp::SolveTriangular { .. }
             | LibOp::Lu
             | LibOp::Cholesky

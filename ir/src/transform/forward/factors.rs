@@ -29,7 +29,9 @@ pub(super) fn single(
             b.gather_along(t, index, *axis)
         })),
         LibOp::Argsort { .. } | LibOp::SearchSorted { .. } => Ok(None),
-        LibOp::Solve | LibOp::SolveTriangular { .. } => Ok(Some(solved(b, op, node, args, tangents, y))),
+        LibOp::Solve | LibOp::SolveDefinite | LibOp::SolveTriangular { .. } => {
+            Ok(Some(solved(b, op, node, args, tangents, y)))
+        }
         LibOp::Lstsq => least_squares(b, node.origin, args, tangents, y),
         LibOp::Cholesky => Ok(tangents[0].map(|t| cholesky(b, t, y))),
         LibOp::Svdvals => Ok(tangents[0].map(|t| {
@@ -78,6 +80,7 @@ pub(super) fn members(
         | LibOp::Argsort { .. }
         | LibOp::SearchSorted { .. }
         | LibOp::Solve
+        | LibOp::SolveDefinite
         | LibOp::Lstsq
         | LibOp::SolveTriangular { .. }
         | LibOp::Cholesky

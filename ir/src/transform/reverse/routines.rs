@@ -61,7 +61,7 @@ impl Reverse<'_> {
         ct: Cotangent,
     ) -> Result<(), Refused> {
         match op {
-            LibOp::Solve | LibOp::SolveTriangular { .. } => {
+            LibOp::Solve | LibOp::SolveDefinite | LibOp::SolveTriangular { .. } => {
                 self.solve(v, op, node, ct);
                 Ok(())
             }
