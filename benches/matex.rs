@@ -1,12 +1,13 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
 //! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
-//! tables (`stages`, `overhead`, `sizes`, `work`, `layers`, `threads`, `linalg`) choose those. Run
+//! tables (`stages`, `overhead`, `sizes`, `work`, `layers`, `threads`, `linalg`, `derivatives`) choose those. Run
 //! without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
 
+mod derivatives;
 mod linalg;
 mod threads;
 mod work;
@@ -106,7 +107,7 @@ fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 7] = [
+    let tables: [Table; 8] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 200].iter().for_each(|ops| stages(b, *ops));
         }),
@@ -116,6 +117,7 @@ fn main() {
         ("layers", "A matrix product and what is around it, µs", work::layers::all),
         ("threads", "One thread and all, µs", threads::all),
         ("linalg", "Linear algebra, µs", linalg::all),
+        ("derivatives", "Gradients, Jacobians, mapped solves, random numbers, µs", derivatives::all),
     ];
     let all = !tables.iter().any(|(name, ..)| given(name));
     for (_, title, run) in tables.iter().filter(|(name, ..)| all || given(name)) {

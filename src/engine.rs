@@ -93,6 +93,7 @@ impl Engine {
         args: &[View<'_>],
         budget: Budget<'_>,
     ) -> Result<Vec<Tensor>, ExecError> {
+        let _span = tracing::trace_span!("call").entered();
         match self {
             Engine::Plan(exe) => exe.call_with(args, &budget.options()),
             Engine::Interpreter => interpret(func, args, budget).map_err(ExecError::Run),
@@ -107,6 +108,7 @@ impl Engine {
         outputs: &mut [ViewMut<'_>],
         budget: Budget<'_>,
     ) -> Result<(), ExecError> {
+        let _span = tracing::trace_span!("call").entered();
         match self {
             Engine::Plan(exe) => exe.call_into_with(args, outputs, &budget.options()),
             Engine::Interpreter => {

@@ -9,7 +9,7 @@ use crate::function::{Function, Ready};
 use matex_ir::Span;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
-use matex_passes::plan::{KernelStep, OpSite, Routine, Step as PlanStep};
+use matex_passes::plan::{KernelStep, OpSite, Step as PlanStep};
 use matex_runtime::{AsView, Executable};
 use std::fmt::Write;
 
@@ -169,11 +169,7 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
             let more = details(function, exe, &item.step, bindings);
             steps.push(Step { kernel: products == 0, text, more });
         } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
-            let name = match routine {
-                Routine::Lib(op) => op.name(),
-                Routine::Scatter { .. } => "scatter",
-            };
-            let text = format!("call {name}{}", cited(function, *origin));
+            let text = format!("call {}{}", routine.name(), cited(function, *origin));
             steps.push(Step { kernel: false, text, more: Vec::new() });
         }
     }

@@ -137,6 +137,7 @@ impl Function {
         places: Option<&Places>,
         options: &Options,
     ) -> Function {
+        let _span = tracing::debug_span!("compile", file).entered();
         let (source, file): (Arc<str>, Arc<str>) = (source.into(), file.into());
         let unit = guarded(|| {
             Unit::new(&source, entry, &options.limits).map_err(|ds| {
@@ -243,7 +244,12 @@ impl Function {
 
     /// Warnings of a call, with the lines of the program.
     fn warnings(&self, found: Warnings) -> Vec<Warning> {
-        found.into_inner().iter().map(|w| Warning::new(w, &self.0.file, &self.0.source)).collect()
+        let drawn = |w: &matex_runtime::Warning| {
+            let warning = Warning::new(w, &self.0.file, &self.0.source);
+            tracing::warn!(code = %warning.code(), "{}", warning.message());
+            warning
+        };
+        found.into_inner().iter().map(drawn).collect()
     }
 
     /// The form for these values, if there is one and it takes them as they are.
@@ -385,6 +391,7 @@ impl Function {
         args: Vec<Option<ArgSpec>>,
         slots: Option<&Slots<'_>>,
     ) -> Result<Arc<Special>, Error> {
+        let _span = tracing::debug_span!("specialize").entered();
         let mut func = self.unit()?.specialize(&args).map_err(|ds| self.error(ds))?;
         if self.0.places.is_some() {
             builder::forget_names(&mut func);

@@ -53,7 +53,7 @@ impl Function {
     /// let outputs = call.await;
     /// # */
     /// assert_eq!(outputs?[0].to_string(), "25.0");
-    /// # Ok::<(), matex::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call_async(&self, args: Vec<Tensor>) -> Call {
         let (state, cancel) = (Arc::<Mutex<State>>::default(), Arc::new(AtomicBool::new(false)));

@@ -44,7 +44,8 @@
 //! nothing that a program or a value may hold makes the library panic.
 //!
 //! # Looking inside
-//! [`Function::dump`] shows each [`Stage`], and [`Function::explain`] what a call does.
+//! [`Function::dump`] shows each [`Stage`], and [`Function::explain`] what a call does. Compilation and calls emit spans of
+//! the [`tracing`](https://docs.rs/tracing) crate.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -61,6 +62,7 @@ mod function;
 mod future;
 mod options;
 mod outputs;
+mod report;
 mod stage;
 mod typed;
 mod warning;
@@ -79,6 +81,7 @@ pub use matex_runtime::{
 };
 pub use options::{Compiler, Device, Engine, NonFinite, Numerics, Simd, UnknownChoice};
 pub use outputs::Outputs;
+pub use report::{Line, Report, ReportedBuffer, ReportedKernel, ReportedStep};
 pub use stage::Stage;
 pub use typed::{Typed, TypedFn};
 pub use warning::Warning;

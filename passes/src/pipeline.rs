@@ -63,6 +63,7 @@ pub fn explain(func: &Func, options: &Options) -> Report {
 fn run(func: &Func, options: &Options, observe: &mut impl FnMut(&Pass, &Func), report: &mut Report) -> Func {
     let mut current = func.clone();
     for pass in PIPELINE {
+        let _span = tracing::debug_span!("pass", name = pass.name).entered();
         current = (pass.run)(&current, options, report);
         observe(pass, &current);
     }

@@ -11,6 +11,9 @@ use matex::{NonFinite, Stage};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+    /// Write what compiling and running took to this file, for Perfetto or chrome://tracing
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) trace: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -82,6 +85,9 @@ pub(crate) enum Command {
         /// Show why what runs equals what was written, step by step
         #[arg(long)]
         why: bool,
+        /// Write a page for a browser to this file: source, IR, kernels, machine code, memory and times, linked
+        #[arg(long, value_name = "FILE")]
+        html: Option<String>,
         #[command(flatten)]
         values: Values,
     },

@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Command, Source, To, Values};
 use crate::data::{self, DataError};
 use crate::failure::{Failure, colors};
-use crate::{bench, doctor, inputs, interrupt, manual, output, session};
+use crate::{bench, doctor, inputs, interrupt, manual, output, page, session, trace};
 use matex::{CallOptions, Function, Outputs, Stage};
 use matex_lang::{Code, codes};
 use serde_json::json;
@@ -11,7 +11,12 @@ use std::io::Write;
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
+    let Cli { command, trace } = cli;
+    trace::recorded(trace.as_deref(), || carry_out(command))
+}
+
+fn carry_out(command: Option<Command>) -> Result<(), Failure> {
+    match command {
         None => session::run(),
         Some(Command::Eval { text, values, to }) => {
             let compiler = inputs::compiler()?.non_finite(to.non_finite);
@@ -23,11 +28,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             call(&inputs::compile_file(compiler, &program.file, program.entry.as_deref())?, &values, &to)
         }
         Some(Command::Dump { program, values, stage }) => dump(&compile(&program)?, &values, stage),
-        Some(Command::Explain { what, entry, why, values }) => match code(&what) {
+        Some(Command::Explain { what, entry, why, html, values }) => match code(&what) {
             Some(code) => explain_code(code),
             None => {
                 let function = inputs::compile_file(inputs::compiler()?, &what, entry.as_deref())?;
-                explain(&function, &values, why)
+                explain(&function, &values, why, html.as_deref())
             }
         },
         Some(Command::Doctor) => print(&doctor::report(&inputs::compiler()?)),
@@ -103,14 +108,22 @@ fn dump(function: &Function, values: &Values, stage: Stage) -> Result<(), Failur
     print(&function.dump_for(stage, &inputs::arguments(&values))?)
 }
 
-fn explain(function: &Function, values: &Values, why: bool) -> Result<(), Failure> {
+fn explain(function: &Function, values: &Values, why: bool, html: Option<&str>) -> Result<(), Failure> {
     let values = inputs::load(&values.values)?;
+    if let Some(path) = html {
+        return page::write(function, &values, path);
+    }
     print(&function.explain_with(&inputs::arguments(&values))?)?;
     if !why {
         return Ok(());
     }
     let proofs = function.proofs(&inputs::arguments(&values))?;
-    print(&format!("proofs: {}\n{}", proofs.len(), proofs.concat()))
+    print(&proved(&proofs))
+}
+
+/// Why what runs equals what was written.
+pub(crate) fn proved(proofs: &[String]) -> String {
+    format!("proofs: {}\n{}", proofs.len(), proofs.concat())
 }
 
 /// A word that is an error code and not a file.

@@ -13,8 +13,10 @@ mod inputs;
 mod interrupt;
 mod manual;
 mod output;
+mod page;
 mod perf;
 mod session;
+mod trace;
 
 use clap::Parser;
 use cli::Cli;

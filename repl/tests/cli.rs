@@ -348,3 +348,43 @@ fn the_grammar_of_editors_is_that_of_the_language() {
         assert_eq!(matex::compile(&program).is_ok(), shadows, "{keyword}");
     }
 }
+
+/// Spans nest by their times: each is within the one that it belongs to.
+#[test]
+fn a_trace_has_compilation_and_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |args: &[&str]| run_in(folder.path(), args);
+    let program = "{ s = 0.0; for i in 0..3 { s = s + sum(x * x); } solve([[s]], x[0:1]) }";
+    let r = at(&["eval", program, "x=[1.0,2.0]", "--trace", "t.json"]);
+    assert_eq!((r.code, r.err.as_str()), (0, ""));
+    let trace = json(&std::fs::read_to_string(folder.path().join("t.json")).unwrap());
+    let events = trace["traceEvents"].as_array().unwrap();
+    let named = |start: &str| -> Vec<&Value> {
+        events.iter().filter(|e| e["name"].as_str().unwrap().starts_with(start)).collect()
+    };
+    for (name, count) in [
+        ("compile", 1),
+        ("specialize", 1),
+        ("call", 1),
+        ("pass canonicalize", 1),
+        ("pass algebra", 1),
+        ("lower", 1),
+    ] {
+        assert_eq!(named(name).len(), count, "{name}: {trace}");
+    }
+    assert!(
+        named("kernel").len() >= 3 && named("routine solve").len() == 1 && !named("emit").is_empty(),
+        "{trace}"
+    );
+    let span =
+        |e: &Value| (e["ts"].as_f64().unwrap(), e["ts"].as_f64().unwrap() + e["dur"].as_f64().unwrap());
+    let call = span(named("call")[0]);
+    for kernel in named("kernel") {
+        assert!(span(kernel).0 >= call.0 && span(kernel).1 <= call.1, "{trace}");
+        assert!(kernel["ph"] == "X" && kernel["args"]["step"].is_u64(), "{kernel}");
+    }
+    let r = at(&["eval", "x", "--trace", "no/such/t.json", "x=1"]);
+    assert!(r.code == 1 && r.err.contains("E0807"), "{}", r.err);
+    let r = at(&["eval", "y[5]", "y=[1]", "--trace", "failed.json"]);
+    assert!(r.code == 1 && folder.path().join("failed.json").exists(), "{}", r.err);
+}

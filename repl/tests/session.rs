@@ -119,6 +119,8 @@ fn stages_of_an_expression() {
     assert!(out(&format!("{x}:clif x + 1")).contains("block0"));
     assert!(out(&format!("{x}:asm x + 1")).contains("kernel add"));
     assert!(out(&format!("{x}:explain x + 1")).contains("kernels: 1"));
+    let why = out(&format!("{x}:why log(1.0 + exp(x))"));
+    assert!(why.starts_with("proofs: 1\n") && why.contains("by softplus"), "{why}");
     assert!(out(":explain E0203").starts_with("E0203: "));
     assert!(out(":passes").starts_with("canonicalize "));
     assert_eq!(out("plan = 3\n:ir plan\n").lines().next(), Some("func @line(%plan: i64) -> i64 {"));

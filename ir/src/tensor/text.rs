@@ -19,6 +19,7 @@ use super::{
 };
 use crate::dim::Dim;
 use crate::dtype::{DType, Scalar};
+use crate::span::Span;
 use std::fmt::{self, Write};
 
 impl fmt::Display for Func {
@@ -26,6 +27,23 @@ impl fmt::Display for Func {
         let mut p = Printer::new(self);
         p.func()?;
         f.write_str(&p.out)
+    }
+}
+
+impl Func {
+    /// The lines of its text, each with the place in the source that its node comes from; others have none.
+    pub fn lines(&self) -> Vec<(String, Option<Span>)> {
+        let mut p = Printer::new(self);
+        // A String takes any text, so that writing to it cannot fail.
+        let _ = p.func();
+        let mut origins = p.origins.into_iter().peekable();
+        let mut start = 0;
+        let mut line = |text: &str| {
+            let origin = origins.next_if(|(at, _)| *at == start).map(|(_, origin)| origin);
+            start += text.len();
+            (text.trim_end_matches('\n').to_owned(), origin.filter(|o| *o != Span::default()))
+        };
+        p.out.split_inclusive('\n').map(&mut line).collect()
     }
 }
 
@@ -37,6 +55,8 @@ struct Printer<'a> {
     out: String,
     names: Vec<Option<String>>,
     next: usize,
+    /// Where the lines of nodes begin in the text, with their origins.
+    origins: Vec<(usize, Span)>,
     /// Regions printed already: a malformed function may hold one twice, and then takes forever to print.
     printed: Vec<bool>,
 }
@@ -45,7 +65,7 @@ impl<'a> Printer<'a> {
     fn new(func: &'a Func) -> Printer<'a> {
         let names = vec![None; func.nodes.len()];
         let printed = vec![false; func.regions.len()];
-        Printer { func, out: String::new(), names, next: func.params.len(), printed }
+        Printer { func, out: String::new(), names, next: func.params.len(), origins: Vec::new(), printed }
     }
 
     fn func(&mut self) -> fmt::Result {
@@ -115,6 +135,7 @@ impl<'a> Printer<'a> {
             // Operands are named before the value is, so that one that uses itself is seen to.
             let words = self.words(node);
             let defined = self.define(*v);
+            self.origins.push((self.out.len(), node.origin));
             write!(self.out, "{}{defined}: {} = {words}", indent(depth), node.ty)?;
             self.inner_regions(node, depth)?;
             self.out.push('\n');

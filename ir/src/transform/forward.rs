@@ -265,6 +265,8 @@ pub(super) fn partial(
     {
         return Ok(Partial::Times(slopes::known_power(b, args[0], exponent)));
     }
+    let below = op == Op::Max && i == 0 && slopes::is_stopped(b, args[1]);
+    let text = if below { "select(gt(a, b), 1, 0)" } else { text };
     slopes::evaluate(b, text, args, y).map(Partial::Times).ok_or_else(none)
 }
 

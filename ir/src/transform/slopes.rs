@@ -79,6 +79,22 @@ pub(super) fn known_number(b: &Builder, mut v: ValueId) -> Option<f64> {
     }
 }
 
+/// Whether a value is one that derivatives stop at: of a tie with such a value nothing goes to what is larger elsewhere, which
+/// is how `relu` has the derivative 0 at 0.
+pub(super) fn is_stopped(b: &Builder, mut v: ValueId) -> bool {
+    loop {
+        let node = b.func().node(v);
+        if node.kind == Kind::Bitcast {
+            return true;
+        }
+        if !matches!(node.kind, Kind::Broadcast { .. } | Kind::Reshape) {
+            return false;
+        }
+        let Some(from) = node.args.first() else { return false };
+        v = *from;
+    }
+}
+
 struct Reader<'a, 't> {
     b: &'a mut Builder,
     rest: &'t str,

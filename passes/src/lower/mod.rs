@@ -91,6 +91,7 @@ impl std::error::Error for LowerError {}
 /// # Errors
 /// When the function is malformed or nests too deeply.
 pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
+    let _span = tracing::debug_span!("lower").entered();
     let fusion = if options.fuse { fuse::choose(func, &options.sizes) } else { fuse::nothing(func) };
     lower_with(func, classes, &fusion)
 }

@@ -371,6 +371,16 @@ pub struct Plan {
     pub apart: Vec<Apart>,
 }
 
+impl Routine {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Routine::Lib(op) => op.name(),
+            Routine::Scatter { .. } => "scatter",
+        }
+    }
+}
+
 impl Step {
     /// The kernels that it runs, in their order; those of the blocks inside are none of it.
     pub fn kernels(&self) -> impl Iterator<Item = &KernelStep> {

@@ -144,6 +144,14 @@ impl Tables {
         })
     }
 
+    /// Whether a step has to do with a buffer.
+    fn touches(&self, step: &Step, buffer: BufferId) -> bool {
+        if let Step::Reuse { from, to } = step {
+            return *from == buffer || *to == buffer;
+        }
+        self.writes(step, buffer) || live::reads(step).contains(&buffer)
+    }
+
     /// Whether a plain step writes to a buffer.
     fn writes(&self, step: &Step, buffer: BufferId) -> bool {
         match step {
@@ -218,7 +226,7 @@ impl Tables {
         same_rows && steps().flat_map(|(_, step)| self.plan.outs(step)).all(keeps_rows)
     }
 
-    /// Puts the kernels of a panel where the last one of them stands, with the memory that they fill; where that is.
+    /// Puts the kernels of a panel where the last one of them stands, with the memory that they alone fill; where that is.
     fn join(&mut self, items: &mut Vec<Item>, members: &[Place]) -> usize {
         let (mut joined, mut filled) = (Vec::new(), Vec::new());
         for Place { at, axis, height } in members {
@@ -227,6 +235,13 @@ impl Tables {
             joined.push(Member { step: step.clone(), axis: *axis, height: self.slot(height) });
         }
         let last = members.last().map_or(0, |m| m.at);
+        // What another kernel has filled in part keeps its memory where it is.
+        filled.retain(|b| {
+            let own = items.iter().position(|item| item.step == Step::Alloc(*b));
+            let between = own.map_or(last, |at| at + 1)..last;
+            let mut others = between.filter(|i| members.iter().all(|m| m.at != *i));
+            others.all(|i| !self.touches(&items[i].step, *b))
+        });
         let (mut memory, mut before) = (Vec::new(), Vec::new());
         let behind = items.split_off(last + 1);
         for (i, item) in items.drain(..).enumerate() {

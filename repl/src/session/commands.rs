@@ -40,6 +40,7 @@ pub(super) const COMMANDS: &[Command] = &[
     row("time", "EXPR", "how long it takes, once", look::time),
     row("bench", "EXPR", "how long it takes, again and again", look::bench),
     row("explain", "EXPR|CODE", "what a call does, or what an error means", look::explain),
+    row("why", "EXPR", "why what runs equals what was written, step by step", look::why),
     row("grad", "F|EXPR", "derivatives by each variable, or the IR of a gradient", grad::run),
     row("plot", "[KIND] EXPR", "line, scatter, hist or heat, in the terminal", plot::run),
     row("ir", "[STAGE] EXPR", "tensor, optimized, kernels, plan, clif or asm", look::ir),

@@ -5,7 +5,7 @@ use super::complete::parameters;
 use super::settings::OPTIONS;
 use super::state::{Ready, Session, relocate};
 use super::{help, print as show};
-use crate::commands::{code, explain_code, print};
+use crate::commands::{code, explain_code, print, proved};
 use crate::failure::Failure;
 use crate::{bench, doctor, inputs};
 use matex::Stage;
@@ -71,6 +71,13 @@ pub(super) fn explain(session: &mut Session, rest: &str) -> Result<(), Failure> 
     let explained =
         ready.function.explain_with(&ready.args()).map_err(|e| relocate(&e, &text, ready.offset))?;
     print(&Ready::named(&explained))
+}
+
+/// `:why EXPR`
+pub(super) fn why(session: &mut Session, rest: &str) -> Result<(), Failure> {
+    let (ready, text) = session.expression(rest)?;
+    let proofs = ready.function.proofs(&ready.args()).map_err(|e| relocate(&e, &text, ready.offset))?;
+    print(&Ready::named(&proved(&proofs)))
 }
 
 /// `:ir [STAGE] EXPR`

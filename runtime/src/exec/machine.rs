@@ -76,9 +76,15 @@ impl<'e> Machine<'e> {
         match step {
             Step::Alloc(buffer) => self.allocate(*buffer),
             Step::Reuse { from, to } => self.reuse(*from, *to),
-            Step::Kernel(step) => kernel::run(self, step),
-            Step::Panels(members) => panels::run(self, members),
+            Step::Kernel(_) | Step::Panels(_) => {
+                let _span = self.told(step).entered();
+                if let Step::Panels(members) = step {
+                    return panels::run(self, members);
+                }
+                step.kernels().try_for_each(|k| kernel::run(self, k))
+            }
             Step::Routine { routine, inputs, outputs, origin } => {
+                let _span = tracing::trace_span!("routine", name = routine.name()).entered();
                 self.routine(routine, inputs, outputs, *origin)
             }
             Step::Size { to, value } => {
@@ -119,6 +125,13 @@ impl<'e> Machine<'e> {
                 self.run(block)
             }
         }
+    }
+
+    /// The span of a step that runs kernels, for whoever listens.
+    fn told(&self, step: &Step) -> tracing::Span {
+        let first = || step.kernels().next();
+        let kernel = || self.plan().kernels.get(first()?.kernel);
+        tracing::trace_span!("kernel", name = kernel().map(|k| k.name.as_str()), step = first().map(|k| k.id))
     }
 
     /// The value of a dim.

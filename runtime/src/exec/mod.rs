@@ -400,6 +400,7 @@ fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Machinery, ExecError
     let (mut bytes, limit) = (0, options.limits.code_bytes);
     let mut kernels = Vec::with_capacity(plan.kernels.len());
     for kernel in &plan.kernels {
+        let _span = tracing::debug_span!("emit", name = kernel.name).entered();
         let failed = |why| ExecError::Compile { kernel: kernel.name.clone(), why };
         let compiled = KernelCache::global().get_for(kernel, options.simd).map_err(failed)?;
         bytes += compiled.code_size();

@@ -185,14 +185,15 @@ fn reciprocal(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     Ok(c.divide(one, x, args.span)?.into())
 }
 
-/// 0 where x is not above it, else x: a choice and not the larger of both, whose derivative at 0 would be that of a tie.
+/// The larger one of x and 0.
 fn relu(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let x = c.arg(args, "x")?;
     c.numbers(&[&x], "relu")?;
     let (dtype, shape) = (c.dtype(x.val.id), c.shape(x.val.id));
     let zero = c.repeated(Scalar::from_bits(dtype, 0), &shape);
-    let low = c.map_op(Op::Le, &[x.val.id, zero]);
-    Ok(Val::with_weak(c.map_op(Op::Select, &[low, zero, x.val.id]), x.val.weak).into())
+    // A tie with what derivatives stop at gives x nothing, where one with a number would be shared.
+    let zero = c.b.bitcast(zero, dtype);
+    Ok(Val::with_weak(c.map_op(Op::Max, &[x.val.id, zero]), x.val.weak).into())
 }
 
 fn bitwise_invert(c: &mut Checker<'_>, args: &Args) -> R<Value> {
