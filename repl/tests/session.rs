@@ -230,6 +230,34 @@ fn plots() {
     assert_eq!(session("x = 1; nope").0, 1);
 }
 
+/// What stands in an SVG can be read; of a PNG, that it has a head, its size, and more than one colour.
+#[test]
+fn plots_go_to_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = |line: &str, file: &str| {
+        let (code, out, err) = session_in(folder.path(), &format!(":plot {line} {file}"));
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""), "{line}");
+        std::fs::read(folder.path().join(file)).unwrap()
+    };
+    for (line, element) in [
+        ("linspace(0.0, 2.0, 50)", "<polyline"),
+        ("scatter [[1, 2], [3, 4]]", "<circle"),
+        ("hist [1.0, 1.0, 2.0, 5.0]", "<rect"),
+        ("heat eye(3)", "<rect"),
+        ("[1.0, 0.0 / 0.0, 2.0, 3.0]", "<polyline"),
+        ("[1.0, 1.0]", "<polyline"),
+    ] {
+        let svg = String::from_utf8(saved(line, "a.svg")).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.contains(element) && svg.contains("<text "), "{line}: {svg}");
+        let png = saved(line, "a.png");
+        assert_eq!((&png[1..4], &png[16..24]), (&b"PNG"[..], &[0, 0, 3, 32, 0, 0, 1, 244][..]), "{line}");
+        assert!(png.len() > 1500, "{line}: {}", png.len());
+    }
+    assert!(err(":plot [1e308, -1e308] a.svg").contains("too far apart"));
+    assert!(err(":plot [1.0, 2.0] no/such/a.png").contains("E0807"));
+    assert!(err(":plot 3 a.svg").contains("cannot be drawn"));
+}
+
 #[test]
 fn where_nan_arises() {
     let nan = out(":nan on\nx = [1.0, 0.0]\ny = 1 - 1 / x\n");

@@ -42,7 +42,7 @@ pub(super) const COMMANDS: &[Command] = &[
     row("explain", "EXPR|CODE", "what a call does, or what an error means", look::explain),
     row("why", "EXPR", "why what runs equals what was written, step by step", look::why),
     row("grad", "F|EXPR", "derivatives by each variable, or the IR of a gradient", grad::run),
-    row("plot", "[KIND] EXPR", "line, scatter, hist or heat, in the terminal", plot::run),
+    row("plot", "[KIND] EXPR [FILE]", "line, scatter, hist or heat, here or to .svg or .png", plot::run),
     row("ir", "[STAGE] EXPR", "tensor, optimized, kernels, plan, clif or asm", look::ir),
     row("clif", "EXPR", "the Cranelift IR of its kernels", |s, rest| look::stage(s, Stage::Clif, rest)),
     row("asm", "EXPR", "the machine code of its kernels", |s, rest| look::stage(s, Stage::Asm, rest)),

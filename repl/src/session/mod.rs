@@ -4,6 +4,7 @@
 //! [`editor`] is the line on a terminal with [`complete`] and [`highlight`]. On a terminal an error ends the line; else
 //! it ends the session, so that a file of lines can be piped in.
 
+mod chart;
 mod commands;
 mod complete;
 mod editor;

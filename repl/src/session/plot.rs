@@ -1,8 +1,9 @@
-//! `:plot`: drawings of a result in characters.
+//! `:plot`: drawings of a result, in characters or by [`chart`] to a file.
 //!
 //! Points are dots of braille characters, two across and four down in each; bars and heat maps are blocks. What is not
 //! finite is left out.
 
+use super::chart;
 use super::commands::{refuse, tell};
 use super::state::Session;
 use crate::failure::Failure;
@@ -20,44 +21,111 @@ const MOST: usize = 1 << 24;
 
 type Drawing = Result<Vec<String>, &'static str>;
 
-/// `:plot [KIND] EXPR`
+/// What is to be drawn, in characters or to a file.
+pub(super) enum Chart {
+    /// A line through points.
+    Line(Vec<(f64, f64)>),
+    /// Points.
+    Points(Vec<(f64, f64)>),
+    /// How many values there are in each of as many ranges of one width.
+    Bars {
+        /// The least and the largest value.
+        ends: (f64, f64),
+        counts: Vec<usize>,
+    },
+    /// A matrix in shades.
+    Heat {
+        values: Vec<f64>,
+        rows: usize,
+        columns: usize,
+        /// The least and the largest value.
+        ends: (f64, f64),
+    },
+}
+
+/// `:plot [KIND] EXPR [FILE]`
 pub(super) fn run(session: &mut Session, rest: &str) -> Result<(), Failure> {
+    let (rest, file) = match rest.rsplit_once(char::is_whitespace) {
+        Some((before, word)) if chart::is_file(word) => (before.trim_end(), Some(word)),
+        Some(_) | None => (rest, None),
+    };
     let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let named = KINDS.contains(&word) && !after.trim().is_empty();
     let (kind, expr) = if named { (word, after.trim()) } else { ("", rest) };
     let (ready, text) = session.expression(expr)?;
     let outputs = session.call(&ready, &text)?;
-    let drawing = match &outputs[..] {
+    let chart = match &outputs[..] {
         [one] if one.len() > MOST => Err("it has more than 16,777,216 elements"),
-        [one] => draw(kind, one, session.columns.saturating_sub(1).clamp(10, WIDEST)),
+        [one] => Chart::new(kind, one),
         _ => Err("it is not one value"),
     };
-    match drawing {
-        Ok(lines) => tell(lines),
-        Err(why) => Err(refuse(
+    let refused = |why: &str| {
+        refuse(
             &format!("this cannot be drawn: {why}"),
             "line and hist draw vectors, scatter a matrix of two columns, heat a matrix",
-        )),
+        )
+    };
+    let chart = chart.map_err(refused)?;
+    if let Some(file) = file {
+        return chart::save(&chart, file);
+    }
+    tell(chart.lines(session.columns.saturating_sub(1).clamp(10, WIDEST)).map_err(refused)?)
+}
+
+impl Chart {
+    fn new(kind: &str, tensor: &Tensor) -> Result<Chart, &'static str> {
+        let values: Vec<f64> = tensor.scalars().map(|s| s.to_f64()).collect();
+        let chart = match (kind, tensor.shape()) {
+            ("hist", [_]) => histogram(&values)?,
+            ("" | "line", [_]) => {
+                Chart::Line(values.iter().enumerate().map(|(i, v)| (i as f64, *v)).collect())
+            }
+            ("" | "scatter", [_, 2]) => {
+                Chart::Points(values.as_chunks::<2>().0.iter().map(|[x, y]| (*x, *y)).collect())
+            }
+            ("" | "heat", [rows, columns]) => {
+                let ends = ends(values.iter().copied())?;
+                Chart::Heat { values, rows: *rows, columns: *columns, ends }
+            }
+            _ => return Err("its shape does not fit"),
+        };
+        if let Chart::Line(points) | Chart::Points(points) = &chart {
+            ends(finite(points).map(|p| p.1))?;
+        }
+        Ok(chart)
+    }
+
+    /// What lies between which numbers, across and up.
+    pub(super) fn ends(&self) -> ((f64, f64), (f64, f64)) {
+        let of = |values: &mut dyn Iterator<Item = f64>| ends(values).unwrap_or((0.0, 0.0));
+        match self {
+            Chart::Line(points) | Chart::Points(points) => {
+                (of(&mut finite(points).map(|p| p.0)), of(&mut finite(points).map(|p| p.1)))
+            }
+            Chart::Bars { ends, counts } => {
+                (*ends, (0.0, counts.iter().copied().max().unwrap_or_default() as f64))
+            }
+            // The first row stands at the top.
+            Chart::Heat { rows, columns, .. } => ((0.0, *columns as f64), (-(*rows as f64), 0.0)),
+        }
+    }
+
+    fn lines(&self, width: usize) -> Drawing {
+        match self {
+            Chart::Line(points) => dots(points, true, width),
+            Chart::Points(points) => {
+                let mut lines = dots(points, false, width)?;
+                lines.insert(0, "the second of the columns over the first".to_owned());
+                Ok(lines)
+            }
+            Chart::Bars { ends, counts } => Ok(bars(*ends, counts, width)),
+            Chart::Heat { values, rows, columns, ends } => Ok(heat(values, *rows, *columns, *ends, width)),
+        }
     }
 }
 
-fn draw(kind: &str, tensor: &Tensor, width: usize) -> Drawing {
-    let values: Vec<f64> = tensor.scalars().map(|s| s.to_f64()).collect();
-    match (kind, tensor.shape()) {
-        ("hist", [_]) => histogram(&values, width),
-        ("" | "line", [_]) => {
-            let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, v)| (i as f64, *v)).collect();
-            dots(&points, true, width)
-        }
-        ("" | "scatter", [_, 2]) => {
-            let points: Vec<(f64, f64)> = values.as_chunks::<2>().0.iter().map(|[x, y]| (*x, *y)).collect();
-            let mut lines = dots(&points, false, width)?;
-            lines.insert(0, "the second of the columns over the first".to_owned());
-            Ok(lines)
-        }
-        ("" | "heat", [rows, columns]) => heat(&values, *rows, *columns, width),
-        _ => Err("its shape does not fit"),
-    }
+fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + '_ {
+    points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
 }
 
 /// The least and the largest of the finite values.
@@ -78,10 +146,8 @@ fn place(v: f64, (min, max): (f64, f64), most: usize) -> usize {
 
 /// Points, joined to a line or not.
 fn dots(points: &[(f64, f64)], joined: bool, width: usize) -> Drawing {
-    let finite: Vec<(f64, f64)> =
-        points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
-    let across = ends(finite.iter().map(|p| p.0))?;
-    let up = ends(finite.iter().map(|p| p.1))?;
+    let across = ends(finite(points).map(|p| p.0))?;
+    let up = ends(finite(points).map(|p| p.1))?;
     let (wide, high) = (width * 2, HEIGHT * 4);
     let at = |(x, y): (f64, f64)| (place(x, across, wide - 1), high - 1 - place(y, up, high - 1));
     let mut cells = vec![vec![0_u8; width]; HEIGHT];
@@ -92,7 +158,7 @@ fn dots(points: &[(f64, f64)], joined: bool, width: usize) -> Drawing {
         }
     };
     let mut last = None;
-    for point in finite {
+    for point in finite(points) {
         let (x, y) = at(point);
         let (x0, y0) = last.filter(|_| joined).unwrap_or((x, y));
         let steps = x.abs_diff(x0).max(y.abs_diff(y0)).max(1);
@@ -115,7 +181,7 @@ fn dots(points: &[(f64, f64)], joined: bool, width: usize) -> Drawing {
 }
 
 /// How many values there are in each of as many ranges of one width.
-fn histogram(values: &[f64], width: usize) -> Drawing {
+fn histogram(values: &[f64]) -> Result<Chart, &'static str> {
     let ends = ends(values.iter().copied())?;
     let bins = if ends.0 < ends.1 { HEIGHT } else { 1 };
     let mut counts = vec![0_usize; bins];
@@ -124,21 +190,25 @@ fn histogram(values: &[f64], width: usize) -> Drawing {
         let bin = if range > 0.0 { ((v / 2.0 - ends.0 / 2.0) / range) as usize } else { 0 };
         counts[bin.min(bins - 1)] += 1;
     }
+    Ok(Chart::Bars { ends, counts })
+}
+
+/// The bars of a histogram.
+fn bars(ends: (f64, f64), counts: &[usize], width: usize) -> Vec<String> {
     let most = counts.iter().copied().max().unwrap_or(1).max(1);
     // Beside the bars stand a number before them and one behind.
     let bar = width.saturating_sub(20).max(5);
     let row = |(i, count): (usize, &usize)| {
-        let part = i as f64 / bins as f64;
+        let part = i as f64 / counts.len() as f64;
         let from = ends.0 * (1.0 - part) + ends.1 * part;
         format!("{:>12} {} {count}", Short(from).to_string(), "█".repeat((count * bar).div_ceil(most)))
     };
-    Ok(counts.iter().enumerate().map(row).chain([format!("{:>12}", Short(ends.1).to_string())]).collect())
+    counts.iter().enumerate().map(row).chain([format!("{:>12}", Short(ends.1).to_string())]).collect()
 }
 
 /// A matrix in shades; rows and columns that there is no room for are left out evenly.
-fn heat(values: &[f64], rows: usize, columns: usize, width: usize) -> Drawing {
+fn heat(values: &[f64], rows: usize, columns: usize, ends: (f64, f64), width: usize) -> Vec<String> {
     const SHADES: [&str; 5] = ["  ", "░░", "▒▒", "▓▓", "██"];
-    let ends = ends(values.iter().copied())?;
     let (down, across) = (rows.min(HEIGHT * 2), columns.min(width / 2));
     let cell = |r: usize, c: usize| {
         let at = (r * rows / down) * columns + c * columns / across;
@@ -147,7 +217,7 @@ fn heat(values: &[f64], rows: usize, columns: usize, width: usize) -> Drawing {
     };
     let line = |r: usize| (0..across).map(|c| cell(r, c)).collect::<String>();
     let legend = format!("██ {}, blank {}; {rows} rows, {columns} columns", Short(ends.1), Short(ends.0));
-    Ok((0..down).map(line).chain([legend]).collect())
+    (0..down).map(line).chain([legend]).collect()
 }
 
 /// A number in few digits.
