@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("macros", &["matex-lang"]),
     (".", &["matex-ir", "matex-lang", "matex-macros", "matex-passes", "matex-runtime"]),
     ("repl", &["matex", "matex-ir", "matex-lang", "matex-runtime"]),
+    ("docs/snapshots", &["matex"]),
 ];
 
 #[test]
