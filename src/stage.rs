@@ -121,15 +121,22 @@ fn show_plan(stage: Stage, func: &Func, exe: &Executable, passes: &Options) -> S
         }
     };
     let none = |what: &str| format!("// there is no {what}: this program has no compiled kernels\n");
-    match stage {
-        Stage::Optimized => optimized(func, passes),
+    let text = match stage {
+        Stage::Optimized => return optimized(func, passes),
         Stage::Kernels if plan.kernels.is_empty() => none("loop IR"),
         Stage::Kernels => plan.kernels_text(),
         Stage::Plan => plan.to_string(),
         Stage::Clif => code(|c| c.clif()).unwrap_or_else(|| none("Cranelift IR")),
         Stage::Asm => code(|c| c.disassembly()).unwrap_or_else(|| none("machine code")),
         Stage::Tensor | Stage::Wgsl => String::new(),
-    }
+    };
+    chosen_for(passes) + &text
+}
+
+/// What sizes were taken to be where a choice depends on them: a comment, or nothing.
+fn chosen_for(passes: &Options) -> String {
+    let sizes = passes.sizes.stated();
+    if sizes.is_empty() { sizes } else { format!("// chosen for {sizes}\n") }
 }
 
 /// Which emitter made a kernel, and why not the one of wide vectors.
@@ -144,9 +151,7 @@ pub(crate) fn maker(c: &Compiled) -> String {
 fn optimized(func: &Func, passes: &Options) -> String {
     let (out, report) = optimize(func, passes);
     let limit = report.limit.map(|limit| format!("// {limit}\n"));
-    let sizes = Some(passes.sizes.stated()).filter(|s| !s.is_empty());
-    let sizes = sizes.map(|s| format!("// chosen for {s}\n"));
-    format!("{}{}{out}", limit.unwrap_or_default(), sizes.unwrap_or_default())
+    format!("{}{}{out}", limit.unwrap_or_default(), chosen_for(passes))
 }
 
 /// `ols(X: f64[n, k], y: f64[n]) -> f64[k]`.

@@ -9,6 +9,7 @@ mod support;
 use matex_ir::tensor::interp::Array;
 use matex_ir::tensor::{parse, verify};
 use matex_lang::codes;
+use matex_passes::Tier;
 use support::case::{Case, Expected};
 use support::engines::{ENGINES, Engine, Outcome, guarded};
 use support::{Compiled, compare, compile, corpus};
@@ -49,7 +50,7 @@ fn run_all(case: &Case, compiled: &Compiled, ran: &mut [usize], failures: &mut V
     for (engine, ran) in ENGINES.iter().zip(ran) {
         let outcome = guarded(engine, &compiled.func, &compiled.args);
         *ran += 1;
-        if let Some(why) = judge(case, compiled.undeclared, &outcome, oracle.as_deref()) {
+        if let Some(why) = judge(case, compiled.undeclared, &outcome, (oracle.as_deref(), engine.tier)) {
             failures.push(report(engine, case, &why));
         }
     }
@@ -60,7 +61,12 @@ fn report(engine: &Engine, case: &Case, why: &str) -> String {
 }
 
 /// What is wrong with an outcome, if anything.
-fn judge(case: &Case, undeclared: bool, outcome: &Outcome, oracle: Option<&[Array]>) -> Option<String> {
+fn judge(
+    case: &Case,
+    undeclared: bool,
+    outcome: &Outcome,
+    (oracle, tier): (Option<&[Array]>, Tier),
+) -> Option<String> {
     match (&case.expected, outcome) {
         (Expected::CompileError(c), _) => Some(format!("it compiled, wanted {c}")),
         (Expected::CallError(c), Err((Some(got), _))) if got == c => None,
@@ -77,7 +83,7 @@ fn judge(case: &Case, undeclared: bool, outcome: &Outcome, oracle: Option<&[Arra
         }
         (Expected::Results(wanted), Ok(got)) => wanted.iter().zip(got).enumerate().find_map(|(i, (w, g))| {
             let mine = oracle.and_then(|o| o.get(i));
-            compare::mismatch(g, w, mine).map(|why| format!("result {i}: {why}"))
+            compare::mismatch(g, w, mine, tier).map(|why| format!("result {i}: {why}"))
         }),
     }
 }

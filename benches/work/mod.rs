@@ -1,6 +1,7 @@
 //! Workloads against loops of plain Rust, and against ndarray where it has the operation.
 
 pub(crate) mod layers;
+pub(crate) mod plans;
 
 use crate::Bench;
 use matex::{AsView, AsViewMut, Function};

@@ -8,6 +8,7 @@ pub mod algebra;
 pub mod canon;
 pub mod cost;
 pub mod fuse;
+pub mod hoist;
 pub mod layout;
 pub mod lower;
 pub mod options;

@@ -4,6 +4,7 @@
 
 use crate::algebra::{self, Report};
 use crate::canon;
+use crate::hoist::hoist;
 use crate::options::Options;
 use matex_ir::tensor::Func;
 
@@ -29,6 +30,11 @@ pub const PIPELINE: &[Pass] = &[
         name: "algebra",
         about: "finds equal forms by the rules of the numerics tier, and takes the cheapest",
         run: simplified,
+    },
+    Pass {
+        name: "hoist",
+        about: "computes before a loop what is dear, cannot fail and is the same in every step",
+        run: |func, options, _| hoist(func, options),
     },
 ];
 

@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex};
 /// One way to run a function.
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
+    /// The rewritings that it may make.
+    pub(crate) tier: Tier,
     pub(crate) run: fn(&Func, &[Array]) -> Outcome,
 }
 
@@ -29,40 +31,56 @@ const MAX_STEPS: u64 = 20_000;
 
 /// All engines; the first one is the oracle.
 pub(crate) const ENGINES: &[Engine] = &[
-    Engine { name: "oracle", run: oracle },
-    Engine { name: "oracle after a round trip of the text", run: round_trip },
+    Engine { name: "oracle", tier: Tier::Exact, run: oracle },
+    Engine { name: "oracle after a round trip of the text", tier: Tier::Exact, run: round_trip },
     Engine {
         name: "Cranelift",
+        tier: Tier::Default,
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, Options::default()),
     },
     Engine {
         name: "Cranelift, strided",
+        tier: Tier::Default,
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Strided, Options::default()),
     },
     Engine {
         name: "Cranelift, strided, neither optimized nor fused",
+        tier: Tier::Exact,
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Strided, Options::plain()),
     },
     Engine {
         name: "Cranelift, exact",
+        tier: Tier::Exact,
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, tier(Tier::Exact)),
     },
-    Engine { name: "shared among threads", run: |f, a| shared(f, a, Simd::Auto, 2) },
-    Engine { name: "vectors of 128 bits, shared among threads", run: |f, a| shared(f, a, Simd::W128, 5) },
-    Engine { name: "vectors of 128 bits", run: |f, a| wide(f, a, Simd::W128) },
-    Engine { name: "wide256", run: |f, a| wide(f, a, Simd::W256) },
-    Engine { name: "wide512", run: |f, a| wide(f, a, Simd::W512) },
+    Engine { name: "shared among threads", tier: Tier::Default, run: |f, a| shared(f, a, Simd::Auto, 2) },
+    Engine {
+        name: "vectors of 128 bits, shared among threads",
+        tier: Tier::Default,
+        run: |f, a| shared(f, a, Simd::W128, 5),
+    },
+    Engine { name: "vectors of 128 bits", tier: Tier::Default, run: |f, a| wide(f, a, Simd::W128) },
+    Engine { name: "wide256", tier: Tier::Default, run: |f, a| wide(f, a, Simd::W256) },
+    Engine { name: "wide512", tier: Tier::Default, run: |f, a| wide(f, a, Simd::W512) },
     Engine {
         name: "loop interpreter",
+        tier: Tier::Default,
         run: |f, a| execute(f, a, Code::LoopInterp, Memory::Plain, Options::default()),
     },
     Engine {
         name: "loop interpreter, strided",
+        tier: Tier::Default,
         run: |f, a| execute(f, a, Code::LoopInterp, Memory::Strided, Options::default()),
     },
     Engine {
         name: "loop interpreter, neither optimized nor fused",
+        tier: Tier::Exact,
         run: |f, a| execute(f, a, Code::LoopInterp, Memory::Plain, Options::plain()),
+    },
+    Engine {
+        name: "Cranelift, fast",
+        tier: Tier::Fast,
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, tier(Tier::Fast)),
     },
 ];
 

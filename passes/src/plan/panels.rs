@@ -6,7 +6,7 @@
 //! product, which is then written once. What is computed stays the same, element by element and in the same
 //! order: panels are parts of the walk that each kernel takes anyway.
 
-use super::{Apart, Binding, BufferId, Item, KernelStep, Slot, Step, Tables, live};
+use super::{Apart, Binding, BufferId, Item, KernelStep, Slot, Source, Step, Tables, live};
 use matex_ir::Dim;
 use matex_ir::dim::product as product_of;
 
@@ -54,6 +54,10 @@ impl Tables {
         let (mut members, mut apart): (Vec<Place>, Vec<Apart>) = (Vec::new(), Vec::new());
         for place in self.products_before(items, at) {
             let Some(product) = kernel(&items[place]) else { continue };
+            let with: Vec<usize> = members.iter().map(|m| m.at).chain([at]).collect();
+            if !self.can_wait(items, place, &with) {
+                continue;
+            }
             let more = self.follows(product, last).map(|(axis, own, height)| {
                 let mut more = members.clone();
                 more.push(Place { at: place, axis, height: Dim::ONE });
@@ -86,14 +90,14 @@ impl Tables {
         self.join(items, &members)
     }
 
-    /// The products before a kernel that could as well be computed just before it, and whose results it reads.
+    /// The products before a kernel whose results it reads, the last one first.
     fn products_before(&self, items: &[Item], at: usize) -> Vec<usize> {
         let Some(last) = kernel(&items[at]) else { return Vec::new() };
         let reads = |b: BufferId| last.operands.iter().any(|o| o.place.buffer == b);
         let joins = |i: &usize| {
             let product = kernel(&items[*i]).filter(|k| k.gemm.is_some());
             let result = product.and_then(|k| self.written(k));
-            result.is_some_and(&reads) && self.can_wait(items, *i, &[at])
+            result.is_some_and(&reads)
         };
         let near = (at.saturating_sub(NEAR)..at).rev();
         near.take_while(|i| is_plain(&items[*i].step)).filter(joins).collect()
@@ -141,7 +145,24 @@ impl Tables {
             let other = &items[i].step;
             let writes = |b: &Binding| self.writes(other, b.place.buffer);
             !live::reads(other).contains(&result) && !step.operands.iter().any(writes)
-        })
+        }) && self.keeps_no_memory(items, at, with)
+    }
+
+    /// Whether nothing of a kernel's operands is kept longer when it runs as late as the last of `with`: they are no
+    /// temporary values, are needed as late anyway, or nothing else runs until then.
+    fn keeps_no_memory(&self, items: &[Item], at: usize, with: &[usize]) -> bool {
+        let Some(step) = kernel(&items[at]) else { return false };
+        let last = with.iter().copied().max().unwrap_or(at);
+        let runs = |i: usize| {
+            !matches!(items[i].step, Step::Alloc(_) | Step::Size { .. }) && !with.contains(&i) && i != at
+        };
+        let behind = |b: BufferId| {
+            let read = items[last..].iter().any(|i| live::reads(&i.step).contains(&b));
+            read || self.plan.results.iter().any(|r| r.buffer == b)
+        };
+        let lasts = |b: BufferId| !matches!(self.plan.buffer(b).source, Source::Own) || behind(b);
+        let read = step.operands.iter().map(|o| o.place.buffer).filter(|b| self.written(step) != Some(*b));
+        !(at..last).any(runs) || read.into_iter().all(lasts)
     }
 
     /// Whether a step has to do with a buffer.
