@@ -16,12 +16,12 @@ use matex_ir::tensor::bind::bind_sizes;
 use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
 use matex_lang::{Derived, Diagnostic, Limits, codes};
 use matex_passes::Sizes;
-use matex_runtime::{AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
+use matex_runtime::{Again, AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// A compiled program. It is immutable, cheap to clone, and may be called from many threads at once.
 ///
@@ -44,6 +44,8 @@ struct Shared {
     file: Arc<str>,
     source: Arc<str>,
     cache: Cache,
+    /// The form that was first called with values by place: that of all calls of most programs.
+    usual: OnceLock<Arc<Special>>,
     /// The lines of Rust that a built program came from.
     places: Option<Places>,
 }
@@ -146,7 +148,7 @@ impl Function {
             })
         });
         let (options, cache, places) = (options.clone(), Cache::default(), places.cloned());
-        Function(Arc::new(Shared { unit, options, file, source, cache, places }))
+        Function(Arc::new(Shared { unit, options, file, source, cache, usual: OnceLock::new(), places }))
     }
 
     /// The program with its entry transformed.
@@ -159,6 +161,7 @@ impl Function {
             file: file.clone(),
             source: source.clone(),
             cache: Cache::default(),
+            usual: OnceLock::new(),
             places: places.clone(),
         })))
     }
@@ -230,6 +233,13 @@ impl Function {
         views: &[View<'_>],
         warnings: Option<&Warnings>,
     ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
+        let again = self.again(|special, call| {
+            let tensors = views.iter().all(|view| call.arg(view)).then(|| call.run_new())??;
+            Some((tensors, special.names.clone()))
+        });
+        if let Some(results) = again {
+            return Ok(results);
+        }
         guarded(|| match self.plain(views) {
             Some(special) => {
                 let results = special.engine.run(&special.func, views, self.budget(warnings));
@@ -240,6 +250,19 @@ impl Function {
                 self.with_ready(&strong(views), |ready| ready.run(self, &CallOptions::default(), warnings))
             }
         })
+    }
+
+    /// Carries a call out that is like the last one of this thread, if it is.
+    #[inline]
+    pub(crate) fn again<'v, T>(
+        &self,
+        call: impl FnOnce(&Special, &mut Again<'_, 'v>) -> Option<T>,
+    ) -> Option<T> {
+        let special = self.0.usual.get()?;
+        match &special.engine {
+            Engine::Plan(exe) => exe.again(|again| call(special, again)),
+            Engine::Interpreter => None,
+        }
     }
 
     /// Warnings of a call, with the lines of the program.
@@ -256,7 +279,12 @@ impl Function {
     fn plain(&self, views: &[View<'_>]) -> Option<Arc<Special>> {
         let layouts = Engine::has_layouts(&self.0.options);
         let special = self.0.cache.find_plain(self.signature(), views, layouts)?;
-        (special.func.params.len() == views.len()).then_some(special)
+        let plain = special.func.params.len() == views.len();
+        if plain && self.0.usual.get().is_none() {
+            // Another thread may have been first, with another form.
+            let _ = self.0.usual.set(special.clone());
+        }
+        plain.then_some(special)
     }
 
     fn budget<'a>(&'a self, warnings: Option<&'a Warnings>) -> Budget<'a> {
@@ -336,6 +364,13 @@ impl Function {
         views: &[View<'_>],
         places: &mut [ViewMut<'_>],
     ) -> Result<(), Error> {
+        let again = self.again(|_, call| {
+            let fits = views.iter().all(|view| call.arg(view)) && places.iter().all(|p| call.result(p));
+            fits.then(|| call.run())?
+        });
+        if again.is_some() {
+            return Ok(());
+        }
         guarded(|| match self.plain(views) {
             Some(special) => {
                 let done = special.engine.run_into(&special.func, views, places, self.budget(None));

@@ -145,7 +145,17 @@ macro_rules! arities {
             const RESULTS: &'static [TypeKind] = &[O::KIND];
 
             fn wrap(function: Function) -> Box<Self::Call> {
-                Box::new(move |$($a: &$A,)* out: &mut O| call_into(&function, &[$($a.as_view()),*], out))
+                Box::new(move |$($a: &$A,)* out: &mut O| {
+                    let again = function.again(|_, call| {
+                        let fits = $(call.arg(&$a.as_view()) &&)* true;
+                        let place = out.as_view_mut().ok().filter(|_| fits)?;
+                        call.result(&place).then(|| call.run())?
+                    });
+                    match again {
+                        Some(()) => Ok(()),
+                        None => call_into(&function, &[$($a.as_view()),*], out),
+                    }
+                })
             }
         }
     )+};

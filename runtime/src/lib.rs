@@ -8,7 +8,7 @@ mod lib_ops;
 mod pool;
 mod tensor;
 
-pub use exec::{CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
+pub use exec::{Again, CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
 pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Simd};
 pub use matex_passes::LayoutClass;

@@ -35,6 +35,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// Whether all but the pointers is right for the dims at hand, and there is something to do.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound && !self.idle
+    }
+
     /// The dims are others from now on.
     pub(super) fn unbind(&mut self) {
         self.bound = false;

@@ -1,5 +1,6 @@
 //! Carries out the steps of a plan.
 
+use super::again::Recipe;
 use super::memory::{Memory, PlaceMemory};
 use super::products::Call;
 use super::state::State;
@@ -28,6 +29,8 @@ pub(super) struct Machine<'e> {
     /// The bytes that the call holds of its own, and the most that it held.
     live: u64,
     pub(super) most: u64,
+    /// Whether arguments were copied for the call.
+    pub(super) copied: bool,
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
     warnings: Option<&'e RefCell<Vec<Warning>>>,
@@ -41,7 +44,15 @@ impl<'e> Machine<'e> {
         state.registers.resize(exe.plan.registers as usize, 0);
         state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
-        Machine { exe, state, steps: 0, live: 0, most: 0, limits, cancel, warnings: options.warnings }
+        let warnings = options.warnings;
+        Machine { exe, state, steps: 0, live: 0, most: 0, copied: false, limits, cancel, warnings }
+    }
+
+    /// Notes how a call like this one can be done, before its state is kept.
+    pub(super) fn remember(&mut self) {
+        if self.state.recipe.is_none() {
+            self.state.recipe = Recipe::of(self);
+        }
     }
 
     /// How the work of this call is done.

@@ -5,6 +5,7 @@
 //! called from many threads at the same time; everything that changes lives in the call, and its thread keeps what
 //! the next call uses again.
 
+mod again;
 mod bad_index;
 mod error;
 mod gemm;
@@ -22,6 +23,7 @@ mod state;
 mod tests;
 mod warning;
 
+pub use again::Again;
 pub use error::ExecError;
 pub use warning::Warning;
 
@@ -104,6 +106,8 @@ pub struct Executable {
     id: u64,
     /// For each result whether the plan can fill the caller's memory in place of its buffer.
     direct: Vec<bool>,
+    /// The kernel that the plan consists of, where it is no more.
+    only: Option<KernelStep>,
 }
 
 /// The kernels of a plan, as the engine needs them.
@@ -150,6 +154,7 @@ impl Executable {
         let direct = results::direct(&plan);
         Ok(Executable {
             id: IDS.fetch_add(1, Ordering::Relaxed),
+            only: again::only_kernel(&plan, &direct),
             direct,
             params: func.params,
             guards: func.guards,
@@ -309,6 +314,7 @@ impl Executable {
             state.pool = memory::Pool::new(true);
         }
         let mut machine = Machine::new(self, options, state);
+        machine.copied = !temporary.copies.is_empty();
         for (i, decl) in self.plan.buffers.iter().enumerate() {
             machine.state.memory[i] = match &decl.source {
                 Source::Param(p) => argument(args, temporary, *p as usize),

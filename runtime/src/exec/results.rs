@@ -29,6 +29,7 @@ pub(super) fn collect(exe: &Executable, mut machine: Machine<'_>) -> Result<Vec<
             }
         });
     }
+    machine.remember();
     machine.state.keep();
     Ok(out)
 }
@@ -105,7 +106,7 @@ pub(super) fn offer(machine: &mut Machine<'_>, outputs: &mut [ViewMut<'_>]) -> R
 }
 
 /// Copies those results to their places that are not there already.
-pub(super) fn write(machine: Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
+pub(super) fn write(mut machine: Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
     let exe = machine.exe;
     for (index, (result, output)) in exe.plan.results.iter().zip(outputs).enumerate() {
         let memory = &machine.state.memory[result.buffer.0 as usize];
@@ -115,6 +116,7 @@ pub(super) fn write(machine: Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result
         let view = over(result, Dims::from_slice(output.shape()), memory)?;
         output.copy_from(&view).map_err(|why| ExecError::Output { index, why })?;
     }
+    machine.remember();
     machine.state.keep();
     Ok(())
 }
@@ -137,7 +139,7 @@ fn copy_of(view: &View<'_>, origin: Span) -> Result<Tensor, ExecError> {
     view.to_tensor().map_err(|_| ExecError::OutOfMemory { bytes, origin })
 }
 
-fn row_major(shape: &[usize]) -> Strides {
+pub(super) fn row_major(shape: &[usize]) -> Strides {
     let mut strides = Strides::from_elem(0, shape.len());
     let mut step = 1isize;
     for (stride, extent) in strides.iter_mut().zip(shape).rev() {

@@ -1,6 +1,7 @@
 //! What a call fills, kept by its thread for the next call of the same executable: after the first calls nothing is
 //! allocated but results, and a call with the sizes of the last one does not bind them again.
 
+use super::again::Recipe;
 use super::kernel::Scratch;
 use super::memory::{Memory, Pool};
 use crate::{Dims, Strides, View};
@@ -13,7 +14,7 @@ pub(super) struct State {
     /// Whose it is.
     owner: u64,
     /// The arguments that `dims` belongs to, when `bound`.
-    seen: Vec<Seen>,
+    pub(super) seen: Vec<Seen>,
     bound: bool,
     /// The value of each dim of the plan.
     pub(super) dims: Vec<i64>,
@@ -23,10 +24,23 @@ pub(super) struct State {
     pub(super) pool: Pool,
     /// The argument block of each run of a kernel.
     pub(super) scratch: Vec<Scratch>,
+    /// How the next call is done if it is like the last one.
+    pub(super) recipe: Option<Recipe>,
+}
+
+impl Seen {
+    /// Whether a view is like the one that was seen.
+    #[inline]
+    pub(super) fn is(&self, view: &View<'_>) -> bool {
+        self.dtype == view.dtype()
+            && same(&self.shape, view.shape())
+            && same(&self.strides, view.strides())
+            && (view.rank() > 0 || self.int == integer(view))
+    }
 }
 
 /// All that dims may depend on of an argument.
-struct Seen {
+pub(super) struct Seen {
     dtype: DType,
     int: Option<i64>,
     shape: Dims,
@@ -54,6 +68,18 @@ impl State {
         kept.ok().flatten().unwrap_or_else(|| Box::new(State { owner, ..State::default() }))
     }
 
+    /// Lets a call use the state that is kept for an executable, if there is one.
+    #[inline]
+    pub(super) fn kept<T>(owner: u64, call: impl FnOnce(&mut State) -> Option<T>) -> Option<T> {
+        let kept = KEPT_STATES.try_with(|kept| {
+            let mut kept = kept.try_borrow_mut().ok()?;
+            // That of the last call is the last one.
+            let at = kept.iter().rposition(|s| s.owner == owner)?;
+            call(&mut kept[at])
+        });
+        kept.ok().flatten()
+    }
+
     /// Keeps the state for the next call.
     pub(super) fn keep(mut self: Box<State>) {
         self.memory.clear();
@@ -73,12 +99,7 @@ impl State {
     pub(super) fn fits(&self, args: &[View<'_>]) -> bool {
         self.bound
             && self.seen.len() == args.len()
-            && self.seen.iter().zip(args).all(|(seen, view)| {
-                seen.dtype == view.dtype()
-                    && same(&seen.shape, view.shape())
-                    && same(&seen.strides, view.strides())
-                    && (view.rank() > 0 || seen.int == integer(view))
-            })
+            && self.seen.iter().zip(args).all(|(seen, view)| seen.is(view))
     }
 
     /// Remembers which arguments the dims belong to.
@@ -91,11 +112,13 @@ impl State {
             strides: view.strides().into(),
         }));
         self.bound = true;
+        self.recipe = None;
         self.scratch.iter_mut().for_each(Scratch::unbind);
     }
 }
 
 /// Compares two short lists: for a few words, a loop is faster than a call that compares bytes.
+#[inline]
 fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x == y)
 }

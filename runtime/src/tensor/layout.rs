@@ -37,6 +37,12 @@ pub(super) fn byte_count(dtype: DType, shape: &[usize]) -> Result<usize, TensorE
         .ok_or_else(|| TensorError::TooLarge { shape: shape.to_vec() })
 }
 
+/// The layout of a slice. Made without a copy of memory, as it is at every call.
+#[inline]
+pub(super) fn of_rank_1(len: usize) -> (Dims, Strides) {
+    (Dims::from_buf_and_len([len, 0, 0, 0], 1), Strides::from_buf_and_len([1, 0, 0, 0], 1))
+}
+
 /// Row-major strides of a shape that [`element_count`] accepted.
 pub(super) fn contiguous_strides(shape: &[usize]) -> Strides {
     let mut strides = Strides::from_elem(0, shape.len());
@@ -49,6 +55,7 @@ pub(super) fn contiguous_strides(shape: &[usize]) -> Strides {
 }
 
 /// Whether the elements lie one after the other in row-major order. Strides of axes of extent 1 do not matter.
+#[inline]
 pub(super) fn is_contiguous(shape: &[usize], strides: &[isize]) -> bool {
     if shape.contains(&0) {
         return true;

@@ -15,6 +15,7 @@ mod nalgebra;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod plain;
+mod spare;
 mod typed;
 mod view;
 

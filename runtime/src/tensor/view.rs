@@ -77,6 +77,7 @@ impl<'a> View<'a> {
     /// # Safety
     /// `data` is aligned and not null; shape and strides have the same length; every element that they reach from
     /// `data` is valid for reads of `T`, and nothing writes to it, for `'a`.
+    #[inline]
     pub unsafe fn from_raw<T: Element>(data: *const T, shape: Dims, strides: Strides) -> View<'a> {
         debug_assert_eq!(shape.len(), strides.len(), "a stride for each axis");
         View { dtype: T::DTYPE, shape, strides, data: data.cast(), borrowed: PhantomData }
@@ -92,28 +93,33 @@ impl<'a> View<'a> {
     }
 
     /// A contiguous view of rank 1.
+    #[inline]
     pub fn from_slice<T: Element>(data: &'a [T]) -> View<'a> {
-        let (shape, strides) = (Dims::from_slice(&[data.len()]), Strides::from_slice(&[1]));
+        let (shape, strides) = layout::of_rank_1(data.len());
         // SAFETY: the slice is borrowed for 'a and has as many elements as the shape says.
         unsafe { View::from_raw(data.as_ptr(), shape, strides) }
     }
 
     /// The element type.
+    #[inline]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// The extents.
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The steps of the axes, in elements.
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
 
     /// The number of axes.
+    #[inline]
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
@@ -129,11 +135,13 @@ impl<'a> View<'a> {
     }
 
     /// The first element.
+    #[inline]
     pub fn data_ptr(&self) -> *const u8 {
         self.data
     }
 
     /// Whether the elements lie one after the other in row-major order.
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
         layout::is_contiguous(&self.shape, &self.strides)
     }
@@ -244,6 +252,7 @@ impl<'a> ViewMut<'a> {
     /// # Safety
     /// `data` is aligned and not null; shape and strides have the same length; every element that they reach from
     /// `data` is valid for reads and writes of `T`, by this view alone, for `'a`, and no two are one place.
+    #[inline]
     pub unsafe fn from_raw<T: Element>(data: *mut T, shape: Dims, strides: Strides) -> ViewMut<'a> {
         // SAFETY: the caller's promise, with the dtype of `T`.
         unsafe { ViewMut::from_raw_dtype(T::DTYPE, data.cast(), shape, strides) }
@@ -259,33 +268,39 @@ impl<'a> ViewMut<'a> {
     }
 
     /// A contiguous view of rank 1.
+    #[inline]
     pub fn from_slice<T: Element>(data: &'a mut [T]) -> ViewMut<'a> {
-        let (shape, strides) = (Dims::from_slice(&[data.len()]), Strides::from_slice(&[1]));
+        let (shape, strides) = layout::of_rank_1(data.len());
         // SAFETY: the slice is uniquely borrowed for 'a and has as many elements as the shape says.
         unsafe { ViewMut::from_raw(data.as_mut_ptr(), shape, strides) }
     }
 
     /// The element type.
+    #[inline]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// The extents.
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The steps of the axes, in elements.
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
 
     /// The first element. Whoever writes through it keeps the bytes of a `bool` 0 or 1.
+    #[inline]
     pub fn data_ptr(&self) -> *mut u8 {
         self.data
     }
 
     /// Whether the elements lie one after the other in row-major order.
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
         layout::is_contiguous(&self.shape, &self.strides)
     }

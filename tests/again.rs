@@ -1,0 +1,100 @@
+//! Calls that are like the last one, and those that only look so: every call gives what a program gives that was never
+//! called before.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use matex::{AsView, Function};
+use ndarray::{Array1, Array2, s};
+
+/// The first result as text, or the code of the error.
+fn text(f: &Function, args: &[&dyn AsView]) -> String {
+    f.call(args).map_or_else(|e| e.code().to_string(), |out| out[0].to_string())
+}
+
+/// Calls a program in turn with each of these arguments, several times over, next to a fresh one.
+fn in_turn(source: &str, calls: &[&[&dyn AsView]]) {
+    let f = matex::compile(source).unwrap();
+    for round in 0..3 {
+        for (i, args) in calls.iter().enumerate() {
+            for _ in 0..=round {
+                let wanted = text(&matex::compile(source).unwrap(), args);
+                assert_eq!(text(&f, args), wanted, "{source}, call {i}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_layouts_and_dtypes_in_turn() {
+    let (a, b) = (Array1::from_iter((0..40).map(f64::from)), Array1::from_elem(40, 0.25));
+    let (short, other) = (a.slice(s![..7]), b.slice(s![3..10]));
+    let (every, back) = (a.slice(s![..;3]), a.slice(s![..;-3]));
+    let narrow = a.mapv(|v| v as f32);
+    in_turn(
+        "x * 2.0 + y",
+        &[
+            &[&a, &b],
+            &[&b, &a],
+            &[&short, &other],
+            &[&every, &back],
+            &[&back, &every],
+            &[&a, &2.5],
+            &[&narrow, &narrow],
+        ],
+    );
+    let m = Array2::from_shape_fn((4, 6), |(i, j)| (10 * i + j) as f64);
+    let (t, square) = (m.t(), m.slice(s![.., ..4]));
+    in_turn("fn f(x: f64[n, m]) { x - mean(x, axis=1, keepdims=true) }", &[&[&m], &[&t], &[&square], &[&m]]);
+    in_turn("sum(x * x)", &[&[&m], &[&a], &[&1.5], &[&short], &[&every]]);
+}
+
+#[test]
+fn integers_that_are_sizes_or_indices() {
+    in_turn("fn f(k: i64) { ones(k) * 2.0 }", &[&[&3_i64], &[&4_i64], &[&0_i64], &[&3_i64], &[&-1_i64]]);
+    in_turn("fn f(k: i64, x: f64[n]) { x * k }", &[&[&3_i64, &[1.0, 2.0]], &[&4_i64, &[1.0, 2.0]]]);
+    let x = [1.0, 2.0, 3.0];
+    let (good, bad, last) = ([0_i64, 2, 1], [0_i64, 3, 1], [-1_i64, -2, -3]);
+    in_turn("x[i] * 10.0", &[&[&x, &good], &[&x, &bad], &[&x, &last], &[&x, &good]]);
+}
+
+#[test]
+fn places_for_results_have_to_fit_every_time() {
+    let f = matex::compile("x + [1.0, 2.0, 3.0]").unwrap();
+    let typed = f.typed::<fn(&Vec<f64>, &mut Vec<f64>)>().unwrap();
+    let mut out = vec![0.0; 3];
+    for k in 0..4 {
+        let x = vec![f64::from(k); 3];
+        typed(&x, &mut out).unwrap();
+        assert_eq!(out, [x[0] + 1.0, x[1] + 2.0, x[2] + 3.0]);
+        let mut short = vec![0.0; 2];
+        assert_eq!(typed(&x, &mut short).unwrap_err().code().to_string(), "E0509");
+        assert_eq!(short, [0.0; 2]);
+        let mut wide = Array1::zeros(6);
+        f.call_into(&[&x], &mut [&mut wide.slice_mut(s![..;2])]).unwrap();
+        assert_eq!(wide.to_vec(), [x[0] + 1.0, 0.0, x[1] + 2.0, 0.0, x[2] + 3.0, 0.0]);
+        let mut narrow = [0f32; 3];
+        assert!(f.call_into(&[&x], &mut [&mut narrow]).is_err());
+        assert!(f.call_into(&[&x], &mut []).is_err());
+        assert!(f.call_into(&[&x, &x], &mut [&mut out]).is_err());
+    }
+}
+
+#[test]
+fn several_results_and_threads() {
+    let f = matex::compile("fn f(x: f64[n]) { return x * 2.0, x + 1.0 }").unwrap();
+    let run = |k: usize| {
+        for n in [k, k, k + 1, k] {
+            let x: Vec<f64> = (0..n).map(|i| i as f64).collect();
+            let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
+            f.call_into(&[&x], &mut [&mut a, &mut b]).unwrap();
+            assert!(a.iter().zip(&b).zip(&x).all(|((a, b), x)| *a == x * 2.0 && *b == x + 1.0));
+            let out = f.call(&[&x]).unwrap();
+            assert_eq!((out[0].shape(), out[1].as_slice::<f64>()), (&[n][..], Some(&b[..])));
+        }
+    };
+    std::thread::scope(|s| {
+        for t in 0..4 {
+            s.spawn(move || (1..50).for_each(|k| run(k + 7 * t)));
+        }
+    });
+}
