@@ -1,8 +1,8 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
 //! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
-//! tables (`stages`, `overhead`, `sizes`, `work`, `plans`, `layers`, `threads`, `linalg`, `derivatives`) choose those.
-//! Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
+//! tables (`stages`, `overhead`, `sizes`, `work`, `scans`, `plans`, `layers`, `threads`, `linalg`, `derivatives`) choose
+//! those. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
@@ -107,13 +107,14 @@ fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 9] = [
+    let tables: [Table; 10] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 135, 200].iter().for_each(|ops| stages(b, *ops));
         }),
         ("overhead", "A call on 10 elements, ns", overhead),
         ("sizes", "One program at 1,000 sizes", sizes),
         ("work", "Workloads, µs", work::all),
+        ("scans", "Running sums and gathers, µs", work::scans::all),
         ("plans", "Plans of the examples, every size 1024", work::plans::all),
         ("layers", "A matrix product and what is around it, µs", work::layers::all),
         ("threads", "One thread and all, µs", threads::all),

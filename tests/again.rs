@@ -69,7 +69,7 @@ fn places_for_results_have_to_fit_every_time() {
         let mut short = vec![0.0; 2];
         assert_eq!(typed(&x, &mut short).unwrap_err().code().to_string(), "E0509");
         assert_eq!(short, [0.0; 2]);
-        let mut wide = Array1::zeros(6);
+        let mut wide = Array1::<f64>::zeros(6);
         f.call_into(&[&x], &mut [&mut wide.slice_mut(s![..;2])]).unwrap();
         assert_eq!(wide.to_vec(), [x[0] + 1.0, 0.0, x[1] + 2.0, 0.0, x[2] + 3.0, 0.0]);
         let mut narrow = [0f32; 3];

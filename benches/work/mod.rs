@@ -2,6 +2,7 @@
 
 pub(crate) mod layers;
 pub(crate) mod plans;
+pub(crate) mod scans;
 
 use crate::Bench;
 use matex::{AsView, AsViewMut, Function};

@@ -75,7 +75,7 @@ impl Walk {
 }
 
 /// The instructions that these depend on, themselves included.
-fn needed(k: &Kernel, roots: &[usize]) -> Vec<bool> {
+pub(crate) fn needed(k: &Kernel, roots: &[usize]) -> Vec<bool> {
     let mut needed = vec![false; k.body.len()];
     for r in roots {
         needed[*r] = true;

@@ -204,3 +204,38 @@ fn scans() {
         }
     }
 }
+
+/// Scans of two widths, one over another, among elementwise work before and behind them.
+#[test]
+fn scans_among_other_work() {
+    let mut rng = Rng::new(18);
+    for kinds in [[Parallel, Scan], [Scan, Parallel]] {
+        for access in [Access::Unit, Access::Strided] {
+            let mut b = KernelBuilder::new("scans", &kinds);
+            let x = b.input(DType::F32, &[Access::Strided, access]);
+            let y = b.input(DType::F64, &[Access::Strided, Access::Unit]);
+            let narrow = b.output(DType::F32, &[Access::Strided, Access::Unit]);
+            let wide = b.output(DType::F64, &[Access::Strided, Access::Unit]);
+            let highest = b.output(DType::F32, &[Access::Strided, Access::Unit]);
+            let (x, y) = (b.load(x), b.load(y));
+            let square = b.map(Op::Mul, &[x, x]);
+            let first = b.scan(Combine::Sum, square);
+            let top = b.scan(Combine::Max, first);
+            let both_of = b.cast(first, DType::F64);
+            let product = b.map(Op::Mul, &[both_of, y]);
+            let second = b.scan(Combine::Sum, product);
+            let shifted = b.map(Op::Sub, &[second, y]);
+            b.store(narrow, first);
+            b.store(wide, shifted);
+            b.store(highest, top);
+            let k = b.finish().unwrap();
+            let code = all_widths(&k);
+            for tame in [true, false] {
+                rng.tame = tame;
+                for extents in [[1, 1], [5, 16], [16, 5], [3, 17], [2, 150], [33, 40]] {
+                    both(&k, &code, &extents, &mut rng);
+                }
+            }
+        }
+    }
+}

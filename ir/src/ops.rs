@@ -152,7 +152,7 @@ ops! {
         by["1 - y * y"];
     Asinh "asinh" 1 Float "Inverse hyperbolic sine." float(Some(float::asinh)) int(None)
         by["1 / hypot(a, 1)"];
-    Acosh "acosh" 1 Float "Inverse hyperbolic cosine." float(Some(|a| libm::acosh(a[0]))) int(None)
+    Acosh "acosh" 1 Float "Inverse hyperbolic cosine." float(Some(float::acosh)) int(None)
         by["rsqrt((a - 1) * (a + 1))"];
     Atanh "atanh" 1 Float "Inverse hyperbolic tangent." float(Some(float::atanh)) int(None)
         by["1 / ((1 - a) * (1 + a))"];

@@ -111,7 +111,7 @@ impl Emitter<'_, '_> {
             }
             InstKind::Scan { combine, value } => {
                 let x = copies.get(copy, *value)?;
-                self.scan_step(id, *combine, inst.dtype, x)
+                self.scan_step(id, *combine, inst.dtype, x, at)
             }
         })
     }

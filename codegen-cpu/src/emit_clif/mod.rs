@@ -123,8 +123,8 @@ struct Emitter<'a, 'f> {
     status: Variable,
     /// The address of eight zero bytes, which stand in for elements that must not be read.
     zeros: Option<Value>,
-    /// The running values of scans, by instruction.
-    scans: HashMap<usize, Variable>,
+    /// What scans come to, by instruction.
+    scans: HashMap<usize, scan::Running>,
     calls: HashMap<&'static str, FuncRef>,
     /// The first failure to declare a function.
     failed: Option<String>,

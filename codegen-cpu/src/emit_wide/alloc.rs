@@ -66,8 +66,8 @@ pub(super) fn allocate(
         match item {
             Item::Insn(i) => s.insn(i.clone())?,
             Item::Rescue(r) => s.rescue(r)?,
-            Item::Bytes { operand, slot, out } => {
-                s.out.push(Line::Bytes { operand: *operand, slot: *slot, out: *out });
+            Item::Bytes { operand, slot, left, out } => {
+                s.out.push(Line::Bytes { operand: *operand, slot: *slot, left: *left, out: *out });
             }
         }
     }

@@ -199,6 +199,11 @@ impl Asm {
         self.try_push(Instruction::with2(Code::Lea_r64_m, to, m));
     }
 
+    /// Asks for a line of memory that will be read soon. An address that is nobody's does no harm.
+    pub(super) fn prefetch(&mut self, base: Register, disp: i32) {
+        self.try_push(Instruction::with1(Code::Prefetcht0_m8, memory(base, disp)));
+    }
+
     /// Compares with a word among the constants.
     pub(super) fn compare_pool(&mut self, a: Register, at: i32) {
         self.try_push(Instruction::with2(Code::Cmp_r64_rm64, a, memory(POOL, at)));

@@ -1,7 +1,7 @@
 //! Reductions along an axis that is not the innermost: a tile of the innermost axis is held in registers while the
 //! reduction runs.
 
-use super::asm::{POSITION, TEMP, When};
+use super::asm::{POINTERS, POSITION, TEMP, When};
 use super::level::Level;
 use super::nest::{Open, Plan};
 use super::reduce::State;
@@ -9,22 +9,49 @@ use super::values::At;
 use super::walk::wanted;
 use super::{Emitter, Out};
 use crate::walk::{Reduction, Walk};
+use matex_ir::DType;
 use matex_ir::loops::canon::LINES;
 use matex_ir::loops::{Access, Stage};
 use std::collections::HashMap;
 
+/// Vectors of the innermost axis that are worked on together.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub(super) copies: usize,
+    /// Where they stand; with a mask in the last one.
+    pub(super) at: At,
+}
+
 impl Emitter<'_> {
     /// A kernel in column form.
     pub(super) fn column_kernel(&mut self, axis: usize) -> Out<()> {
+        let plan = self.plan(Some(axis));
+        let stages = self.k.stages();
+        let walks: Vec<Walk> = stages.iter().map(|s| Walk::of(self.k, s, axis)).collect();
+        let states = walks
+            .iter()
+            .map(|w| w.reductions.iter().flat_map(|r| &r.dtypes).map(|d| self.chunks(*d)).sum::<usize>());
+        let tile = self.tile_of(states.max().unwrap_or(1));
+        self.over_tiles(axis, tile, &mut |e, tile| {
+            for (stage, walk) in stages.iter().zip(&walks) {
+                e.column_stage(&plan, stage, walk, axis, tile)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes `body` for tiles of so many vectors of the innermost axis, then for single ones and for what is left of one.
+    pub(super) fn over_tiles(
+        &mut self,
+        axis: usize,
+        tile: usize,
+        body: &mut dyn FnMut(&mut Self, Tile) -> Out<()>,
+    ) -> Out<()> {
         let inner = self.k.axes.len() - 1;
         let still = |o: usize| self.written(o) && self.k.operands[o].access[inner] == Access::Zero;
         if (0..self.k.operands.len()).any(still) {
             return Err("a store that does not move along the lanes".into());
         }
-        let plan = self.plan(Some(axis));
-        let stages = self.k.stages();
-        let walks: Vec<Walk> = stages.iter().map(|s| Walk::of(self.k, s, axis)).collect();
-        let tile = self.tile(&walks);
         self.make_offsets(tile);
         let open: Vec<Open> = (0..inner).filter(|a| *a != axis).map(|a| self.open(a)).collect();
         let (index, end) = (self.args.index[inner], self.end_of(inner));
@@ -54,9 +81,7 @@ impl Emitter<'_> {
             let before = self.enter_tile(inner);
             self.forget(&(0..self.k.body.len()).collect::<Vec<_>>(), copies);
             self.parts.clear();
-            for (stage, walk) in stages.iter().zip(&walks) {
-                self.column_stage(&plan, stage, walk, axis, copies, at)?;
-            }
+            body(self, Tile { copies, at })?;
             self.at = before;
             self.asm.add_const_to_slot(index, step);
             if !masked {
@@ -68,13 +93,10 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// How many vectors are held side by side: their accumulators should fit into registers.
-    fn tile(&self, walks: &[Walk]) -> usize {
+    /// How many vectors are held side by side when each takes so many registers for what it accumulates.
+    pub(super) fn tile_of(&self, each: usize) -> usize {
         let registers = if self.level == Level::Avx512 { 16 } else { 8 };
-        let states = walks
-            .iter()
-            .map(|w| w.reductions.iter().flat_map(|r| &r.dtypes).map(|d| self.chunks(*d)).sum::<usize>());
-        let each = states.max().unwrap_or(1).max(1);
+        let each = each.max(1);
         let limit = match self.k.body.len() {
             0..=16 => 8,
             17..=40 => 4,
@@ -114,8 +136,7 @@ impl Emitter<'_> {
         stage: &Stage,
         walk: &Walk,
         axis: usize,
-        copies: usize,
-        at: At,
+        Tile { copies, at }: Tile,
     ) -> Out<()> {
         self.still(plan, stage, copies, at)?;
         let rs = &walk.reductions;
@@ -202,14 +223,63 @@ impl Emitter<'_> {
         first.extend(at.mask);
         let pins = self.pins(&first);
         self.load_pins(&pins);
+        let far = self.is_far(axis);
         let top = self.asm.label();
         self.asm.bind(top);
         self.flush(&pins)?;
+        self.ask_for_rows(axis, copies, far);
         self.advance(axis, 1);
         self.asm.add_const(POSITION, 1);
         self.asm.compare_slot(POSITION, end);
         self.asm.jump(When::Less, top);
         self.store_pins(&pins, &accumulators);
         Ok(())
+    }
+
+    /// The operands that lie in rows: contiguous along the innermost axis, and a stride apart along this one.
+    fn in_rows(&self, axis: usize) -> Vec<(usize, i32)> {
+        let inner = self.k.axes.len() - 1;
+        let row = |o: usize| {
+            let operand = &self.k.operands[o];
+            let read = !self.written(o) && operand.access[inner] == Access::Unit;
+            self.args.strides[o][axis].filter(|_| read && operand.dtype != DType::Bool)
+        };
+        (0..self.k.operands.len().min(POINTERS.len())).filter_map(|o| Some((o, row(o)?))).collect()
+    }
+
+    /// The slot of whether rows are asked for ahead: where they do not fit into the nearer caches. Each row is on a page of
+    /// its own then, and the CPU does not foresee the next one.
+    fn is_far(&mut self, axis: usize) -> Option<i32> {
+        const NEAR: i32 = 1 << 18;
+        let (_, stride) = *self.in_rows(axis).first()?;
+        let slot = self.frame.word();
+        let near = self.asm.label();
+        self.asm.put_const(slot, 0);
+        self.asm.get(TEMP, stride);
+        self.asm.times_slot(TEMP, self.args.extents[axis]);
+        self.asm.compare_const(TEMP, NEAR);
+        self.asm.jump(When::LessOrEqual, near);
+        self.asm.put_const(slot, 1);
+        self.asm.bind(near);
+        Some(slot)
+    }
+
+    /// Asks for what will be read some rows further down.
+    fn ask_for_rows(&mut self, axis: usize, copies: usize, far: Option<i32>) {
+        const AHEAD: i32 = 8;
+        const LINE: usize = 64;
+        let Some(far) = far else { return };
+        let past = self.asm.label();
+        self.asm.get(TEMP, far);
+        self.asm.compare_const(TEMP, 0);
+        self.asm.jump(When::Zero, past);
+        for (o, stride) in self.in_rows(axis) {
+            self.asm.get(TEMP, stride);
+            self.asm.times(TEMP, AHEAD);
+            self.asm.add(TEMP, POINTERS[o]);
+            let bytes = copies * self.lanes * self.k.operands[o].dtype.size();
+            (0..bytes).step_by(LINE).for_each(|line| self.asm.prefetch(TEMP, line as i32));
+        }
+        self.asm.bind(past);
     }
 }

@@ -11,7 +11,7 @@ use matex_ir::loops::{Access, OperandId};
 
 impl Emitter<'_> {
     /// How an operand moves from lane to lane.
-    fn lane_access(&self, o: usize) -> Access {
+    pub(super) fn lane_access(&self, o: usize) -> Access {
         self.k.vector_axis().map_or(Access::Zero, |axis| self.k.operands[o].access[axis])
     }
 
@@ -112,7 +112,8 @@ impl Emitter<'_> {
             }
             // There are no masked loads of bytes.
             let slot = self.frame.place(8, 8);
-            self.items.push(Item::Bytes { operand: place, slot, out: false });
+            let left = at.left.unwrap_or(self.left);
+            self.items.push(Item::Bytes { operand: place, slot, left, out: false });
             return Ok(self.bytes_to_lanes(Arg::Mem(Place::frame(slot))));
         }
         let def = self.vector();
@@ -132,31 +133,38 @@ impl Emitter<'_> {
         let mut parts = Vec::new();
         for part in 0..self.lanes * 8 / self.level.bytes() {
             let index = self.lane_offsets(o, copy + at.skip, part)?;
-            let place = Arg::Mem(self.operand(o, Index::Lanes(index), 0));
             let mask = self.gather_mask(at.mask, size, part);
-            let def = self.vector();
-            let view = if size == 4 { View::Half } else { View::Full };
-            let (code, args) = match (self.level, size) {
-                (Level::Avx512, 4) => (Code::EVEX_Vgatherqps_ymm_k1_vm64z, vec![place]),
-                (Level::Avx512, _) => (Code::EVEX_Vgatherqpd_zmm_k1_vm64z, vec![place]),
-                (Level::Avx2, 4) => {
-                    (Code::VEX_Vgatherqps_xmm_vm64y_xmm, vec![place, Arg::V(mask, View::Half)])
-                }
-                (Level::Avx2, _) => {
-                    (Code::VEX_Vgatherqpd_ymm_vm64y_ymm, vec![place, Arg::V(mask, View::Full)])
-                }
-            };
-            let mut insn = Insn::new(code, Some((def, view)), args);
-            insn.mask = (self.level == Level::Avx512).then_some(mask);
-            insn.apart = true;
-            self.emit(insn);
-            parts.push(def);
+            parts.push(self.gather_part(o, index, mask));
         }
-        Ok(if size == 8 { parts } else { vec![self.join(parts[0], parts[1])] })
+        Ok(self.gathered(&parts, size))
+    }
+
+    /// The elements at these distances in bytes from where an operand stands, under a mask that is cleared.
+    pub(super) fn gather_part(&mut self, o: usize, index: V, mask: V) -> V {
+        let size = self.k.operands[o].dtype.size();
+        let place = Arg::Mem(self.operand(o, Index::Lanes(index), 0));
+        let def = self.vector();
+        let view = if size == 4 { View::Half } else { View::Full };
+        let (code, args) = match (self.level, size) {
+            (Level::Avx512, 4) => (Code::EVEX_Vgatherqps_ymm_k1_vm64z, vec![place]),
+            (Level::Avx512, _) => (Code::EVEX_Vgatherqpd_zmm_k1_vm64z, vec![place]),
+            (Level::Avx2, 4) => (Code::VEX_Vgatherqps_xmm_vm64y_xmm, vec![place, Arg::V(mask, View::Half)]),
+            (Level::Avx2, _) => (Code::VEX_Vgatherqpd_ymm_vm64y_ymm, vec![place, Arg::V(mask, View::Full)]),
+        };
+        let mut insn = Insn::new(code, Some((def, view)), args);
+        insn.mask = (self.level == Level::Avx512).then_some(mask);
+        insn.apart = true;
+        self.emit(insn);
+        def
+    }
+
+    /// The registers of a value whose parts, by 64-bit distances, these are.
+    pub(super) fn gathered(&mut self, parts: &[V], size: usize) -> Vec<V> {
+        if size == 8 { parts.to_vec() } else { vec![self.join(parts[0], parts[1])] }
     }
 
     /// A mask that a gather may clear: of its own, for the lanes of a part with 64-bit offsets.
-    fn gather_mask(&mut self, tail: Option<V>, size: usize, part: usize) -> V {
+    pub(super) fn gather_mask(&mut self, tail: Option<V>, size: usize, part: usize) -> V {
         if self.level == Level::Avx512 {
             return match tail {
                 None => {
@@ -179,7 +187,7 @@ impl Emitter<'_> {
     }
 
     /// Bytes from where an operand stands to each lane of a part of a copy.
-    fn lane_offsets(&mut self, o: usize, copy: usize, part: usize) -> Out<V> {
+    pub(super) fn lane_offsets(&mut self, o: usize, copy: usize, part: usize) -> Out<V> {
         let found = self.offsets.get(&(o, copy, part));
         found.copied().ok_or_else(|| "offsets of lanes that were not made".into())
     }
@@ -328,7 +336,8 @@ impl Emitter<'_> {
         }
         let slot = self.frame.place(8, 8);
         self.emit(Insn::new(code, None, vec![Arg::Mem(Place::frame(slot)), bytes]));
-        self.items.push(Item::Bytes { operand: place, slot, out: true });
+        let left = at.left.unwrap_or(self.left);
+        self.items.push(Item::Bytes { operand: place, slot, left, out: true });
         Ok(())
     }
 

@@ -140,6 +140,8 @@ pub(super) enum Item {
     Bytes {
         operand: Place,
         slot: i32,
+        /// The slot of how many lanes are left.
+        left: i32,
         out: bool,
     },
 }

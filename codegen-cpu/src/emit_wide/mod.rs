@@ -4,8 +4,8 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `nest`, `walk`, `stream`, `row`, `column`, `reduce` | loops, and the canonical order of reductions |
-//! | `values`, `arith`, `clamp`, `compare`, `convert`, `memory` | loop IR to machine instructions over virtual registers ([`mir`]) |
+//! | `nest`, `walk`, `stream`, `row`, `column`, `reduce`, `scan` | loops, and the canonical order of reductions and scans |
+//! | `values`, `arith`, `clamp`, `compare`, `convert`, `memory`, `gather` | loop IR to machine instructions over virtual registers ([`mir`]) |
 //! | `codes`, `level` | which instructions there are |
 //! | `fold`, `alloc`, `frame` | memory operands, registers, places in the stack frame, constants |
 //! | `write`, `asm` | instructions, labels, bytes |
@@ -24,12 +24,14 @@ mod compare;
 mod convert;
 mod fold;
 mod frame;
+mod gather;
 pub(crate) mod level;
 mod memory;
 mod mir;
 mod nest;
 mod reduce;
 mod row;
+mod scan;
 mod stream;
 mod values;
 mod walk;
@@ -39,6 +41,7 @@ use alloc::{Home, Outside, allocate, load_home, store_slot};
 use asm::{Asm, TEMP, When};
 use fold::{drop_dead, fold_loads};
 use frame::{Frame, Pool};
+use gather::Gathers;
 use iced_x86::{Code, Register};
 use level::Level;
 use matex_ir::DType;
@@ -86,12 +89,12 @@ impl Emitted {
 pub(crate) fn emit(kernel: &Kernel, level: Level) -> Result<Emitted, String> {
     let mut e = Emitter::new(kernel, level)?;
     let (leave, done) = (e.asm.label(), e.asm.label());
-    e.arguments(leave);
+    e.arguments(leave)?;
     match kernel.form() {
         Form::Map => e.map_kernel()?,
         Form::RowReduce => e.row_kernel()?,
         Form::ColumnReduce(axis) => e.column_kernel(axis)?,
-        Form::Scan(_) => return Err("a scan".into()),
+        Form::Scan(axis) => e.scan_kernel(axis)?,
     }
     e.asm.bind(leave);
     e.asm.jump(When::Always, done);
@@ -146,6 +149,7 @@ struct Emitter<'k> {
     left: i32,
     /// Bytes to each lane of an operand with a stride: by operand, copy and part.
     offsets: HashMap<(usize, usize, usize), V>,
+    gathers: Gathers,
 }
 
 impl<'k> Emitter<'k> {
@@ -182,6 +186,7 @@ impl<'k> Emitter<'k> {
             streaming: false,
             left: 0,
             offsets: HashMap::new(),
+            gathers: Gathers::default(),
         };
         e.left = e.frame.word();
         for _ in &k.operands {
@@ -192,7 +197,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// Registers and frame are set up by [`Emitter::finish`], in front of this.
-    fn arguments(&mut self, leave: asm::Label) {
+    fn arguments(&mut self, leave: asm::Label) -> Out<()> {
         let rank = self.k.axes.len();
         let (data, extents, strides) = (Register::RAX, Register::RCX, Register::R8);
         self.args.begin = self.frame.word();
@@ -228,6 +233,7 @@ impl<'k> Emitter<'k> {
             }
             self.args.strides.push(slots);
         }
+        self.gather_arguments(strides)?;
         // Nothing is to be done where an axis that is not reduced is empty, or the range of the call.
         self.asm.compare(Register::RSI, Register::RDX);
         self.asm.jump(When::GreaterOrEqual, leave);
@@ -236,6 +242,7 @@ impl<'k> Emitter<'k> {
             self.asm.compare_const(TEMP, 0);
             self.asm.jump(When::LessOrEqual, leave);
         }
+        Ok(())
     }
 
     /// A fresh vector register.
@@ -287,13 +294,15 @@ impl<'k> Emitter<'k> {
                 *uses.entry(v).or_default() += 1;
             }
         }
+        // What the line changes is pinned where it is asked for only: somebody has to store it behind the loop.
+        let made: std::collections::HashSet<V> = self.items.iter().filter_map(Item::def).collect();
         let own: std::collections::HashSet<V> =
-            self.items.iter().filter_map(Item::def).filter(|v| !self.homes.contains_key(v)).collect();
+            made.iter().copied().filter(|v| !self.homes.contains_key(v)).collect();
         let registers = self.level.registers();
         let spare = registers.saturating_sub(live(&self.items, &own).clamp(4, registers / 2) + 1);
         let mut others: Vec<(usize, V)> = uses
             .into_iter()
-            .filter(|(v, _)| !own.contains(v) && !first.contains(v) && !v.mask)
+            .filter(|(v, _)| !made.contains(v) && !first.contains(v) && !v.mask)
             .map(|(v, n)| (n, v))
             .collect();
         others.sort_by_key(|(n, v)| (std::cmp::Reverse(*n), *v));
@@ -328,7 +337,7 @@ impl<'k> Emitter<'k> {
     /// Puts what sets the registers up in front, now that the frame's size is known, and what restores them behind.
     fn finish(mut self) -> Result<Emitted, String> {
         const SAVED: [Register; 4] = [Register::R12, Register::R13, Register::R14, Register::R15];
-        self.asm.zero(Register::RAX);
+        self.answer();
         self.asm.plain(Code::VEX_Vzeroupper);
         self.asm.copy(Register::RSP, Register::RBP);
         for r in SAVED.into_iter().rev() {

@@ -138,7 +138,7 @@ impl Emitter<'_> {
         Ok(vec![out])
     }
 
-    fn combine_one(&mut self, op: Op, d: DType, a: V, b: V) -> Out<V> {
+    pub(super) fn combine_one(&mut self, op: Op, d: DType, a: V, b: V) -> Out<V> {
         let lane = lane(d, self.narrow);
         self.arithmetic(op, lane, &[a, b])
     }
@@ -186,7 +186,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn assign_one(&mut self, to: V, from: V) {
+    pub(super) fn assign_one(&mut self, to: V, from: V) {
         let made = self.items.iter().rposition(|i| i.def() == Some(from));
         // Where nothing reads the old value after the new one was made, it can be made in place.
         let free = made.filter(|at| {

@@ -186,7 +186,7 @@ impl Emitter<'_> {
             self.asm.get(POSITION, start);
             self.load_pointers();
             self.seek(axis);
-            let at = At { walked: Some(axis), skip, mask: None };
+            let at = At { walked: Some(axis), skip, ..At::POINT };
             self.forget(&ids, group);
             self.eval(&ids, group, at)?;
             let mut accumulators = Vec::new();
@@ -245,7 +245,7 @@ impl Emitter<'_> {
         self.left_until(end);
         self.asm.jump(When::LessOrEqual, done);
         let mask = self.lanes_below(self.left)?;
-        let at = At { walked: Some(axis), skip: 0, mask: Some(mask) };
+        let at = At { walked: Some(axis), mask: Some(mask), ..At::POINT };
         let ids = wanted(walk);
         self.forget(&ids, 1);
         self.eval(&ids, 1, at)?;

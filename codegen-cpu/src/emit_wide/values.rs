@@ -18,11 +18,13 @@ pub(super) struct At {
     pub(super) skip: usize,
     /// Lanes that are there, as a truth value; all when there is none.
     pub(super) mask: Option<V>,
+    /// The slot of how many those are, where it is not that of the kernel.
+    pub(super) left: Option<i32>,
 }
 
 impl At {
     /// Between walks.
-    pub(super) const POINT: At = At { walked: None, skip: 0, mask: None };
+    pub(super) const POINT: At = At { walked: None, skip: 0, mask: None, left: None };
 }
 
 /// How the lanes of a dtype are read; truth values as integers of the narrowest size.
@@ -56,12 +58,17 @@ impl Emitter<'_> {
 
     /// Evaluates some instructions in every copy, loads before everything else, unless they are known.
     pub(super) fn eval(&mut self, insts: &[usize], copies: usize, at: At) -> Out<()> {
+        self.eval_each(insts, &vec![at; copies])
+    }
+
+    /// The same where each copy has a place of its own.
+    pub(super) fn eval_each(&mut self, insts: &[usize], ats: &[At]) -> Out<()> {
         for loads in [true, false] {
-            for copy in 0..copies {
+            for (copy, at) in ats.iter().enumerate() {
                 for id in insts {
                     let load = matches!(self.k.body[*id].kind, InstKind::Load(_));
                     if load == loads && self.values[copy][*id].is_none() && !self.absorbed[*id] {
-                        let v = self.inst(*id, copy, at)?;
+                        let v = self.inst(*id, copy, *at)?;
                         self.values[copy][*id] = Some(v);
                     }
                 }
@@ -101,15 +108,14 @@ impl Emitter<'_> {
             InstKind::Cast(a) => self.cast(&args[0], self.dtype(*a), inst.dtype),
             InstKind::Bitcast(_) => Ok(args.swap_remove(0)),
             InstKind::Rescue(op, _) => self.rescue(*op, inst.dtype, &args),
-            InstKind::LoadAt { .. } => Err("a gather".into()),
-            InstKind::Scan { .. } => Err("a scan".into()),
+            InstKind::LoadAt { operand, .. } => self.load_at(*operand, &args, copy, at),
             InstKind::Part { of, component } => {
                 let parts = self.parts.get(&(copy, of.index()));
                 let part = parts.and_then(|p| p.get(*component as usize)).cloned();
                 part.ok_or_else(|| format!("%{} is taken apart before it is known", of.0))
             }
-            // Known when all elements are.
-            InstKind::Reduce { .. } => Err("a reduction in a line".into()),
+            // Known when all elements are, or put in by what goes around.
+            InstKind::Reduce { .. } | InstKind::Scan { .. } => Err("a reduction in a line".into()),
         }
     }
 

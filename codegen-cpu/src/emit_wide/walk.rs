@@ -46,7 +46,7 @@ impl Emitter<'_> {
         self.load_pointers();
         self.first_of(axis);
         self.seek(axis);
-        let at = At { walked: Some(axis), skip: 0, mask: None };
+        let at = At { walked: Some(axis), ..At::POINT };
         // With stores past the caches, unrolled, one by one.
         let unrolled = self.unroll(walk);
         let mut tiers = vec![(true, unrolled), (false, unrolled), (false, 1)];
@@ -106,11 +106,14 @@ impl Emitter<'_> {
 
     /// Writes what a walk writes at every element.
     pub(super) fn store_elements(&mut self, walk: &Walk, copies: usize, at: At) -> Out<()> {
-        for copy in 0..copies {
-            for s in &walk.stores {
-                let v = self.get(copy, s.value)?;
-                self.store(s.operand, &v, copy, at)?;
-            }
+        (0..copies).try_for_each(|copy| self.store_copy(walk, copy, at))
+    }
+
+    /// The same for one copy.
+    pub(super) fn store_copy(&mut self, walk: &Walk, copy: usize, at: At) -> Out<()> {
+        for s in &walk.stores {
+            let v = self.get(copy, s.value)?;
+            self.store(s.operand, &v, copy, at)?;
         }
         Ok(())
     }
@@ -119,8 +122,17 @@ impl Emitter<'_> {
     /// of all copies come first and need registers.
     fn unroll(&self, walk: &Walk) -> usize {
         let ids = wanted(walk);
-        let loads = ids.iter().filter_map(|id| {
-            if let InstKind::Load(o) = self.k.body[*id].kind { Some(o.index()) } else { None }
+        let loads = ids.iter().filter_map(|id| match self.k.body[*id].kind {
+            InstKind::Load(o) | InstKind::LoadAt { operand: o, .. } => Some(o.index()),
+            InstKind::Index(_)
+            | InstKind::Const(_)
+            | InstKind::Map(..)
+            | InstKind::Rescue(..)
+            | InstKind::Cast(_)
+            | InstKind::Bitcast(_)
+            | InstKind::Reduce { .. }
+            | InstKind::Part { .. }
+            | InstKind::Scan { .. } => None,
         });
         let operands: Vec<usize> = loads.chain(walk.stores.iter().map(|s| s.operand.index())).collect();
         let axis = self.k.vector_axis().unwrap_or(0);

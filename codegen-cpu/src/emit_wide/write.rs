@@ -20,7 +20,7 @@ pub(super) enum Line {
         lanes: Option<Register>,
     },
     /// As many bytes as there are lanes left, one by one.
-    Bytes { operand: Place, slot: i32, out: bool },
+    Bytes { operand: Place, slot: i32, left: i32, out: bool },
     /// Scalar code for the lanes of `beyond`; registers by number.
     Rescue {
         helper: i32,
@@ -69,7 +69,7 @@ impl Emitter<'_> {
                 }
                 self.asm.push(i);
             }
-            Line::Bytes { operand, slot, out } => self.move_bytes(*operand, *slot, *out),
+            Line::Bytes { operand, slot, left, out } => self.move_bytes(*operand, *slot, *left, *out),
             Line::Rescue { beyond_mask, beyond, .. } => self.look(*beyond_mask, *beyond, line.clone()),
         }
     }
@@ -112,7 +112,7 @@ impl Emitter<'_> {
     }
 
     /// Copies bytes between an operand and the frame, as many as there are lanes left.
-    fn move_bytes(&mut self, operand: Place, slot: i32, out: bool) {
+    fn move_bytes(&mut self, operand: Place, slot: i32, left: i32, out: bool) {
         let kept = [POSITION, OFFSET].map(|r| {
             let at = self.frame.word();
             self.asm.put(at, r);
@@ -126,6 +126,8 @@ impl Emitter<'_> {
         self.asm.zero(OFFSET);
         let (again, done) = (self.asm.label(), self.asm.label());
         self.asm.bind(again);
+        self.asm.compare_slot(OFFSET, left);
+        self.asm.jump(When::GreaterOrEqual, done);
         if out {
             self.asm.load_byte(POSITION, Register::RSP, OFFSET, slot);
             self.asm.store_byte(TEMP, OFFSET, 0, POSITION);
@@ -136,8 +138,6 @@ impl Emitter<'_> {
         self.asm.add_const(OFFSET, 1);
         // More may be left than a vector has lanes.
         self.asm.compare_const(OFFSET, self.lanes as i32);
-        self.asm.jump(When::GreaterOrEqual, done);
-        self.asm.compare_slot(OFFSET, self.left);
         self.asm.jump(When::Less, again);
         self.asm.bind(done);
         for (r, at) in kept {

@@ -10,6 +10,12 @@
 //!   pushed on a stack, and while the block's number has trailing ones the two on top are merged. What is left at
 //!   the end is merged from the top of the stack down.
 //!
+//! Sums and products up to each position, as **scans** have them, are those of blocks of [`SCAN_BLOCK`] bytes where the scan axis
+//! is the innermost one. Within a block they are formed by doubling: for a distance of 1, 2, 4 … below the block's
+//! length, all at once, what stands that far before is combined with each. Then what came before the block is combined
+//! with each of it, and with the last of it becomes what comes before the next one. Along any other axis they are formed
+//! one after the other.
+//!
 //! The lanes are 256 bytes, because that is what keeps enough additions in flight at every vector width, and the
 //! tree keeps the error of a sum of n at O(log n) rounding errors.
 
@@ -18,6 +24,9 @@ use crate::dtype::{DType, Scalar};
 
 /// The elements of a block that meet in one lane.
 pub const LINES: usize = 64;
+
+/// The bytes of a block of a scan along the innermost axis: the widest vector.
+pub const SCAN_BLOCK: usize = 64;
 
 /// The most levels that a tree over blocks can have: one for each bit of an extent.
 pub const LEVELS: usize = 64;
@@ -91,4 +100,25 @@ pub fn reduce(combine: Combine, dtype: DType, lanes: usize, states: &[State]) ->
         tree.push(lane.swap_remove(0));
     }
     tree.finish().unwrap_or_else(|| combine.empty(dtype))
+}
+
+/// The running combinations of values, in the canonical order; `row` where the scan axis is the innermost one.
+pub fn scan(combine: Combine, dtype: DType, row: bool, values: &[Scalar]) -> Vec<Scalar> {
+    let step = |a: Scalar, b: Scalar| combine.step(&[a], &[b])[0];
+    let block = if row { SCAN_BLOCK / dtype.size() } else { 1 };
+    let mut before = combine.identity(dtype)[0];
+    let mut out = Vec::with_capacity(values.len());
+    for block in values.chunks(block) {
+        let mut sums = block.to_vec();
+        let mut distance = 1;
+        while distance < sums.len() {
+            for i in (distance..sums.len()).rev() {
+                sums[i] = step(sums[i - distance], sums[i]);
+            }
+            distance *= 2;
+        }
+        out.extend(sums.iter().map(|sum| step(before, *sum)));
+        before = out.last().copied().unwrap_or(before);
+    }
+    out
 }

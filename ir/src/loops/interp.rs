@@ -2,7 +2,7 @@
 //!
 //! Code generators are tested against it bit for bit (any NaN counts as any other).
 
-use super::{AxisKind, Combine, Form, InstId, InstKind, Kernel, OperandId, Stage, Status, Store, canon};
+use super::{AxisKind, Form, InstId, InstKind, Kernel, OperandId, Stage, Status, Store, canon};
 use crate::dtype::{DType, Scalar};
 use std::fmt;
 use std::ops::Range;
@@ -77,7 +77,8 @@ pub fn run(kernel: &Kernel, args: &KernelArgs, memory: &mut [&mut [u8]]) -> Resu
     let special = kernel.axes.iter().position(|a| a.kind != AxisKind::Parallel);
     let inner = special.map(|a| std::mem::replace(&mut ranges[a], 0..1));
     let moving = special.map_or_else(Vec::new, |axis| kernel.moving(axis));
-    let mut run = Run { kernel, stages: kernel.stages(), moving, args, memory, status: Status::Ok };
+    let (stages, scans) = (kernel.stages(), vec![Vec::new(); kernel.body.len()]);
+    let mut run = Run { kernel, stages, moving, args, memory, status: Status::Ok, scans, scanned: 0 };
     let mut point: Vec<i64> = ranges.iter().map(|r| r.start).collect();
     if ranges.iter().any(|r| r.is_empty()) {
         return Ok(Status::Ok);
@@ -113,9 +114,12 @@ struct Run<'a, 'm> {
     args: &'a KernelArgs,
     memory: &'a mut [&'m mut [u8]],
     status: Status,
+    /// What each scan comes to along the line at hand, and the position on it.
+    scans: Vec<Vec<Scalar>>,
+    scanned: usize,
 }
 
-/// What reductions and scans have come to; component by component for each instruction that is one.
+/// What reductions have come to; component by component for each instruction that is one.
 type States = Vec<Option<canon::State>>;
 
 impl Run<'_, '_> {
@@ -138,18 +142,42 @@ impl Run<'_, '_> {
         let mut states: States = vec![None; all];
         let mut values = self.unknown();
         if matches!(self.kernel.form(), Form::Scan(_)) {
-            for i in range {
-                point[axis] = i;
-                self.body(point, 0..all, &mut states, &mut values)?;
-                self.store(point, &values, |_| true)?;
-            }
-            point[axis] = 0;
-            return Ok(());
+            return self.scan_line(point, axis, range, &mut states, &mut values);
         }
         for i in 0..self.stages.len() {
             let stage = self.stages[i].clone();
             self.stage(point, axis, range.clone(), &stage, &mut states, &mut values)?;
         }
+        Ok(())
+    }
+
+    /// All elements along the scan axis: first what each scan comes to, those that others use before them, then everything.
+    fn scan_line(
+        &mut self,
+        point: &mut [i64],
+        axis: usize,
+        range: Range<i64>,
+        states: &mut States,
+        values: &mut [Scalar],
+    ) -> Result<(), InterpError> {
+        let k = self.kernel;
+        let row = k.vector_axis() == Some(axis);
+        for (id, inst) in k.body.iter().enumerate() {
+            let InstKind::Scan { combine, value } = &inst.kind else { continue };
+            let mut line = Vec::new();
+            for i in range.clone() {
+                (point[axis], self.scanned) = (i, line.len());
+                self.body(point, 0..id, states, values)?;
+                line.push(values[value.index()]);
+            }
+            self.scans[id] = canon::scan(*combine, inst.dtype, row, &line);
+        }
+        for (at, i) in range.enumerate() {
+            (point[axis], self.scanned) = (i, at);
+            self.body(point, 0..k.body.len(), states, values)?;
+            self.store(point, values, |_| true)?;
+        }
+        point[axis] = 0;
         Ok(())
     }
 
@@ -239,7 +267,9 @@ impl Run<'_, '_> {
                     let state = states[of.index()].as_ref().ok_or(InterpError::Kernel)?;
                     state[*component as usize]
                 }
-                InstKind::Scan { combine, value } => scan(*combine, at(value), &mut states[id]),
+                InstKind::Scan { .. } => {
+                    self.scans[id].get(self.scanned).copied().ok_or(InterpError::Kernel)?
+                }
             };
             values[id] = value;
         }
@@ -297,15 +327,4 @@ impl Run<'_, '_> {
         }
         Ok(())
     }
-}
-
-/// One step of a running combination. It starts at the first element, not at the identity.
-fn scan(combine: Combine, value: Scalar, state: &mut Option<canon::State>) -> Scalar {
-    let next = match state.take() {
-        None => vec![value],
-        Some(before) => combine.step(&before, &[value]),
-    };
-    let result = next[0];
-    *state = Some(next);
-    result
 }

@@ -70,6 +70,11 @@ pub(super) fn asinh(a: &[f64]) -> f64 {
     libm::asinh(a[0].abs()).copysign(a[0])
 }
 
+/// Nothing below 1: the library function has numbers for some of what lies there.
+pub(super) fn acosh(a: &[f64]) -> f64 {
+    if a[0] < 1.0 { f64::NAN } else { libm::acosh(a[0]) }
+}
+
 pub(super) fn atanh(a: &[f64]) -> f64 {
     libm::atanh(a[0].abs()).copysign(a[0])
 }

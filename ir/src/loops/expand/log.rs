@@ -30,7 +30,7 @@ pub(super) fn split<F: Lane>(x: F) -> Split<F> {
 }
 
 /// log(1+f) − f + extra for f in [√½ − 1, √2 − 1]; `extra` is small (k times the low part of ln 2, say).
-fn log_tail<F: Lane>(f: F, extra: F) -> F {
+pub(super) fn log_tail<F: Lane>(f: F, extra: F) -> F {
     if F::WIDE {
         let half_sq = f * f * F::c(0.5);
         let s = f / (F::c(2.0) + f);
@@ -58,7 +58,7 @@ fn log_pair<F: Lane>(f: F) -> (F, F) {
 }
 
 /// −∞ at ±0, NaN below, ∞ at ∞, NaN at NaN; `y` elsewhere.
-fn specials<F: Lane>(x: F, y: F) -> F {
+pub(super) fn specials<F: Lane>(x: F, y: F) -> F {
     let bad = F::sel(x.eq(F::c(0.0)), F::c(f64::NEG_INFINITY), F::c(f64::NAN));
     let y = F::sel(F::c(0.0).lt(x), y, bad);
     F::sel(x.eq(F::c(f64::INFINITY)), x, y)

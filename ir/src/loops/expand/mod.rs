@@ -12,15 +12,16 @@
 //! | `trig` | sin cos tan | three-part Cody–Waite with an exact second product, fdlibm kernels |
 //! | `hyper` | sinh cosh tanh | cosh r and sinh r polynomials times (2^k ∓ 2^-k)/2 |
 //! | `invtrig` | asin acos atan atan2 | fdlibm split at 1/2; three ratios with division remainder |
+//! | `invhyper` | asinh acosh atanh hypot logaddexp | fdlibm's arguments of log1p as pairs; exact squares |
 //! | `erf`, `act` | erf erfc sigmoid softplus gelu | Juffa's exp(−a Q(a)); Shepherd–Laframboise erfcx |
 //! | `pow` | pow | log2 in double-double, exact reduction |
 //! | `root` | cbrt rsqrt | Newton without division; residual correction |
 //!
-//! All are within 1 ulp, tan, erf, erfc, pow, gelu and softplus within 2, with NaN, infinities, signed zeros and
+//! All are within 1 ulp, tan, erf, erfc, pow, gelu, softplus and logaddexp within 2 (logaddexp of its larger operand or ln 2), with NaN, infinities, signed zeros and
 //! subnormals right. They need a fused fma. Past |x| of 2^45 (f32: 2^20) the reduction of sin, cos and tan does not
 //! hold: [`InstKind::Rescue`] redoes such lanes with scalar code.
 //!
-//! asinh, acosh, atanh, hypot, logaddexp and lgamma have no expansion and stay calls.
+//! lgamma has no expansion and stays a call.
 
 #[expect(
     clippy::approx_constant,
@@ -37,6 +38,7 @@ mod exp;
 #[cfg(test)]
 mod floats;
 mod hyper;
+mod invhyper;
 #[expect(
     clippy::approx_constant,
     reason = "each constant comes with its other half, which a named one does not have"
@@ -88,10 +90,14 @@ expansions! {
         Sin trig::sin Cos trig::cos Tan trig::tan
         Asin invtrig::asin Acos invtrig::acos Atan invtrig::atan
         Sinh hyper::sinh Cosh hyper::cosh Tanh hyper::tanh
+        Asinh invhyper::asinh Acosh invhyper::acosh Atanh invhyper::atanh
         Erf erf::erf Erfc erf::erfc Sigmoid act::sigmoid Softplus act::softplus Gelu act::gelu
         Cbrt root::cbrt Rsqrt root::rsqrt
     }
-    binary { Pow pow::pow Atan2 invtrig::atan2 }
+    binary {
+        Pow pow::pow Atan2 invtrig::atan2
+        Hypot invhyper::hypot LogAddExp invhyper::logaddexp
+    }
 }
 
 /// An op's instructions and, for those that hold on a part of the line only, the truth value that says where not.
