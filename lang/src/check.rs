@@ -84,6 +84,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) work: usize,
     /// Open branches and loop bodies, which may not run at all.
     pub(crate) conditional: usize,
+    /// How many derivatives are being taken of what is checked.
+    pub(crate) differentiated: usize,
     /// Where a bound is worked out inside of those: conditions to be checked when it is used, instead of guards, which
     /// would hold for the whole call.
     pub(crate) deferred: Option<Vec<Guard>>,
@@ -124,6 +126,7 @@ pub(crate) fn check(
         depth: 0,
         work: 0,
         conditional: 0,
+        differentiated: 0,
         deferred: None,
     };
     let outcome = c.program(program, entry, given);

@@ -152,7 +152,7 @@ impl Checker<'_> {
     ) -> R<Value> {
         let (places, operands) = self.float_arguments(of, wrt, &mut args, span)?;
         let types = self.operand_types(&operands);
-        let mut traced = self.traced(of, &args, &places, &types, span)?;
+        let mut traced = self.differentiable(of, &args, &places, &types, span)?;
         let ty = self.float_result(of, &mut traced, true, span)?;
         let ids: Vec<ValueId> = operands.iter().map(|o| o.val.id).collect();
         let marked = vec![true; ids.len()];
@@ -202,7 +202,7 @@ impl Checker<'_> {
             operands.push(o);
         }
         let types = self.operand_types(&operands);
-        let traced = self.traced(of, &args, places, &types, span)?;
+        let traced = self.differentiable(of, &args, places, &types, span)?;
         let ids: Vec<ValueId> = operands.iter().map(|o| o.val.id).collect();
         let limit = self.node_limit();
         let pairs =
@@ -252,7 +252,7 @@ impl Checker<'_> {
             operands.push(o);
         }
         let types = self.operand_types(&operands);
-        let traced = self.traced(of, &args, &places, &types, span)?;
+        let traced = self.differentiable(of, &args, &places, &types, span)?;
         let results = flat(&traced.value);
         if results.len() != cts.len() {
             let message = format!("{} cotangents for {} results", cts.len(), results.len());

@@ -245,6 +245,21 @@ impl Checker<'_> {
         })
     }
 
+    /// The same for a function that is going to be differentiated, of which some operations are made of others then.
+    pub(crate) fn differentiable(
+        &mut self,
+        of: &Callable,
+        args: &[Option<Operand>],
+        places: &[usize],
+        types: &[TensorType],
+        span: Span,
+    ) -> R<Traced> {
+        self.differentiated += 1;
+        let traced = self.traced(of, args, places, types, span);
+        self.differentiated -= 1;
+        traced
+    }
+
     /// The types of operands, with all that is known of sizes by now.
     pub(crate) fn operand_types(&self, operands: &[Operand]) -> Vec<TensorType> {
         let of = |o: &Operand| TensorType::new(self.dtype(o.val.id), self.shape(o.val.id));

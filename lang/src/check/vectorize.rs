@@ -141,7 +141,7 @@ impl Checker<'_> {
     ) -> R<Value> {
         let (places, operands) = self.float_arguments(of, wrt, &mut args, span)?;
         let types = self.operand_types(&operands);
-        let mut traced = self.traced(of, &args, &places, &types, span)?;
+        let mut traced = self.differentiable(of, &args, &places, &types, span)?;
         let out = self.float_result(of, &mut traced, false, span)?;
         let ids: Vec<ValueId> = operands.iter().map(|o| o.val.id).collect();
         let mut vals = Vec::new();

@@ -89,14 +89,49 @@ impl Checker<'_> {
 
     /// The diagonal of U and the sign of the order of the rows, of the LU factors of a square matrix. The diagonal is
     /// a sum over rows of which all but one element is 0, which is right for 0 rows too.
-    fn pivots(&mut self, args: &Args) -> R<(ValueId, ValueId)> {
-        let a = self.square_factor(args, "only square matrices have determinants; look at svdvals(A)")?;
+    fn pivots(&mut self, a: ValueId) -> (ValueId, ValueId) {
         let all = self.b.factor(LibOp::Lu, &[a]);
         let (factors, sign) = (self.b.proj(all, 0), self.b.proj(all, 2));
         let shape = self.shape(factors);
         let on = self.beside_diagonal(Op::Eq, &shape);
         let kept = self.kept(on, factors);
-        Ok((self.reduced(ReduceOp::Sum, kept, &[shape.len() - 1], false), sign))
+        (self.reduced(ReduceOp::Sum, kept, &[shape.len() - 1], false), sign)
+    }
+
+    /// The matrix of a determinant.
+    fn determined(&mut self, args: &Args) -> R<ValueId> {
+        self.square_factor(args, "only square matrices have determinants; look at svdvals(A)")
+    }
+
+    /// The determinant by LU.
+    fn by_pivots(&mut self, a: ValueId) -> ValueId {
+        let (diagonal, sign) = self.pivots(a);
+        let product = self.along_last(ReduceOp::Prod, diagonal);
+        self.signed(sign, product)
+    }
+
+    fn along_last(&mut self, op: ReduceOp, x: ValueId) -> ValueId {
+        let last = self.rank(x) - 1;
+        self.reduced(op, x, &[last], false)
+    }
+
+    /// The determinant as LU gives it, with the derivative of the product of the singular values, which does not divide by any
+    /// of them. The sign is that of the two orthogonal factors.
+    fn by_singular_values(&mut self, a: ValueId) -> ValueId {
+        let dtype = self.dtype(a);
+        let fixed = self.b.bitcast(a, dtype);
+        let value = self.by_pivots(fixed);
+        let all = self.b.factor(LibOp::Svd { full: false }, &[fixed]);
+        let (u, vh) = (self.b.proj(all, 0), self.b.proj(all, 2));
+        let s = self.b.factor(LibOp::Svdvals, &[a]);
+        let (du, dv) = (self.by_pivots(u), self.by_pivots(vh));
+        let turned = self.map_op(Op::Mul, &[du, dv]);
+        let sign = self.map_op(Op::Sign, &[turned]);
+        let product = self.along_last(ReduceOp::Prod, s);
+        let product = self.map_op(Op::Mul, &[sign, product]);
+        let same = self.b.bitcast(product, dtype);
+        let change = self.map_op(Op::Sub, &[product, same]);
+        self.map_op(Op::Add, &[value, change])
     }
 
     /// The product with a sign, without a negative zero.
@@ -145,16 +180,34 @@ impl Checker<'_> {
     }
 }
 
+/// By LU, but for the derivative of a singular matrix, which that has no way to.
 fn det(c: &mut Checker<'_>, args: &Args) -> R<Value> {
-    let (diagonal, sign) = c.pivots(args)?;
-    let last = c.rank(diagonal) - 1;
-    let product = c.reduced(ReduceOp::Prod, diagonal, &[last], false);
-    Ok(Val::strong(c.signed(sign, product)).into())
+    let a = c.determined(args)?;
+    if c.differentiated == 0 {
+        return Ok(Val::strong(c.by_pivots(a)).into());
+    }
+    let dtype = c.dtype(a);
+    let fixed = c.b.bitcast(a, dtype);
+    let (diagonal, _) = c.pivots(fixed);
+    let shape = c.shape(diagonal);
+    let zeros = c.repeated(Scalar::from_bits(dtype, 0), &shape);
+    let zero = c.map_op(Op::Eq, &[diagonal, zeros]);
+    let axes: Vec<usize> = (0..shape.len()).collect();
+    let singular = c.reduced(ReduceOp::Any, zero, &axes, false);
+    let (yes, _) = c.b.begin_region(&[]);
+    let result = c.by_singular_values(a);
+    c.b.end_region(vec![result]);
+    let (no, _) = c.b.begin_region(&[]);
+    let result = c.by_pivots(a);
+    c.b.end_region(vec![result]);
+    let both = c.b.control(Kind::If(yes, no), vec![singular]);
+    Ok(Val::strong(c.b.proj(both, 0)).into())
 }
 
 /// Sign and logarithm of the absolute value; 0 and -inf for a singular matrix.
 fn slogdet(c: &mut Checker<'_>, args: &Args) -> R<Value> {
-    let (diagonal, sign) = c.pivots(args)?;
+    let a = c.determined(args)?;
+    let (diagonal, sign) = c.pivots(a);
     let last = c.rank(diagonal) - 1;
     let signs = c.map_op(Op::Sign, &[diagonal]);
     let signs = c.reduced(ReduceOp::Prod, signs, &[last], false);
