@@ -1,7 +1,7 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
 //! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
-//! tables (`stages`, `overhead`, `sizes`, `work`, `scans`, `plans`, `layers`, `threads`, `linalg`, `derivatives`) choose
+//! tables (`stages`, `overhead`, `sizes`, `work`, `scans`, `plans`, `layers`, `threads`, `linalg`, `plot`, `derivatives`) choose
 //! those. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -9,6 +9,7 @@
 
 mod derivatives;
 mod linalg;
+mod plot;
 mod threads;
 mod work;
 
@@ -107,7 +108,7 @@ fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 10] = [
+    let tables: [Table; 11] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 135, 200].iter().for_each(|ops| stages(b, *ops));
         }),
@@ -119,6 +120,7 @@ fn main() {
         ("layers", "A matrix product and what is around it, µs", work::layers::all),
         ("threads", "One thread and all, µs", threads::all),
         ("linalg", "Linear algebra, µs", linalg::all),
+        ("plot", "Speed against size, µs, and docs/speed.svg", plot::all),
         ("derivatives", "Gradients, Jacobians, mapped solves, random numbers, µs", derivatives::all),
     ];
     let all = !tables.iter().any(|(name, ..)| given(name));
