@@ -27,11 +27,11 @@ pub(super) struct Reduced<F: Lane> {
 /// Reduces x + tail. `offset` is added to the integer k for free (it is part of the magic constant).
 pub(super) fn reduce<F: Lane>(x: F, offset: i64) -> Reduced<F> {
     let magic = F::c(F::magic() + offset as f64);
-    let shifted = x.fma(F::k(LOG2E.0, LOG2E.1), magic);
+    let shifted = x.mad(F::k(LOG2E.0, LOG2E.1), magic);
     let k = shifted - magic;
-    let r = k.fma(F::k(-LN2_HI.0, -LN2_HI.1), x); // exact
-    let hi = k.fma(F::k(-LN2_LO.0, -LN2_LO.1), r);
-    let lo = k.fma(F::k(-LN2_LO.0, -LN2_LO.1), r - hi);
+    let r = k.mad(F::k(-LN2_HI.0, -LN2_HI.1), x); // exact
+    let hi = k.mad(F::k(-LN2_LO.0, -LN2_LO.1), r);
+    let lo = k.mad(F::k(-LN2_LO.0, -LN2_LO.1), r - hi);
     Reduced { k: shifted.bits(), hi, lo }
 }
 
@@ -48,7 +48,7 @@ pub(super) fn scale<F: Lane>(y: F, k: F::Int) -> F {
 
 /// exp(r + r_lo) − 1 for a reduced r. Without r_lo, exp would reach 1.04 ulp.
 pub(super) fn expm1_reduced<F: Lane>(r: F, r_lo: F) -> F {
-    r + (r * r).fma(poly2(r, &EXP64, &EXP32), r_lo)
+    r + (r * r).mad(poly2(r, &EXP64, &EXP32), r_lo)
 }
 
 /// 2^r for |r| ≤ 1/2: the leading coefficient apart, so that its product is rounded once.

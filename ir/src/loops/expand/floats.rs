@@ -76,3 +76,69 @@ macro_rules! float_lane {
 }
 float_lane!(f32, i32, u32, false);
 float_lane!(f64, i64, u64, true);
+
+/// A binary32 whose fma rounds twice.
+#[derive(Clone, Copy)]
+pub(super) struct Twice(pub(super) f32);
+
+macro_rules! twice {
+    ($($Trait:ident $method:ident)+) => {$(
+        impl std::ops::$Trait for Twice {
+            type Output = Twice;
+            fn $method(self, o: Twice) -> Twice {
+                Twice(std::ops::$Trait::$method(self.0, o.0))
+            }
+        }
+    )+};
+}
+
+twice!(Add add Sub sub Mul mul Div div);
+
+impl std::ops::Neg for Twice {
+    type Output = Twice;
+    fn neg(self) -> Twice {
+        Twice(-self.0)
+    }
+}
+
+impl Lane for Twice {
+    type Int = i32;
+    type Mask = bool;
+    const WIDE: bool = false;
+    fn c(v: f64) -> Self {
+        Twice(f32::c(v))
+    }
+    fn fma(self, b: Self, c: Self) -> Self {
+        self * b + c
+    }
+    fn sqrt(self) -> Self {
+        Twice(self.0.sqrt())
+    }
+    fn abs(self) -> Self {
+        Twice(self.0.abs())
+    }
+    fn copysign(self, s: Self) -> Self {
+        Twice(self.0.copysign(s.0))
+    }
+    fn round(self) -> Self {
+        Twice(self.0.round_ties_even())
+    }
+    fn bits(self) -> i32 {
+        self.0.to_bits() as i32
+    }
+    fn from_bits(i: i32) -> Self {
+        Twice(f32::from_bits(i as u32))
+    }
+    fn lt(self, o: Self) -> bool {
+        self.0 < o.0
+    }
+    fn eq(self, o: Self) -> bool {
+        self.0 == o.0
+    }
+    fn sel(m: bool, a: Self, b: Self) -> Self {
+        if m { a } else { b }
+    }
+    fn odd(i: i32) -> bool {
+        i & 1 != 0
+    }
+}

@@ -35,6 +35,10 @@ pub(super) trait Lane:
     fn c(v: f64) -> Self;
     /// `self * b + c`, rounded once.
     fn fma(self, b: Self, c: Self) -> Self;
+    /// The same where a rounding of the product does no harm, so that a target without a fused fma may round it.
+    fn mad(self, b: Self, c: Self) -> Self {
+        self.fma(b, c)
+    }
     fn sqrt(self) -> Self;
     fn abs(self) -> Self;
     fn copysign(self, sign: Self) -> Self;
@@ -94,7 +98,7 @@ pub(super) fn poly<F: Lane, const N: usize>(x: F, c: &[f64; N]) -> F {
         let mut i = N - 1;
         while i > 0 {
             i -= 1;
-            r = r.fma(x, F::c(c[i]));
+            r = r.mad(x, F::c(c[i]));
         }
         return r;
     }
@@ -103,15 +107,15 @@ pub(super) fn poly<F: Lane, const N: usize>(x: F, c: &[f64; N]) -> F {
     let mut i = N - 2;
     while i >= 2 {
         i -= 2;
-        a = a.fma(x2, F::c(c[i + 1]));
-        b = b.fma(x2, F::c(c[i]));
+        a = a.mad(x2, F::c(c[i + 1]));
+        b = b.mad(x2, F::c(c[i]));
     }
     if i == 1 {
         // one coefficient left: it belongs to the chain of `a`, which is the even one
-        a = a.fma(x2, F::c(c[0]));
-        return b.fma(x, a);
+        a = a.mad(x2, F::c(c[0]));
+        return b.mad(x, a);
     }
-    a.fma(x, b)
+    a.mad(x, b)
 }
 
 /// The coefficients without the first (M = N − 1).

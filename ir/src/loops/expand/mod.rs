@@ -22,6 +22,8 @@
 //! hold: [`InstKind::Rescue`] redoes such lanes with scalar code.
 //!
 //! lgamma has no expansion and stays a call.
+//!
+//! [`unfused`] has the same functions of binary32 for a target whose fma may round twice.
 
 #[expect(
     clippy::approx_constant,
@@ -60,14 +62,16 @@ mod tests;
     reason = "each constant comes with its other half, which a named one does not have"
 )]
 mod trig;
+mod unfused;
 
-use super::{Inst, InstId, InstKind, Kernel};
+use super::{Inst, InstId, InstKind, Kernel, OperandId};
 use crate::dtype::DType;
 use crate::ops::Op;
 use lane::Lane;
-use record::{Narrow, Step, Template, Wide, record};
+use record::{Mask, Narrow, Step, Template, Wide, record};
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use unfused::Unfused;
 
 /// The function that an op is expanded into.
 macro_rules! expansions {
@@ -119,24 +123,88 @@ static TEMPLATES: LazyLock<HashMap<(Op, DType), Expansion>> = LazyLock::new(|| {
 });
 
 fn recorded(op: Op, dtype: DType) -> Option<Expansion> {
+    if dtype == DType::F64 {
+        recorded_by(op, |args: &[Wide]| apply(op, args).map(|y| y.0), Wide::arg)
+    } else {
+        recorded_by(op, |args: &[Narrow]| apply(op, args).map(|y| y.0), Narrow::arg)
+    }
+}
+
+/// What an op does on lanes of one kind.
+fn recorded_by<F: Lane<Mask = Mask>>(
+    op: Op,
+    apply: impl FnOnce(&[F]) -> Option<usize>,
+    arg: impl Fn(usize) -> F,
+) -> Option<Expansion> {
     let slow = matches!(op, Op::Sin | Op::Cos | Op::Tan);
     let (mut found, mut beyond) = (true, None);
     let template = record(|| {
-        if dtype == DType::F64 {
-            let args: Vec<Wide> = (0..op.arity()).map(Wide::arg).collect();
-            beyond = slow.then(|| trig::is_slow(args[0]).0);
-            apply(op, &args).map(|y| y.0)
-        } else {
-            let args: Vec<Narrow> = (0..op.arity()).map(Narrow::arg).collect();
-            beyond = slow.then(|| trig::is_slow(args[0]).0);
-            apply(op, &args).map(|y| y.0)
-        }
-        .unwrap_or_else(|| {
+        let args: Vec<F> = (0..op.arity()).map(arg).collect();
+        beyond = slow.then(|| trig::is_slow(args[0]).0);
+        apply(&args).unwrap_or_else(|| {
             found = false;
             0
         })
     });
     found.then_some(Expansion { template, beyond })
+}
+
+/// An op on binary32 as a straight line of its own, for a target that calls it.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The instructions. `load $n` is the operand of number n.
+    pub body: Vec<Inst>,
+    /// The value.
+    pub result: InstId,
+    /// The truth value that says where the result has no meaning, for the ops that hold on a part of the line only.
+    pub beyond: Option<InstId>,
+}
+
+static UNFUSED: LazyLock<HashMap<Op, Function>> =
+    LazyLock::new(|| EXPANDED.iter().filter_map(|op| Some((*op, function(*op)?))).collect());
+
+/// An op on binary32 for a target whose fma may round its product: within 4 ulp, special values right. `None` for ops
+/// that need no expansion, and for lgamma, which has none.
+pub fn unfused(op: Op) -> Option<&'static Function> {
+    UNFUSED.get(&op)
+}
+
+fn function(op: Op) -> Option<Function> {
+    let value = |args: &[Unfused<Narrow>]| apply(op, args).map(|y| y.0.0);
+    Some(called(&recorded_by(op, value, |i| Unfused(Narrow::arg(i)))?))
+}
+
+static OF_QUARTERS: LazyLock<[Function; 2]> = LazyLock::new(|| {
+    [false, true].map(|cosine| {
+        let args = || [0, 1, 2].map(|i| Unfused(Narrow::arg(i)));
+        let template = record(|| trig::of_quarters(args(), cosine).0.0);
+        called(&Expansion { template, beyond: None })
+    })
+});
+
+/// The sine or the cosine, in binary32, of the sum of three numbers of quarter turns, at most half of one: for what is
+/// beyond the reach of [`unfused`] sin, cos and tan, and was reduced by the caller. Each has at most 24 bits, the next ones
+/// of the one before it.
+pub fn unfused_of_quarters(cosine: bool) -> &'static Function {
+    &OF_QUARTERS[usize::from(cosine)]
+}
+
+/// An expansion as a function.
+fn called(e: &Expansion) -> Function {
+    let live = live(&e.template, e.beyond);
+    let mut place = vec![InstId(0); live.len()];
+    let mut body = Vec::new();
+    for (i, (dtype, step)) in e.template.steps.iter().enumerate().filter(|(i, _)| live[*i]) {
+        place[i] = InstId(body.len() as u32);
+        let kind = match step {
+            Step::Arg(n) => InstKind::Load(OperandId(*n as u32)),
+            Step::Const(s) => InstKind::Const(*s),
+            Step::Map(op, ids) => InstKind::Map(*op, ids.iter().map(|a| place[*a]).collect()),
+            Step::Bitcast(a) => InstKind::Bitcast(place[*a]),
+        };
+        body.push(Inst { dtype: *dtype, kind });
+    }
+    Function { body, result: place[e.template.result], beyond: e.beyond.map(|b| place[b]) }
 }
 
 /// The kernel with every op that has an expansion replaced by its instructions.

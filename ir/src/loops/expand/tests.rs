@@ -107,6 +107,46 @@ fn every_expansion_keeps_its_bound() {
     }
 }
 
+/// The ops of [`unfused`].
+fn all_unfused() -> impl Iterator<Item = Op> {
+    let ops = crate::ops::TABLE.iter().map(|row| row.op);
+    ops.filter(|op| unfused(*op).is_some())
+}
+
+#[test]
+fn expansions_without_a_fused_fma_stay_within_4_ulp() {
+    assert_eq!(all_unfused().count(), EXPANDED.len());
+    let mut x: Vec<f32> = points(DType::F32).into_iter().map(|v| v as f32).collect();
+    x.extend([3e38, 1e-38, 2e38, -3e38, 1.5e-38, 1e-15, 1e15, -24_699.582].repeat(2));
+    for op in all_unfused() {
+        for (i, a) in x.iter().enumerate() {
+            // Pairs of every distance.
+            let at = [*a, x[(i + 7) % x.len()]];
+            let args = &at[..op.arity()];
+            if matches!(op, Op::Sin | Op::Cos | Op::Tan) && a.abs() > 1_048_576.0 {
+                continue;
+            }
+            let lanes: Vec<Rounded> = args.iter().map(|v| Unfused(floats::Twice(*v))).collect();
+            let got = Scalar::from_f64(DType::F32, apply(op, &lanes).unwrap().0.0.into());
+            let scalars: Vec<Scalar> =
+                args.iter().map(|v| Scalar::from_f64(DType::F32, (*v).into())).collect();
+            let want = op.eval(&scalars).unwrap();
+            // Below the least normal number products lose what is to be kept; sums that cancel are right to the ulp of
+            // what was summed.
+            let scale = if op == Op::LogAddExp { at[0].abs().max(at[1].abs()) } else { 0.0 };
+            let near = (got.to_f64() - want.to_f64()).abs() <= 1.2e-38 + 2.4e-7 * f64::from(scale.min(1e30));
+            let apart = ulps(got, want);
+            assert!(
+                near || apart.is_some_and(|u| u <= 4),
+                "{} at {args:?}: {got:?}, reference {want:?}, {apart:?} ulp apart",
+                op.name()
+            );
+        }
+    }
+}
+
+type Rounded = Unfused<floats::Twice>;
+
 #[test]
 fn zeros_keep_their_sign() {
     let odd =

@@ -71,3 +71,15 @@ pub(super) fn tan<F: Lane>(x: F) -> F {
     let y = q.flip_by_bit(k, 0);
     F::sel(x.eq(F::c(0.0)), x, y)
 }
+
+/// The sine or the cosine of a0 + a1 + a2 quarter turns, at most half of one: numbers of 24 bits, each with the next bits of
+/// the one before. For arguments beyond the limit that somebody else has reduced (Payne & Hanek, 1983).
+pub(super) fn of_quarters<F: Lane>([a0, a1, a2]: [F; 3], cosine: bool) -> F {
+    let (high, rest) = fast_two_sum(a0, a1);
+    let (high, low) = fast_two_sum(high, rest + a2);
+    let quarter = F::k(PIO2_1.0, PIO2_1.1);
+    let (p, p_lo) = two_prod(high, quarter);
+    let (hi, lo) = fast_two_sum(p, p_lo + (high * F::k(PIO2_2.0, PIO2_2.1) + low * quarter));
+    let (s, c) = kernels(hi, lo);
+    if cosine { c.0 + c.1 } else { s.0 + s.1 }
+}
