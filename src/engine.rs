@@ -1,6 +1,6 @@
 //! What runs a program that was checked for one set of dtypes and ranks.
 
-use crate::options::{Engine as Choice, NonFinite, Options};
+use crate::options::{Device, Engine as Choice, NonFinite, Options};
 use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError};
 use matex_lang::Limits;
@@ -61,6 +61,7 @@ impl Engine {
             threads: options.threads,
             share_all: false,
             nan_passes: options.non_finite == NonFinite::Nan,
+            gpu: options.device == Device::Gpu,
         };
         match Executable::prepare(func, classes, &prepare) {
             Ok(exe) => Ok((Engine::Plan(Box::new(exe)), prepare.passes)),
@@ -80,6 +81,7 @@ impl Engine {
     /// What it is called where people read it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Engine::Plan(exe) if exe.uses_gpu() => "the GPU, and machine code for what stays on the CPU",
             Engine::Plan(exe) if exe.compiled().len() == exe.plan().kernels.len() => "machine code",
             Engine::Plan(_) => "interpreter of kernels",
             Engine::Interpreter => "interpreter",

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, guarded};
 use crate::failure::failed;
 use crate::function::{Function, Ready};
+use crate::options::Device;
 use matex_ir::Span;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
@@ -162,7 +163,13 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
     let plan = exe.plan();
     let mut steps = Vec::new();
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
-        if item.step.kernels().next().is_some() {
+        if exe.uses_gpu() && item.step.kernels().next().is_some() {
+            let mut more = details(function, exe, &item.step, bindings);
+            for kernel in item.step.kernels() {
+                let text = run_somewhere(function, exe, kernel, bindings);
+                steps.push(Step { kernel: true, text, more: std::mem::take(&mut more) });
+            }
+        } else if item.step.kernels().next().is_some() {
             let products = item.step.kernels().filter(|k| k.gemm.is_some()).count();
             let texts = item.step.kernels().map(|k| run(function, exe, k)).collect::<Vec<_>>();
             let text = if products == 0 { texts.concat() } else { format!("call {}", texts.join(", with ")) };
@@ -176,12 +183,28 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
     steps
 }
 
-/// A run of a kernel, or of what the library does instead.
-fn run(function: &Function, exe: &Executable, step: &KernelStep) -> String {
+/// A run of a kernel in a program for the GPU, and where that is.
+fn run_somewhere(function: &Function, exe: &Executable, step: &KernelStep, bindings: &Bindings) -> String {
+    let (name, extents) = named(exe, step);
+    let place = match exe.stays_on_cpu(step, &|dim| bindings.eval(dim)) {
+        Ok(None) => "on the GPU".to_owned(),
+        Ok(Some(why)) => format!("on the CPU: {why}"),
+        Err(e) => format!("nowhere: {e}"),
+    };
+    format!("kernel {name} over [{extents}] {place}{}", cited(function, step.origin))
+}
+
+/// The name of a kernel, and what it runs over.
+fn named<'e>(exe: &'e Executable, step: &KernelStep) -> (&'e str, String) {
     let plan = exe.plan();
     let name = plan.kernels.get(step.kernel).map_or("?", |k| k.name.as_str());
     let extents: Vec<String> = step.extents.iter().map(|s| plan.dim(*s).to_string()).collect();
-    let (extents, cited) = (extents.join(", "), cited(function, step.origin));
+    (name, extents.join(", "))
+}
+
+/// A run of a kernel, or of what the library does instead.
+fn run(function: &Function, exe: &Executable, step: &KernelStep) -> String {
+    let ((name, extents), cited) = (named(exe, step), cited(function, step.origin));
     if let Some(gemm) = &step.gemm {
         let routine = gemm.name();
         return format!("{routine}, or when it is small kernel {name}, over [{extents}]{cited}");
@@ -203,6 +226,7 @@ fn details(function: &Function, exe: &Executable, step: &PlanStep, bindings: &Bi
     more.push(format!("{copy}{bytes:.0} bytes, {ops_done:.0} operations, about {time:.1} us on the CPU"));
     if let PlanStep::Kernel(kernel) = step
         && kernel.gemm.is_none()
+        && !exe.uses_gpu()
     {
         more.push(exe.threads(kernel, &|dim| bindings.eval(dim)));
     }
@@ -231,6 +255,7 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
     let mut out = format!("{}({}) -> ({})\n", special.func.name, args.join(", "), results.join(", "));
     // A String takes any text, so that writing to it cannot fail.
     let _ = writeln!(out, "engine: {}", special.engine.name());
+    let _ = writeln!(out, "device: {}", device(function));
     let _ = writeln!(out, "kernels: {}", cost.kernels);
     let _ = writeln!(out, "library calls: {}", cost.library_calls);
     for step in steps {
@@ -255,6 +280,18 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
         let _ = writeln!(out, "  {}: {}", guard.code, guard.message);
     }
     Ok(out)
+}
+
+/// What was chosen to run on, and why.
+fn device(function: &Function) -> String {
+    match function.options().device {
+        Device::Auto => "CPU (auto: the arguments are in its memory)".to_owned(),
+        Device::Cpu => "CPU".to_owned(),
+        Device::Gpu => match matex_runtime::gpu_info() {
+            Ok(info) => format!("GPU ({}, {})", info.name, info.driver.trim()),
+            Err(e) => e.to_string(),
+        },
+    }
 }
 
 /// The rules that made of the program what runs, with a limit that ended the search, and the sizes that were looked at.

@@ -9,7 +9,7 @@ use crate::options::{UnknownChoice, choices};
 use matex_ir::tensor::Func;
 use matex_lang::unit::Signature;
 use matex_passes::{Options, PIPELINE, optimize};
-use matex_runtime::{CompileError, Compiled, Executable};
+use matex_runtime::{CompileError, Compiled, Executable, LayoutClass};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub(crate) fn show(stage: Stage, special: &Special) -> String {
     let Special { func, engine, passes, .. } = special;
     match (stage, engine) {
         (Stage::Tensor, _) => func.to_string(),
-        (Stage::Wgsl, _) => "// this program has no GPU kernels in this build of matex\n".to_owned(),
+        (Stage::Wgsl, _) => wgsl(special),
         (_, Engine::Plan(exe)) => show_plan(stage, func, exe, passes),
         (_, Engine::Interpreter) => {
             let runs = "the interpreter runs the tensor IR as it stands";
@@ -103,6 +103,22 @@ pub(crate) fn show(stage: Stage, special: &Special) -> String {
                 }
             }
         }
+    }
+}
+
+/// The kernels of the GPU, whatever the program runs on here.
+fn wgsl(special: &Special) -> String {
+    let passes = Options { expand: false, ..special.passes.clone() };
+    let class = |strided: &bool| if *strided { LayoutClass::Strided } else { LayoutClass::Contiguous };
+    // Parameters without a value are none of the function.
+    let given = special.args.iter().zip(&special.strided).filter(|(arg, _)| arg.is_some());
+    let classes: Vec<LayoutClass> = given.map(|(_, strided)| class(strided)).collect();
+    let func = optimize(&special.func, &passes).0;
+    let sizes = |dim: &matex_ir::Dim| Some(passes.sizes.estimate(dim) as i64);
+    match matex_passes::lower(&func, &classes, &passes) {
+        Ok(plan) if plan.kernels.is_empty() => "// this program has no kernels\n".to_owned(),
+        Ok(plan) => matex_runtime::wgsl(&plan, &sizes),
+        Err(e) => format!("// there is no plan: {e}\n"),
     }
 }
 

@@ -6,13 +6,14 @@
 
 mod support;
 
+use matex_ir::tensor::Func;
 use matex_ir::tensor::interp::Array;
 use matex_ir::{DType, Scalar};
 use matex_lang::{ArgSpec, Limits, Unit};
 use matex_passes::Tier;
 use support::compare::elements_differ;
 use support::data::{Random, Tolerance};
-use support::engines::{ENGINES, guarded};
+use support::engines::{ENGINES, Engine, gpu_is_there, gpu_strided, guarded};
 
 /// What an expression is: its rank decides what may be done with it. Vectors have n elements, matrices n by n.
 type Rank = usize;
@@ -157,6 +158,22 @@ fn inputs(seed: u64, dtype: DType, special: bool) -> Vec<Array> {
     vec![array(&[]), array(&[n]), array(&[n]), array(&[n, n])]
 }
 
+/// The program for these arguments.
+fn checked(text: &str, args: &[Array]) -> Result<Func, String> {
+    let spec = |a: &Array| Some(ArgSpec { dtype: a.dtype(), ones: vec![false; a.rank()], weak: false });
+    let specs: Vec<_> = args.iter().map(spec).collect();
+    let unit = Unit::new(text, None, &Limits::default());
+    unit.and_then(|u| u.specialize(&specs)).map_err(|errors| errors[0].to_string())
+}
+
+/// In what two lists of results differ.
+fn disagreement(got: &[Array], wanted: &[Array], tolerance: Tolerance) -> Option<String> {
+    got.iter().zip(wanted).find_map(|(g, w)| {
+        let kind = (g.dtype() != w.dtype() || g.shape() != w.shape()).then(|| "another type".to_owned());
+        kind.or_else(|| elements_differ(g.data(), w.data(), tolerance))
+    })
+}
+
 #[test]
 fn engines_agree_on_random_programs() {
     check(false);
@@ -175,12 +192,10 @@ fn check(special: bool) {
     for seed in 0..count {
         let (text, integers) = Program::new(seed).text();
         let args = inputs(seed, if integers { DType::I32 } else { DType::F64 }, special && !integers);
-        let spec = |a: &Array| Some(ArgSpec { dtype: a.dtype(), ones: vec![false; a.rank()], weak: false });
-        let unit = Unit::new(&text, None, &Limits::default());
-        let func = match unit.and_then(|u| u.specialize(&args.iter().map(spec).collect::<Vec<_>>())) {
+        let func = match checked(&text, &args) {
             Ok(func) => func,
-            Err(errors) => {
-                failures.push(format!("seed {seed}: {}\n{text}", errors[0]));
+            Err(why) => {
+                failures.push(format!("seed {seed}: {why}\n{text}"));
                 continue;
             }
         };
@@ -196,11 +211,7 @@ fn check(special: bool) {
         for engine in ENGINES[1..].iter().filter(|e| !special || e.tier == Tier::Exact) {
             let why = match guarded(engine, &func, &args) {
                 Err((_, why)) => Some(why),
-                Ok(got) => got.iter().zip(&wanted).find_map(|(g, w)| {
-                    let kind =
-                        (g.dtype() != w.dtype() || g.shape() != w.shape()).then(|| "another type".to_owned());
-                    kind.or_else(|| elements_differ(g.data(), w.data(), tolerance))
-                }),
+                Ok(got) => disagreement(&got, &wanted, tolerance),
             };
             failures.extend(why.map(|why| format!("seed {seed}, {}: {why}\n{text}", engine.name)));
         }
@@ -212,4 +223,42 @@ fn check(special: bool) {
         failures[..failures.len().min(5)].join("\n")
     );
     assert_eq!(ran, count, "every program runs");
+}
+
+#[test]
+fn the_gpu_agrees_on_random_programs_in_32_bits() {
+    if !gpu_is_there() {
+        return;
+    }
+    let count = std::env::var("MATEX_RANDOM_CASES").ok().and_then(|c| c.parse().ok()).unwrap_or(150u64);
+    let (gpu, strided) = (
+        ENGINES[ENGINES.len() - 1],
+        Engine { name: "GPU, strided, unfused", tier: Tier::Default, run: gpu_strided },
+    );
+    let mut failures = Vec::new();
+    for seed in 0..count {
+        let (text, integers) = Program::new(seed).text();
+        let text = text.replace("f64", "f32");
+        let args = inputs(seed, if integers { DType::I32 } else { DType::F32 }, false);
+        let func = match checked(&text, &args) {
+            Ok(func) => func,
+            Err(why) => {
+                failures.push(format!("seed {seed}: {why}\n{text}"));
+                continue;
+            }
+        };
+        let wanted = guarded(&ENGINES[0], &func, &args);
+        // Sums of numbers of a few units that mostly cancel.
+        let tolerance = Tolerance { relative: 1e-4, absolute: 1e-4 };
+        for engine in [gpu, strided] {
+            let why = match (guarded(&engine, &func, &args), &wanted) {
+                (Ok(got), Ok(wanted)) => disagreement(&got, wanted, tolerance),
+                (Err((_, why)), _) => Some(why),
+                (Ok(_), Err((_, why))) => Some(format!("the oracle: {why}")),
+            };
+            failures.extend(why.map(|why| format!("seed {seed}, {}: {why}\n{text}", engine.name)));
+        }
+    }
+    let shown = failures[..failures.len().min(5)].join("\n");
+    assert!(failures.is_empty(), "{} failures:\n{shown}", failures.len());
 }

@@ -38,10 +38,26 @@ pub(crate) fn report(_compiler: &Compiler) -> String {
     if let Some(fix) = &linalg.fix {
         row("  to fix", fix);
     }
-    row("GPU", "not in this build");
-    row("device", &format!("cpu ({})", set("MATEX_DEVICE")));
+    row("GPU", &gpu());
+    let asked = std::env::var("MATEX_DEVICE").ok().and_then(|v| v.parse::<matex::Device>().ok());
+    let device = if asked == Some(matex::Device::Gpu) { "gpu" } else { "cpu" };
+    row("device", &format!("{device} ({})", set("MATEX_DEVICE")));
     row("debug", &set("MATEX_DEBUG"));
     out
+}
+
+/// The GPU that was found, or what was looked for.
+fn gpu() -> String {
+    if !matex_runtime::HAS_GPU {
+        return "not in this build".to_owned();
+    }
+    match matex_runtime::gpu_info() {
+        Ok(info) => {
+            let kind = if info.software { ", which is the CPU" } else { "" };
+            format!("{}{kind}, {}", info.name, info.driver.trim())
+        }
+        Err(e) => e.to_string(),
+    }
 }
 
 /// What a variable of the environment is set to.

@@ -79,7 +79,7 @@ fn help_is_there_for_everything() {
     let help = out(":help");
     for name in [
         "help", "vars", "type", "load", "save", "edit", "time", "bench", "explain", "ir", "clif", "asm",
-        "grad", "plot", "passes", "device", "threads", "simd", "mem", "nan", "set", "reset", "quit",
+        "wgsl", "grad", "plot", "passes", "device", "threads", "simd", "mem", "nan", "set", "reset", "quit",
     ] {
         assert!(help.contains(&format!(":{name} ")), "{name}: {help}");
         assert!(out(&format!(":help {name}")).starts_with(&format!(":{name}")));

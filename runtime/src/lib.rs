@@ -4,11 +4,13 @@
 //! its plan and its kernels, ready to be called with any sizes.
 
 mod exec;
+mod gpu;
 mod lib_ops;
 mod pool;
 mod tensor;
 
 pub use exec::{Again, CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
+pub use gpu::{GpuError, GpuInfo, HAS_GPU, gpu_info, wgsl};
 pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Simd};
 pub use matex_passes::LayoutClass;

@@ -13,9 +13,10 @@ use matex_runtime::{
 };
 use ndarray::{ArrayD, Axis, Slice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// One way to run a function.
+#[derive(Clone, Copy)]
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
     /// The rewritings that it may make.
@@ -29,8 +30,30 @@ pub(crate) type Outcome = Result<Vec<Array>, (Option<matex_ir::Code>, String)>;
 /// Enough for every case; the endless ones end soon.
 const MAX_STEPS: u64 = 20_000;
 
-/// All engines; the first one is the oracle.
-pub(crate) const ENGINES: &[Engine] = &[
+/// All engines; the first one is the oracle. The last one is the GPU, in a build with one.
+pub(crate) static ENGINES: LazyLock<Vec<Engine>> = LazyLock::new(|| {
+    let mut all: Vec<Engine> = CPU_ENGINES.to_vec();
+    if gpu_is_there() {
+        all.push(Engine { name: "GPU", tier: Tier::Default, run: gpu });
+    }
+    all
+});
+
+/// Whether there is a GPU to test. With `MATEX_REQUIRE_GPU=1` it is an error when there is none.
+pub(crate) fn gpu_is_there() -> bool {
+    if !matex_runtime::HAS_GPU {
+        return false;
+    }
+    let found = matex_runtime::gpu_info();
+    let required = std::env::var("MATEX_REQUIRE_GPU").is_ok_and(|v| v == "1");
+    assert!(found.is_ok() || !required, "{found:?}");
+    if let Err(e) = &found {
+        eprintln!("skipped: {e}");
+    }
+    found.is_ok()
+}
+
+const CPU_ENGINES: &[Engine] = &[
     Engine { name: "oracle", tier: Tier::Exact, run: oracle },
     Engine { name: "oracle after a round trip of the text", tier: Tier::Exact, run: round_trip },
     Engine {
@@ -134,6 +157,18 @@ fn shared(func: &Func, args: &[Array], simd: Simd, threads: usize) -> Outcome {
     };
     let options = PrepareOptions { simd, share_all: true, ..PrepareOptions::default() };
     pool.install(|| execute_by(func, args, Memory::Strided, options))
+}
+
+/// The GPU as far as it goes.
+fn gpu(func: &Func, args: &[Array]) -> Outcome {
+    let options = PrepareOptions { gpu: true, ..PrepareOptions::default() };
+    execute_by(func, args, Memory::Plain, options)
+}
+
+/// The GPU with one kernel an op, on arguments with gaps.
+pub(crate) fn gpu_strided(func: &Func, args: &[Array]) -> Outcome {
+    let options = PrepareOptions { gpu: true, passes: Options::plain(), ..PrepareOptions::default() };
+    execute_by(func, args, Memory::Strided, options)
 }
 
 fn execute(func: &Func, args: &[Array], engine: Code, memory: Memory, passes: Options) -> Outcome {

@@ -30,6 +30,7 @@ use crate::plan::{
     live,
 };
 use expr::{ExprId, Terms};
+use matex_ir::loops::expand::expand;
 use matex_ir::tensor::{Func, Kind, Node, Param, RegionId, TensorType, Type, ValueId};
 use matex_ir::{DType, Dim, Scalar, Span};
 use std::collections::HashMap;
@@ -93,7 +94,11 @@ impl std::error::Error for LowerError {}
 pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
     let _span = tracing::debug_span!("lower").entered();
     let fusion = if options.fuse { fuse::choose(func, &options.sizes) } else { fuse::nothing(func) };
-    lower_with(func, classes, &fusion)
+    let mut plan = lowered(func, classes, &fusion)?;
+    if options.expand {
+        expand_functions(&mut plan);
+    }
+    Ok(plan)
 }
 
 /// [`lower`] for a choice of the values that are put into memory.
@@ -101,6 +106,20 @@ pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<
 /// # Errors
 /// As for [`lower`].
 pub fn lower_with(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Result<Plan, LowerError> {
+    let mut plan = lowered(func, classes, fusion)?;
+    expand_functions(&mut plan);
+    Ok(plan)
+}
+
+/// Last of all: nothing that knows algebra may see what an expansion is made of.
+fn expand_functions(plan: &mut Plan) {
+    for kernel in &mut plan.kernels {
+        *kernel = Arc::new(expand(kernel));
+    }
+}
+
+/// The plan, with elementary functions as they are written.
+fn lowered(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Result<Plan, LowerError> {
     let mut lower = Lower {
         func,
         fusion,

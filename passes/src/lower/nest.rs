@@ -7,7 +7,6 @@
 use super::{Lower, LowerError};
 use crate::layout::Layout;
 use crate::plan::{Binding, GatherSite, KernelStep, Place};
-use matex_ir::loops::expand::expand;
 use matex_ir::loops::{Access, AxisKind, KernelBuilder, Operand, OperandId, Role};
 use matex_ir::{DType, Dim, Span};
 
@@ -164,8 +163,7 @@ impl Lower<'_> {
             why: v.to_string(),
             origin: nest.origin,
         })?;
-        // Last of all: nothing that knows algebra may see what an expansion is made of.
-        let kernel = self.tables.kernel(expand(&kernel));
+        let kernel = self.tables.kernel(kernel);
         let extents = nest.axes.iter().map(|a| self.tables.slot(&a.extent)).collect();
         let id = self.tables.plan.kernel_steps;
         self.tables.plan.kernel_steps += 1;

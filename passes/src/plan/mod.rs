@@ -17,7 +17,7 @@ mod work;
 pub use panels::Member;
 pub use work::Work;
 
-use matex_ir::loops::Kernel;
+use matex_ir::loops::{Kernel, Role};
 use matex_ir::tensor::{LibOp, TensorType};
 use matex_ir::{Code, DType, Dim, Span};
 use std::collections::HashMap;
@@ -157,6 +157,21 @@ pub struct KernelStep {
     pub origin: Span,
     /// The operations that it does, in the order of the program.
     pub ops: Vec<OpSite>,
+}
+
+impl KernelStep {
+    /// For each operand the first one that has to be bound along with it where memory that is written may be bound but
+    /// once: its own number but for those of a buffer that this run writes.
+    pub fn bound_together(&self, kernel: &Kernel) -> Vec<usize> {
+        let buffer = |i: &usize| self.operands.get(*i).map(|b| b.place.buffer);
+        let first = |i: usize| {
+            let Some(mine) = buffer(&i) else { return i };
+            let mut alike = (0..self.operands.len()).filter(|j| buffer(j) == Some(mine));
+            let written = alike.clone().any(|j| kernel.operands.get(j).is_some_and(|o| o.role == Role::Out));
+            if written { alike.next().unwrap_or(i) } else { i }
+        };
+        (0..kernel.operands.len()).map(first).collect()
+    }
 }
 
 /// An operation of the program, and the place in the source that it comes from.

@@ -43,9 +43,10 @@ pub(super) const COMMANDS: &[Command] = &[
     row("why", "EXPR", "why what runs equals what was written, step by step", look::why),
     row("grad", "F|EXPR", "derivatives by each variable, or the IR of a gradient", grad::run),
     row("plot", "[KIND] EXPR [FILE]", "line, scatter, hist or heat, here or to .svg or .png", plot::run),
-    row("ir", "[STAGE] EXPR", "tensor, optimized, kernels, plan, clif or asm", look::ir),
+    row("ir", "[STAGE] EXPR", "tensor, optimized, kernels, plan, clif, asm or wgsl", look::ir),
     row("clif", "EXPR", "the Cranelift IR of its kernels", |s, rest| look::stage(s, Stage::Clif, rest)),
     row("asm", "EXPR", "the machine code of its kernels", |s, rest| look::stage(s, Stage::Asm, rest)),
+    row("wgsl", "EXPR", "its kernels for the GPU", |s, rest| look::stage(s, Stage::Wgsl, rest)),
     row("passes", "", "the passes over the tensor IR", look::passes),
     row("device", "[CHOICE]", "what programs run on", |s, rest| look::machine(s, "device", &["GPU"], rest)),
     row("threads", "[N]", "how many threads a call uses", |s, rest| {

@@ -48,6 +48,7 @@ fn example_of(command: &str) -> Option<&'static str> {
         "plot" => ":plot sin(linspace(0.0, 6.0, 200))",
         "ir" => ":ir kernels sum(arange(9) * 2)",
         "clif" => ":clif arange(9) * 2",
+        "wgsl" => ":wgsl exp(cast(arange(9), f32))",
         "asm" => ":asm arange(9) * 2",
         "device" => ":device cpu",
         "threads" => ":threads 1",

@@ -1,6 +1,6 @@
 //! What can go wrong when a function is prepared or called.
 
-use crate::TensorError;
+use crate::{GpuError, TensorError};
 use matex_codegen_cpu::CompileError;
 use matex_ir::tensor::RunError;
 use matex_ir::{Code, Span};
@@ -48,6 +48,8 @@ pub enum ExecError {
     },
     /// The function has no plan.
     Lower(LowerError),
+    /// The GPU did not do its part.
+    Gpu(GpuError),
     /// A kernel could not be compiled.
     Compile {
         /// The kernel's name.
@@ -81,9 +83,13 @@ impl ExecError {
             ExecError::OutOfMemory { .. } => codes::OUT_OF_MEMORY,
             ExecError::OutputCount { .. } | ExecError::Output { .. } => codes::CALL_OUTPUT,
             ExecError::Lower(LowerError::TooDeep { .. }) => codes::LIMIT_NESTING,
+            ExecError::Gpu(GpuError::Absent(_)) => codes::NO_DEVICE,
+            ExecError::Gpu(GpuError::Lost(_)) => codes::DEVICE_LOST,
+            ExecError::Gpu(GpuError::OutOfMemory(_)) => codes::OUT_OF_MEMORY,
             ExecError::CodeBytes { .. } => codes::LIMIT_CODE_BYTES,
             ExecError::Lower(LowerError::Malformed { .. } | LowerError::Kernel { .. })
             | ExecError::Compile { .. }
+            | ExecError::Gpu(GpuError::Refused(_))
             | ExecError::Internal(_) => codes::INTERNAL,
         }
     }
@@ -103,6 +109,7 @@ impl ExecError {
             | ExecError::Output { .. }
             | ExecError::Compile { .. }
             | ExecError::CodeBytes { .. }
+            | ExecError::Gpu(_)
             | ExecError::Internal(_) => None,
         }
     }
@@ -155,6 +162,7 @@ impl fmt::Display for ExecError {
             }
             ExecError::Output { index, why } => write!(f, "the place for result {index} does not fit: {why}"),
             ExecError::Lower(error) => error.fmt(f),
+            ExecError::Gpu(error) => error.fmt(f),
             ExecError::Compile { kernel, why } => write!(f, "kernel {kernel}: {why}"),
             ExecError::CodeBytes { limit, bytes } => {
                 write!(f, "{bytes} bytes of machine code, more than the limit of {limit}")

@@ -67,6 +67,12 @@ pub(super) fn run_with(
     if !prepare(machine, step, kernel, scratch)? {
         return Ok(());
     }
+    if super::device::run(machine, step, kernel, scratch)? {
+        return machine.check_cancelled();
+    }
+    if machine.residence.is_some() {
+        on_host(machine, step, kernel, scratch)?;
+    }
     let product = match &machine.exe.code {
         Code::Compiled(_) => Library::of(step, kernel, scratch),
         Code::Interpreted => None,
@@ -110,6 +116,23 @@ pub(super) fn prepare(
         place(machine, step, kernel, scratch)?;
     }
     Ok(!scratch.idle)
+}
+
+/// Brings the memory of operands up to date where some of it is on the GPU, and notes what is written here.
+fn on_host(
+    machine: &mut Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &mut Scratch,
+) -> Result<(), ExecError> {
+    machine.fetch(step.operands.iter().map(|b| b.place.buffer))?;
+    // What was fetched may have other memory now.
+    place(machine, step, kernel, scratch)?;
+    if let Some(residence) = &mut machine.residence {
+        let operands = step.operands.iter().zip(&kernel.operands);
+        operands.filter(|(_, o)| o.role == Role::Out).for_each(|(b, _)| residence.written(b.place.buffer));
+    }
+    Ok(())
 }
 
 /// The strides array, in bytes.

@@ -1,6 +1,7 @@
 //! Carries out the steps of a plan.
 
 use super::again::Recipe;
+use super::device::Residence;
 use super::memory::{Memory, PlaceMemory};
 use super::products::Call;
 use super::state::State;
@@ -34,10 +35,20 @@ pub(super) struct Machine<'e> {
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
     warnings: Option<&'e RefCell<Vec<Warning>>>,
+    /// What is on the GPU, where a call uses one.
+    pub(super) residence: Option<Box<Residence>>,
 }
 
 impl<'e> Machine<'e> {
-    pub(super) fn new(exe: &'e Executable, options: &CallOptions<'e>, mut state: Box<State>) -> Machine<'e> {
+    pub(super) fn new(
+        exe: &'e Executable,
+        options: &CallOptions<'e>,
+        mut state: Box<State>,
+    ) -> Result<Machine<'e>, ExecError> {
+        let residence = match exe.placement {
+            Some(_) => Some(Box::new(Residence::new(&exe.plan)?)),
+            None => None,
+        };
         state.memory.clear();
         state.memory.resize(exe.plan.buffers.len(), Memory::Empty);
         state.registers.clear();
@@ -45,7 +56,8 @@ impl<'e> Machine<'e> {
         state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
         let warnings = options.warnings;
-        Machine { exe, state, steps: 0, live: 0, most: 0, copied: false, limits, cancel, warnings }
+        let (steps, live, most, copied) = (0, 0, 0, false);
+        Ok(Machine { exe, state, steps, live, most, copied, limits, cancel, warnings, residence })
     }
 
     /// Notes how a call like this one can be done, before its state is kept.
@@ -73,6 +85,9 @@ impl<'e> Machine<'e> {
             for buffer in &item.frees {
                 let memory = std::mem::take(&mut self.state.memory[buffer.0 as usize]);
                 self.give(memory);
+                if let Some(residence) = &mut self.residence {
+                    residence.forget(*buffer);
+                }
             }
         }
         Ok(())
@@ -118,6 +133,9 @@ impl<'e> Machine<'e> {
                 for (buffer, memory) in to.iter().zip(held) {
                     let before = std::mem::replace(&mut self.state.memory[buffer.0 as usize], memory);
                     self.give(before);
+                }
+                if let Some(residence) = &mut self.residence {
+                    residence.share(from, to);
                 }
                 Ok(())
             }
@@ -182,6 +200,9 @@ impl<'e> Machine<'e> {
     }
 
     fn allocate(&mut self, buffer: BufferId) -> Result<(), ExecError> {
+        if let Some(residence) = &mut self.residence {
+            residence.forget(buffer);
+        }
         let decl = self.plan().buffer(buffer);
         let limits = self.limits;
         let mut elements = 1u64;
@@ -216,11 +237,17 @@ impl<'e> Machine<'e> {
         let decl = self.plan().buffer(to);
         let bytes = self.extent(decl.bytes, decl.origin)?;
         let place = matches!(self.state.memory[to.0 as usize], Memory::Place(_));
-        let lent = self.state.memory[from.0 as usize].unique().filter(|m| m.len as i64 == bytes && !place);
+        // What is on the GPU only has no memory to give: that on the host holds nothing.
+        let away = self.residence.as_ref().is_some_and(|r| r.is_away(from));
+        let lent = self.state.memory[from.0 as usize].unique();
+        let lent = lent.filter(|m| m.len as i64 == bytes && !place && !away);
         let Some(lent) = lent else { return self.allocate(to) };
         let memory = std::mem::replace(&mut self.state.memory[from.0 as usize], Memory::Lent(lent));
         let before = std::mem::replace(&mut self.state.memory[to.0 as usize], memory);
         self.give(before);
+        if let Some(residence) = &mut self.residence {
+            residence.forget(to);
+        }
         Ok(())
     }
 
@@ -246,6 +273,10 @@ impl<'e> Machine<'e> {
         let fits = last && source.unique().is_some_and(|b| b.len as i64 == bytes);
         if fits {
             self.state.memory[to.0 as usize] = std::mem::take(&mut self.state.memory[from.0 as usize]);
+            if let Some(residence) = &mut self.residence {
+                residence.share(&[from], &[to]);
+                residence.forget(from);
+            }
             return Ok(());
         }
         self.allocate(to)?;
@@ -262,11 +293,15 @@ impl<'e> Machine<'e> {
         let bytes = self.state.memory[to.0 as usize].bytes_mut(true);
         let place = bytes.and_then(|b| b.get_mut(..dtype.size()));
         place.ok_or_else(|| internal("a scalar without memory"))?.copy_from_slice(&word[..dtype.size()]);
+        if let Some(residence) = &mut self.residence {
+            residence.written(to);
+        }
         Ok(())
     }
 
     /// The element of a rank-0 view.
-    fn read<T: crate::Element>(&self, view: &PlanView) -> Result<T, ExecError> {
+    fn read<T: crate::Element>(&mut self, view: &PlanView) -> Result<T, ExecError> {
+        self.fetch([view.place.buffer])?;
         let offset = self.offset(&view.place, Span::default())?;
         read_scalar(&self.state.memory[view.place.buffer.0 as usize], view.dtype, offset)
     }
@@ -279,6 +314,7 @@ impl<'e> Machine<'e> {
         axis: usize,
         origin: Span,
     ) -> Result<(), ExecError> {
+        self.fetch([from.place.buffer])?;
         let extent = self.extent(extent, origin)?;
         let place = self.offset(&from.place, origin)?;
         let given =
@@ -326,6 +362,7 @@ impl<'e> Machine<'e> {
         if inputs.iter().any(written) {
             return Err(internal("a routine's output is an input"));
         }
+        self.fetch(inputs.iter().chain(outputs).map(|v| v.place.buffer))?;
         let held: Vec<Memory> =
             inputs.iter().map(|v| self.state.memory[v.place.buffer.0 as usize].clone()).collect();
         let mut views: Vec<View<'_>> = Vec::with_capacity(inputs.len());
@@ -356,6 +393,9 @@ impl<'e> Machine<'e> {
         let done = lib_ops::run(routine, &views, operands, &context).map_err(run_error);
         for (view, memory) in outputs.iter().zip(taken) {
             self.state.memory[view.place.buffer.0 as usize] = memory;
+            if let Some(residence) = &mut self.residence {
+                residence.written(view.place.buffer);
+            }
         }
         done
     }

@@ -64,6 +64,17 @@ impl Memory {
         }
     }
 
+    /// All bytes that may be read. Of an argument only where there are no gaps between its elements
+    /// ([`super::Temporary`]).
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        let (start, low, high) = self.reach()?;
+        let len = usize::try_from(high - low).ok()?;
+        // SAFETY: `reach` tells the bounds of memory that lives as long as the reference: a buffer's, a place's, or that of an
+        // argument, which is borrowed during the call and contiguous, or an image, which holds `low..high` without gaps.
+        // Nothing writes to it meanwhile: what the call writes is done when a step ends.
+        Some(unsafe { std::slice::from_raw_parts(start.wrapping_offset(low as isize), len) })
+    }
+
     /// The memory to write to: only when it is the call's own and nothing else holds it, or a place for a result.
     pub(super) fn unique(&mut self) -> Option<PlaceMemory> {
         match self {

@@ -7,6 +7,7 @@
 
 mod again;
 mod bad_index;
+mod device;
 mod error;
 mod gemm;
 mod invoke;
@@ -76,6 +77,8 @@ pub struct PrepareOptions {
     pub share_all: bool,
     /// Whether NaN and infinities in an operand of linear algebra make its results NaN, and are no error.
     pub nan_passes: bool,
+    /// Whether machine code is only for what the GPU cannot do.
+    pub gpu: bool,
 }
 
 /// What one call may use up.
@@ -108,6 +111,8 @@ pub struct Executable {
     direct: Vec<bool>,
     /// The kernel that the plan consists of, where it is no more.
     only: Option<KernelStep>,
+    /// Which kernels may run on the GPU, where calls use it.
+    placement: Option<device::Placement>,
 }
 
 /// The kernels of a plan, as the engine needs them.
@@ -138,7 +143,13 @@ impl Executable {
         options: &PrepareOptions,
     ) -> Result<Executable, ExecError> {
         let func = run_pipeline(func, &options.passes, |_, _| {});
-        let plan = matex_passes::lower(&func, classes, &options.passes).map_err(ExecError::Lower)?;
+        let gpu = options.gpu && options.engine == Engine::Cranelift;
+        if gpu {
+            crate::gpu_info().map_err(ExecError::Gpu)?;
+        }
+        let passes = matex_passes::Options { expand: !gpu, ..options.passes.clone() };
+        let plan = matex_passes::lower(&func, classes, &passes).map_err(ExecError::Lower)?;
+        let placement = gpu.then(|| device::Placement::of(&plan));
         let code = match options.engine {
             Engine::LoopInterp => Code::Interpreted,
             Engine::Cranelift => Code::Compiled(compile(&plan, options)?),
@@ -154,8 +165,9 @@ impl Executable {
         let direct = results::direct(&plan);
         Ok(Executable {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            only: again::only_kernel(&plan, &direct),
+            only: if gpu { None } else { again::only_kernel(&plan, &direct) },
             direct,
+            placement,
             params: func.params,
             guards: func.guards,
             result_names: func.result_names,
@@ -231,7 +243,7 @@ impl Executable {
     /// The parts of a kernel, compiled when they are first asked for.
     fn parts(&self, kernel: usize) -> Option<&Parts> {
         let Code::Compiled(code) = &self.code else { return None };
-        let compile = || Parts::compile(self.plan.kernels.get(kernel)?, code.simd).ok().flatten();
+        let compile = || Parts::compile(code.kernels.get(kernel)?.kernel(), code.simd).ok().flatten();
         code.parts.get(kernel)?.get_or_init(compile).as_ref()
     }
 
@@ -313,7 +325,7 @@ impl Executable {
         if matches!(self.code, Code::Interpreted) {
             state.pool = memory::Pool::new(true);
         }
-        let mut machine = Machine::new(self, options, state);
+        let mut machine = Machine::new(self, options, state)?;
         machine.copied = !temporary.copies.is_empty();
         for (i, decl) in self.plan.buffers.iter().enumerate() {
             machine.state.memory[i] = match &decl.source {
@@ -364,8 +376,9 @@ impl Executable {
 struct Temporary {
     /// Copies of the arguments that the plan wants contiguous and that are not.
     copies: Vec<Option<Tensor>>,
-    /// Copies of all arguments for the interpreter of kernels.
-    images: Vec<Buffer>,
+    /// Copies of arguments with the same layout and without gaps: of all for the interpreter of kernels, of those with
+    /// gaps for the GPU.
+    images: Vec<Option<Buffer>>,
 }
 
 impl Temporary {
@@ -383,8 +396,13 @@ impl Temporary {
             };
             temporary.copies = params().map(copy).collect::<Result<_, _>>()?;
         }
-        if matches!(exe.code, Code::Interpreted) {
-            temporary.images = args.iter().map(memory::image).collect::<Result<_, _>>()?;
+        let interpreted = matches!(exe.code, Code::Interpreted);
+        if interpreted || exe.placement.is_some() {
+            let image = |view: &View<'_>| {
+                let needed = interpreted || !view.is_contiguous();
+                needed.then(|| memory::image(view)).transpose()
+            };
+            temporary.images = args.iter().map(image).collect::<Result<_, _>>()?;
         }
         Ok(temporary)
     }
@@ -396,7 +414,7 @@ fn argument(args: &[View<'_>], temporary: &Temporary, index: usize) -> Memory {
         return Memory::Own(copy.buffer().clone());
     }
     let Some(mut memory) = args.get(index).map(CallerMemory::of) else { return Memory::Empty };
-    if let Some(image) = temporary.images.get(index) {
+    if let Some(Some(image)) = temporary.images.get(index) {
         memory.start = image.as_ptr().wrapping_offset(-memory.low as isize);
     }
     Memory::Caller(memory)
@@ -408,6 +426,9 @@ fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Machinery, ExecError
     for kernel in &plan.kernels {
         let _span = tracing::debug_span!("emit", name = kernel.name).entered();
         let failed = |why| ExecError::Compile { kernel: kernel.name.clone(), why };
+        // Kernels of a plan for the GPU still have functions, which machine code has expansions for.
+        let expanded = options.gpu.then(|| matex_ir::loops::expand::expand(kernel));
+        let kernel = expanded.as_ref().unwrap_or(kernel);
         let compiled = KernelCache::global().get_for(kernel, options.simd).map_err(failed)?;
         bytes += compiled.code_size();
         if bytes > limit {

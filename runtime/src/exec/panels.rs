@@ -29,7 +29,7 @@ const ROUND: usize = 16;
 /// Runs kernels one after another, panel by panel where that is worth it.
 pub(super) fn run<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Result<(), ExecError> {
     let mut bound: SmallVec<[Bound<'_>; 3]> = SmallVec::new();
-    let mut together = matches!(machine.exe.code, Code::Compiled(_));
+    let mut together = matches!(machine.exe.code, Code::Compiled(_)) && machine.residence.is_none();
     for member in members {
         if together {
             let one = Bound::new(machine, member)?;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// The results of a call. Memory that is the call's alone is handed over, all other is copied.
 pub(super) fn collect(exe: &Executable, mut machine: Machine<'_>) -> Result<Vec<Tensor>, ExecError> {
+    machine.fetch(exe.plan.results.iter().map(|r| r.buffer))?;
     let mut taken: SmallVec<[(&PlanResult, Dims, Memory); 2]> = SmallVec::new();
     for result in &exe.plan.results {
         let shape = machine.extents(&result.shape, exe.plan.buffer(result.buffer).origin)?;
@@ -108,6 +109,7 @@ pub(super) fn offer(machine: &mut Machine<'_>, outputs: &mut [ViewMut<'_>]) -> R
 /// Copies those results to their places that are not there already.
 pub(super) fn write(mut machine: Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
     let exe = machine.exe;
+    machine.fetch(exe.plan.results.iter().map(|r| r.buffer))?;
     for (index, (result, output)) in exe.plan.results.iter().zip(outputs).enumerate() {
         let memory = &machine.state.memory[result.buffer.0 as usize];
         if matches!(memory, Memory::Place(_)) {

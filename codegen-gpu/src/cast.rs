@@ -1,0 +1,42 @@
+//! Conversions by the language's rules: floats truncate and saturate, NaN is 0, integers wrap.
+
+use crate::arith::{compare, is_nan};
+use crate::build::{Builder, Ty, Val};
+use matex_ir::Op;
+
+/// A value as another type.
+pub(crate) fn cast(b: &mut Builder, v: Val, to: Ty) -> Val {
+    match (v.ty, to) {
+        (from, to) if from == to => v,
+        (Ty::Bool, to) => {
+            let (zero, one) = (b.constant(to, 0), b.constant(to, if to == Ty::F32 { ONE } else { 1 }));
+            b.select(v, one, zero)
+        }
+        (from, Ty::Bool) => {
+            let zero = b.constant(from, 0);
+            compare(b, Op::Ne, v, zero)
+        }
+        (Ty::F32, to) => from_float(b, v, to),
+        (_, Ty::F32) => b.cast(v, to),
+        (_, to) => b.bitcast(v, to),
+    }
+}
+
+/// The bits of 1.0.
+const ONE: u32 = 0x3f80_0000;
+
+/// Truncated, with what is beyond the ends at the ends: a device's own conversion ends before them.
+fn from_float(b: &mut Builder, x: Val, to: Ty) -> Val {
+    let (end, most, bottom, least) = if to == Ty::U32 {
+        (4_294_967_296.0, u32::MAX, 0.0, 0)
+    } else {
+        (2_147_483_648.0, i32::MAX as u32, -2_147_483_648.0, i32::MIN as u32)
+    };
+    let (end, most, bottom, least) = (b.f32(end), b.constant(to, most), b.f32(bottom), b.constant(to, least));
+    let zero = b.constant(to, 0);
+    let (over, under, nan) = (compare(b, Op::Ge, x, end), compare(b, Op::Le, x, bottom), is_nan(b, x));
+    let inside = b.cast(x, to);
+    let r = b.select(over, most, inside);
+    let r = b.select(under, least, r);
+    b.select(nan, zero, r)
+}

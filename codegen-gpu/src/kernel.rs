@@ -1,0 +1,356 @@
+//! One kernel of the loop IR as a shader.
+//!
+//! Two schedules do all kernels. In [`Schedule::Points`] a thread takes a parallel point and walks the reduce axis alone,
+//! which suits maps, short rows and reductions along an outer axis, where neighbouring threads read neighbouring elements. In
+//! [`Schedule::Rows`] a workgroup takes a parallel point and shares the walk. Either way there may be more points than
+//! threads or workgroups, which then take several in turn.
+//!
+//! A walk of one thread adds up blocks of [`BLOCK`] elements and then those, so that the error of a sum grows with the
+//! root of the length. The order depends on sizes and on the schedule only.
+
+use crate::body::{self, type_of};
+use crate::build::{Array, Builder, Ids, Ty, Val};
+use crate::cast;
+use crate::reduce::Fold;
+use crate::words::Words;
+use matex_ir::DType;
+use matex_ir::loops::{Access, AxisKind, InstKind, Kernel, OperandId, Role, Stage, Store};
+use naga::{BinaryOperator, Module};
+
+/// The threads of a workgroup: what every device has.
+pub(crate) const THREADS: u32 = 256;
+
+/// How many elements one thread adds up before it adds that to the rest.
+pub(crate) const BLOCK: u32 = 256;
+
+/// How the points of a kernel are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Schedule {
+    /// A thread takes a parallel point.
+    Points,
+    /// A workgroup takes a parallel point, and its threads share the reduce axis, which is the innermost one.
+    Rows,
+}
+
+/// A kernel that is being written.
+pub(crate) struct Emitter<'a> {
+    pub(crate) b: Builder,
+    pub(crate) kernel: &'a Kernel,
+    schedule: Schedule,
+    ids: Ids,
+    arrays: Vec<Array>,
+    extents: Vec<Val>,
+    /// For each operand its offset, and its stride along each axis where that is no constant.
+    strides: Vec<(Val, Vec<Option<Val>>)>,
+    moving: Vec<bool>,
+    /// The position along each axis at the point that is being written.
+    coords: Vec<Option<Val>>,
+    /// The element of each operand at the point, as far as the parallel axes say.
+    bases: Vec<Val>,
+    pub(crate) values: Vec<Option<Val>>,
+}
+
+/// The shader of a kernel. `shares` has for each operand the first one that is bound to the same memory.
+pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<Module, String> {
+    let words = Words::of(kernel);
+    let mut b = Builder::new();
+    let mut arrays: Vec<Array> = Vec::with_capacity(kernel.operands.len());
+    for (i, operand) in kernel.operands.iter().enumerate() {
+        let ty = memory_type(operand.dtype)?;
+        let array = match arrays.get(shares[i]) {
+            Some(array) => *array,
+            None => b.buffer(&array_name(kernel, i), ty, is_written(kernel, shares, i)),
+        };
+        arrays.push(array);
+    }
+    b.args(words.count());
+    let ids = b.ids();
+    let extents: Vec<Val> = (0..kernel.axes.len())
+        .map(|axis| {
+            let extent = b.arg(words.extent(axis));
+            b.name(extent, &format!("extent_{}", letter(axis)))
+        })
+        .collect();
+    let mut strides = Vec::with_capacity(kernel.operands.len());
+    for (i, operand) in kernel.operands.iter().enumerate() {
+        let offset = b.arg(words.offset(i));
+        let stride = |(axis, access): (usize, &Access)| {
+            (*access == Access::Strided).then(|| b.arg(words.stride(i, axis)))
+        };
+        let along = operand.access.iter().enumerate().map(stride).collect();
+        strides.push((offset, along));
+    }
+    let moving = kernel.reduce_axis().map_or_else(Vec::new, |axis| kernel.moving(axis));
+    let (coords, values) = (vec![None; kernel.axes.len()], vec![None; kernel.body.len()]);
+    let mut emitter = Emitter {
+        b,
+        kernel,
+        schedule,
+        ids,
+        arrays,
+        extents,
+        strides,
+        moving,
+        coords,
+        bases: Vec::new(),
+        values,
+    };
+    emitter.points()?;
+    emitter.b.finish(THREADS)
+}
+
+/// `in_a`, `out_b`: names end in a letter, or the text gets a line below behind them.
+fn array_name(kernel: &Kernel, operand: usize) -> String {
+    format!("{}_{}", kernel.operands[operand].role.name(), letter(operand))
+}
+
+/// `a`, `b`, … `z`, `aa`, ….
+pub(crate) fn letter(i: usize) -> String {
+    let last = char::from(b'a' + (i % 26) as u8);
+    if i < 26 { last.to_string() } else { format!("{}{last}", letter(i / 26 - 1)) }
+}
+
+/// Whether the memory of an operand is written by any that share it.
+pub(crate) fn is_written(kernel: &Kernel, shares: &[usize], operand: usize) -> bool {
+    let mut operands = kernel.operands.iter().zip(shares);
+    operands.any(|(o, s)| *s == shares[operand] && o.role != Role::In)
+}
+
+/// The type of an element in the device's memory, where a truth value is a whole word.
+fn memory_type(dtype: DType) -> Result<Ty, String> {
+    match type_of(dtype) {
+        Some(Ty::Bool) => Ok(Ty::U32),
+        Some(ty) if dtype.size() == 4 => Ok(ty),
+        Some(_) | None => Err(format!("it works on {dtype}")),
+    }
+}
+
+impl Emitter<'_> {
+    /// All points, several to a thread or workgroup where there are more.
+    fn points(&mut self) -> Result<(), String> {
+        let (Ids { group, groups, thread }, b) = (self.ids, &mut self.b);
+        let points = b.arg(crate::words::POINTS);
+        let points = b.bitcast(points, Ty::U32);
+        let points = b.name(points, "points");
+        let (start, step) = if self.schedule == Schedule::Rows {
+            (group, groups)
+        } else {
+            let threads = b.u32(THREADS);
+            let first = b.mul(group, threads);
+            (b.add(first, thread), b.mul(groups, threads))
+        };
+        let (open, point) = b.begin_count("point", (start, points, step));
+        self.point(point)?;
+        self.b.end_count(open);
+        Ok(())
+    }
+
+    fn point(&mut self, point: Val) -> Result<(), String> {
+        self.decode(point);
+        self.find_bases();
+        for stage in self.kernel.stages() {
+            self.stage(&stage)?;
+        }
+        Ok(())
+    }
+
+    /// The position along each parallel axis, from the number of the point.
+    fn decode(&mut self, point: Val) {
+        let axes: Vec<usize> = self.parallel_axes().collect();
+        let mut rest = point;
+        for (i, axis) in axes.iter().enumerate().rev() {
+            let position = if i == 0 {
+                rest
+            } else {
+                let extent = self.b.bitcast(self.extents[*axis], Ty::U32);
+                let position = self.b.binary(BinaryOperator::Modulo, rest, extent);
+                rest = self.b.binary(BinaryOperator::Divide, rest, extent);
+                position
+            };
+            let position = self.b.bitcast(position, Ty::I32);
+            self.coords[*axis] = Some(self.b.name(position, &format!("at_{}", letter(*axis))));
+        }
+    }
+
+    fn parallel_axes(&self) -> impl Iterator<Item = usize> {
+        let axes = self.kernel.axes.iter().enumerate();
+        axes.filter(|(_, a)| a.kind == AxisKind::Parallel).map(|(i, _)| i)
+    }
+
+    fn find_bases(&mut self) {
+        self.bases.clear();
+        for o in 0..self.kernel.operands.len() {
+            let mut base = self.strides[o].0;
+            for axis in 0..self.kernel.axes.len() {
+                if let Some(at) = self.coords[axis].filter(|_| Some(axis) != self.kernel.reduce_axis()) {
+                    base = self.moved(base, o, axis, at);
+                }
+            }
+            if self.kernel.operands[o].role == Role::Scratch {
+                base = self.own_row(base);
+            }
+            self.bases.push(base);
+        }
+    }
+
+    /// A base moved along an axis.
+    fn moved(&mut self, base: Val, operand: usize, axis: usize, at: Val) -> Val {
+        match (self.kernel.operands[operand].access[axis], self.strides[operand].1[axis]) {
+            (Access::Unit, _) => self.b.add(base, at),
+            (Access::Strided, Some(stride)) => {
+                let distance = self.b.mul(at, stride);
+                self.b.add(base, distance)
+            }
+            (Access::Zero | Access::Strided, _) => base,
+        }
+    }
+
+    /// Each workgroup has rows of scratch of its own.
+    fn own_row(&mut self, base: Val) -> Val {
+        let Some(extent) = self.kernel.reduce_axis().map(|axis| self.extents[axis]) else { return base };
+        let group = self.b.bitcast(self.ids.group, Ty::I32);
+        let before = self.b.mul(group, extent);
+        self.b.add(base, before)
+    }
+
+    /// One stage at one point.
+    fn stage(&mut self, stage: &Stage) -> Result<(), String> {
+        let Some(axis) = self.kernel.reduce_axis() else {
+            stage.insts().try_for_each(|id| self.inst(id))?;
+            return self.stores(stage, |_| true);
+        };
+        // What does not change along the axis is known before the walk, and even where that has no elements.
+        let is_fold = |k: &Kernel, id: usize| matches!(k.body[id].kind, InstKind::Reduce { .. });
+        let mut folds = Vec::new();
+        for id in stage.element.clone() {
+            if is_fold(self.kernel, id) {
+                folds.push(Fold::begin(&mut self.b, self.kernel, id, folds.len())?);
+            } else if !self.moving[id] {
+                self.inst(id)?;
+            }
+        }
+        let walked = !folds.is_empty()
+            || self.kernel.stores.iter().any(|s| self.is_here(stage, s) && self.kernel.stores_elements(s));
+        if walked {
+            self.walk(stage, axis, &folds)?;
+        }
+        let share = (self.schedule == Schedule::Rows).then_some(self.ids.thread);
+        let extent = self.extents[axis];
+        for (id, values) in crate::reduce::finish(&mut self.b, self.kernel, &folds, share, extent)? {
+            self.values[id] = Some(values);
+        }
+        stage.point.clone().try_for_each(|id| self.inst(id))?;
+        self.point_stores(stage)
+    }
+
+    fn is_here(&self, stage: &Stage, s: &Store) -> bool {
+        stage.insts().contains(&s.value.index())
+    }
+
+    /// The elements of a stage, one after the other.
+    fn walk(&mut self, stage: &Stage, axis: usize, folds: &[Fold]) -> Result<(), String> {
+        let extent = self.b.bitcast(self.extents[axis], Ty::U32);
+        let (start, step) = if self.schedule == Schedule::Rows {
+            (self.ids.thread, self.b.u32(THREADS))
+        } else {
+            (self.b.u32(0), self.b.u32(1))
+        };
+        let (open, element) = self.b.begin_count("element", (start, extent, step));
+        self.element(stage, axis, element, folds)?;
+        self.b.end_count(open);
+        self.coords[axis] = None;
+        Ok(())
+    }
+
+    fn element(&mut self, stage: &Stage, axis: usize, element: Val, folds: &[Fold]) -> Result<(), String> {
+        let at = self.b.bitcast(element, Ty::I32);
+        self.coords[axis] = Some(self.b.name(at, &format!("at_{}", letter(axis))));
+        for id in stage.element.clone() {
+            if self.moving[id] {
+                self.inst(id)?;
+            }
+        }
+        for fold in folds {
+            fold.step(&mut self.b, self.kernel, &self.values)?;
+        }
+        let shift = if self.schedule == Schedule::Rows { THREADS.ilog2() } else { 0 };
+        crate::reduce::close_blocks(&mut self.b, folds, element, shift);
+        let elements = |k: &Kernel, s: &Store| k.stores_elements(s);
+        let kernel = self.kernel;
+        self.stores(stage, |s| elements(kernel, s))
+    }
+
+    fn point_stores(&mut self, stage: &Stage) -> Result<(), String> {
+        let kernel = self.kernel;
+        let per_point = |s: &Store| !kernel.stores_elements(s);
+        if !kernel.stores.iter().any(|s| self.is_here(stage, s) && per_point(s)) {
+            return Ok(());
+        }
+        if self.schedule == Schedule::Points {
+            return self.stores(stage, per_point);
+        }
+        let zero = self.b.u32(0);
+        let first = self.b.eq(self.ids.thread, zero);
+        let open = self.b.begin_when(first);
+        self.stores(stage, per_point)?;
+        self.b.end_when(open);
+        Ok(())
+    }
+
+    /// The stores of a stage that are chosen.
+    fn stores(&mut self, stage: &Stage, which: impl Fn(&Store) -> bool) -> Result<(), String> {
+        for s in self.kernel.stores.iter().filter(|s| which(s)) {
+            if !self.is_here(stage, s) {
+                continue;
+            }
+            let value = self.values[s.value.index()].ok_or("a stored value is not known")?;
+            let value = if value.ty == Ty::Bool { cast::cast(&mut self.b, value, Ty::U32) } else { value };
+            let at = self.address(s.operand);
+            self.b.store(self.arrays[s.operand.index()], at, value);
+        }
+        Ok(())
+    }
+
+    /// The element of an operand at the current point and position along the reduce axis.
+    fn address(&mut self, operand: OperandId) -> Val {
+        let o = operand.index();
+        let base = self.bases[o];
+        let at = match self.kernel.reduce_axis() {
+            Some(axis) => match self.coords[axis] {
+                Some(at) => self.moved(base, o, axis, at),
+                None => base,
+            },
+            None => base,
+        };
+        self.b.bitcast(at, Ty::U32)
+    }
+
+    /// An instruction, whose operands are known.
+    fn inst(&mut self, id: usize) -> Result<(), String> {
+        let kernel = self.kernel;
+        let value = match &kernel.body[id].kind {
+            InstKind::Load(o) => {
+                let at = self.address(*o);
+                let value = self.b.load(self.arrays[o.index()], at);
+                if kernel.body[id].dtype == DType::Bool {
+                    let zero = self.b.u32(0);
+                    self.b.binary(BinaryOperator::NotEqual, value, zero)
+                } else {
+                    value
+                }
+            }
+            InstKind::Index(axis) => self.coords[*axis as usize].ok_or("a position is not known")?,
+            // Known since the end of the walk.
+            InstKind::Reduce { .. } => return Ok(()),
+            InstKind::Const(_) | InstKind::Map(..) | InstKind::Cast(_) | InstKind::Bitcast(_) => {
+                body::inst(&mut self.b, id, &kernel.body, &self.values)?
+            }
+            InstKind::LoadAt { .. } => return Err("it gathers".to_owned()),
+            InstKind::Rescue(op, _) => return Err(crate::functions::none(*op)),
+            InstKind::Part { .. } => return Err("it finds positions".to_owned()),
+            InstKind::Scan { .. } => return Err("it scans".to_owned()),
+        };
+        self.values[id] = Some(self.b.name(value, &format!("v{id}")));
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! Kernels of the loop IR as shaders for the GPU, in naga's IR, whose readable form is WGSL.
+//!
+//! Nothing here needs a device or its driver: [`compile`] gives a [`Shader`], the runtime hands that to one.
+//!
+//! | part | job |
+//! |---|---|
+//! | `build` | a typed builder over naga's arenas |
+//! | `kernel`, `reduce` | loops, places in memory, stages, reductions |
+//! | `body`, `arith`, `cast`, `divide`, `functions`, `turns` | what is computed for an element |
+//! | `narrow` | which 64-bit integers need no more than 32 bits |
+//! | `words` | the sizes of a run, as the shader wants them |
+//!
+//! Values are `f32`, `i32`, `u32` and `bool`. A `bool` takes a word of 4 bytes in the device's memory, because threads
+//! cannot write single bytes. Kernels that need anything else have a reason why not ([`compile`]'s error), and stay on the
+//! CPU.
+
+#![forbid(unsafe_code)]
+
+mod arith;
+mod body;
+mod build;
+mod cast;
+mod divide;
+mod functions;
+mod kernel;
+mod narrow;
+mod reduce;
+mod shader;
+mod turns;
+mod words;
+
+pub use kernel::Schedule;
+pub use narrow::MOST_POINTS;
+pub use shader::{Refused, Shader, compile, key, refusal, schedule};
+pub use words::Run;

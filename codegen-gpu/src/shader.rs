@@ -1,0 +1,146 @@
+//! From a kernel to a validated shader.
+
+use crate::functions;
+use crate::kernel::{self, Schedule, THREADS};
+use crate::{body, narrow};
+use matex_ir::loops::{Form, InstKind, Kernel, Role, verify};
+use naga::Module;
+use naga::back::wgsl::{WriterFlags, write_string};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use std::fmt;
+
+/// Why there is no shader for a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The device cannot do it, or there is no code for it: what people are told, in a few words.
+    Unsupported(String),
+    /// The kernel is malformed, or the generator has a bug.
+    Internal(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Unsupported(why) => f.write_str(why),
+            Refused::Internal(why) => write!(f, "the code generator of the GPU failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A kernel for the GPU.
+#[derive(Clone, Debug)]
+pub struct Shader {
+    /// The code. Its entry is called `main`.
+    pub module: Module,
+    /// The operands that are bound, in the order of the bindings 0, 1, …; those that share memory with one before are
+    /// not. Behind them a uniform buffer holds [`Run::words`](crate::Run::words).
+    pub bound: Vec<usize>,
+    /// Whether the binding of an operand of `bound` is written to.
+    pub written: Vec<bool>,
+    /// How points are shared out.
+    pub schedule: Schedule,
+    info: ModuleInfo,
+}
+
+impl Shader {
+    /// How many points a workgroup takes at a time.
+    pub fn points_per_group(&self) -> u32 {
+        if self.schedule == Schedule::Points { THREADS } else { 1 }
+    }
+
+    /// The code as text.
+    ///
+    /// # Errors
+    /// When naga cannot write it, which is a bug.
+    pub fn wgsl(&self) -> Result<String, Refused> {
+        write_string(&self.module, &self.info, WriterFlags::empty())
+            .map_err(|e| Refused::Internal(e.to_string()))
+    }
+}
+
+/// Why a kernel stays on the CPU, or nothing. Far cheaper than [`compile`], which finds a few reasons more.
+pub fn refusal(kernel: &Kernel) -> Option<String> {
+    let dtypes = kernel.operands.iter().map(|o| o.dtype).chain(kernel.body.iter().map(|i| i.dtype));
+    for dtype in dtypes {
+        if body::type_of(dtype).is_none() {
+            return Some(format!("it computes with {dtype}"));
+        }
+    }
+    if let Some(o) = kernel.operands.iter().find(|o| o.dtype.size() > 4) {
+        return Some(format!("it works on {}", o.dtype));
+    }
+    if matches!(kernel.form(), Form::Scan(_)) {
+        return Some("it scans".to_owned());
+    }
+    if let Err(why) = narrow::check(kernel) {
+        return Some(why);
+    }
+    kernel.body.iter().find_map(|inst| match &inst.kind {
+        InstKind::LoadAt { .. } => Some("it gathers".to_owned()),
+        InstKind::Map(op, _) | InstKind::Rescue(op, _) if !functions::exists(*op) => {
+            Some(functions::none(*op))
+        }
+        InstKind::Reduce { combine, .. } if combine.arity() > 1 => Some("it finds positions".to_owned()),
+        InstKind::Load(_)
+        | InstKind::Index(_)
+        | InstKind::Const(_)
+        | InstKind::Map(..)
+        | InstKind::Rescue(..)
+        | InstKind::Cast(_)
+        | InstKind::Bitcast(_)
+        | InstKind::Reduce { .. }
+        | InstKind::Part { .. }
+        | InstKind::Scan { .. } => None,
+    })
+}
+
+/// From how many elements on a workgroup shares a row.
+const LONG_ROW: i64 = 64;
+
+/// From how many points on there are enough threads without sharing rows.
+const MANY_POINTS: i64 = 1 << 16;
+
+/// The schedule for a kernel with these extents.
+pub fn schedule(kernel: &Kernel, extents: &[i64]) -> Schedule {
+    let scratch = kernel.operands.iter().any(|o| o.role == Role::Scratch);
+    let Some(axis) = kernel.reduce_axis() else { return Schedule::Points };
+    if kernel.form() != Form::RowReduce {
+        return Schedule::Points;
+    }
+    let length = extents.get(axis).copied().unwrap_or(0);
+    let points =
+        extents.iter().enumerate().filter(|(a, _)| *a != axis).fold(1i64, |n, (_, e)| n.saturating_mul(*e));
+    // A thread that walks a row alone reads far from its neighbours, which only many short rows make up for.
+    let alone = length < LONG_ROW && points >= MANY_POINTS;
+    if scratch || !alone { Schedule::Rows } else { Schedule::Points }
+}
+
+/// What code generation depends on: equal keys are equal shaders.
+pub fn key(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> String {
+    format!("{schedule:?} {shares:?} {}", kernel.key())
+}
+
+/// The shader of a kernel that was not expanded. `shares` has for each operand the number of the first one that is bound
+/// to the same memory, its own where there is none before it.
+///
+/// # Errors
+/// What the device cannot do, and bugs.
+pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<Shader, Refused> {
+    verify::verify(kernel).map_err(|v| Refused::Internal(v.to_string()))?;
+    if let Some(why) = refusal(kernel) {
+        return Err(Refused::Unsupported(why));
+    }
+    let fits = shares.len() == kernel.operands.len() && shares.iter().enumerate().all(|(i, s)| *s <= i);
+    let rows = schedule == Schedule::Points || kernel.form() == Form::RowReduce;
+    if !fits || !rows {
+        return Err(Refused::Internal("the schedule does not fit the kernel".to_owned()));
+    }
+    let module = kernel::emit(kernel, schedule, shares).map_err(Refused::Internal)?;
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let info = validator.validate(&module).map_err(|e| Refused::Internal(e.emit_to_string("")))?;
+    let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();
+    let written = bound.iter().map(|o| kernel::is_written(kernel, shares, *o)).collect();
+    Ok(Shader { module, bound, written, schedule, info })
+}

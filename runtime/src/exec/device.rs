@@ -1,0 +1,346 @@
+//! Kernels on the GPU: which copy of a buffer is up to date, what is copied when, and what stays on the CPU.
+//!
+//! Where a kernel runs is decided at the call, because it depends on sizes, and a plan does not. Each buffer of the plan
+//! has its memory on the host as ever, and besides that an array on the device once a kernel there needs one; whoever
+//! writes makes the other copy out of date. Library routines, checks, loops and results read on the host, which copies
+//! back first.
+
+use super::kernel::Scratch;
+use super::machine::Machine;
+use super::memory::Memory;
+use super::{ExecError, Executable, internal};
+use crate::gpu::{Device, DeviceArray, Dispatch, GpuError, Queue};
+use matex_codegen_gpu::{MOST_POINTS, Run, refusal, schedule};
+use matex_ir::loops::{AxisKind, Kernel, Role};
+use matex_ir::{DType, Dim};
+use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
+use std::sync::Arc;
+
+/// What is known of the kernels of a plan before a call.
+#[derive(Debug)]
+pub(super) struct Placement {
+    /// Why each kernel stays on the CPU whatever the sizes.
+    refusals: Vec<Option<String>>,
+}
+
+impl Placement {
+    pub(super) fn of(plan: &Plan) -> Placement {
+        Placement { refusals: plan.kernels.iter().map(|k| refusal(k)).collect() }
+    }
+}
+
+/// Which copies of a buffer are up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    /// Nothing was written yet.
+    Neither,
+    Host,
+    Both,
+    Device,
+}
+
+/// A buffer of the plan, as the device sees it.
+#[derive(Clone, Debug)]
+struct Copy {
+    fresh: Fresh,
+    array: Option<Arc<DeviceArray>>,
+}
+
+const NOTHING: Copy = Copy { fresh: Fresh::Neither, array: None };
+
+/// The device's side of a call.
+#[derive(Debug)]
+pub(super) struct Residence {
+    device: Arc<Device>,
+    queue: Queue,
+    copies: Vec<Copy>,
+}
+
+impl Residence {
+    /// The side of a call that begins.
+    pub(super) fn new(plan: &Plan) -> Result<Residence, ExecError> {
+        let device = Device::get().map_err(ExecError::Gpu)?;
+        let queue = device.queue();
+        let copy = |source: &Source| match source {
+            Source::Param(_) | Source::Constant(_) => Copy { fresh: Fresh::Host, array: None },
+            Source::Own => NOTHING,
+        };
+        let copies = plan.buffers.iter().map(|b| copy(&b.source)).collect();
+        Ok(Residence { device, queue, copies })
+    }
+
+    /// A buffer has other memory from now on, or none.
+    pub(super) fn forget(&mut self, buffer: BufferId) {
+        self.copies[buffer.0 as usize] = NOTHING;
+    }
+
+    /// A buffer was written on the host.
+    pub(super) fn written(&mut self, buffer: BufferId) {
+        self.copies[buffer.0 as usize] = Copy { fresh: Fresh::Host, array: None };
+    }
+
+    /// `to` holds from now on what `from` holds.
+    pub(super) fn share(&mut self, from: &[BufferId], to: &[BufferId]) {
+        let held: Vec<Copy> = from.iter().map(|b| self.copies[b.0 as usize].clone()).collect();
+        for (buffer, copy) in to.iter().zip(held) {
+            self.copies[buffer.0 as usize] = copy;
+        }
+    }
+
+    /// Whether the host's copy of a buffer is out of date.
+    pub(super) fn is_away(&self, buffer: BufferId) -> bool {
+        self.copies[buffer.0 as usize].fresh == Fresh::Device
+    }
+
+    /// Whether another buffer has the same array.
+    fn is_shared(&self, buffer: BufferId) -> bool {
+        let Some(mine) = &self.copies[buffer.0 as usize].array else { return false };
+        let others = self.copies.iter().enumerate().filter(|(i, _)| *i != buffer.0 as usize);
+        others.into_iter().any(|(_, c)| c.array.as_ref().is_some_and(|a| Arc::ptr_eq(a, mine)))
+    }
+}
+
+/// The bytes of a host's buffer on the device, where a truth value takes a word.
+fn device_bytes(dtype: DType, bytes: u64) -> u64 {
+    if dtype == DType::Bool { bytes.saturating_mul(4) } else { bytes }
+}
+
+/// What keeps a kernel from running on a device.
+struct Needs<'a> {
+    refusal: Option<&'a str>,
+    kernel: &'a Kernel,
+    extents: &'a [i64],
+    /// The bytes of the operands' buffers on the device.
+    bytes: &'a [u64],
+}
+
+impl Needs<'_> {
+    fn obstacle(&self, device: &Device) -> Option<String> {
+        if let Some(why) = self.refusal {
+            return Some(why.to_owned());
+        }
+        let (have, need) = (device.bindings(), self.kernel.operands.len());
+        if need > have {
+            return Some(format!("it has {need} operands, and the GPU binds {have} at most"));
+        }
+        let most = device.binding_bytes();
+        if let Some(bytes) = self.bytes.iter().find(|b| **b > most) {
+            return Some(format!("an array of {bytes} bytes, and the GPU binds {most} at most"));
+        }
+        let axes = self.kernel.axes.iter().zip(self.extents);
+        let points =
+            axes.filter(|(a, _)| a.kind == AxisKind::Parallel).fold(1i64, |n, (_, e)| n.saturating_mul(*e));
+        let longest = self.extents.iter().copied().max().unwrap_or(0);
+        (points.max(longest) > MOST_POINTS).then(|| format!("it has more than {MOST_POINTS} points"))
+    }
+}
+
+impl Executable {
+    /// Whether a call runs what it can on the GPU.
+    pub fn uses_gpu(&self) -> bool {
+        self.placement.is_some()
+    }
+
+    /// Why a kernel of such sizes stays on the CPU, in a few words; nothing when it runs on the GPU.
+    ///
+    /// # Errors
+    /// When there is no GPU.
+    pub fn stays_on_cpu(
+        &self,
+        step: &KernelStep,
+        value: &impl Fn(&Dim) -> Option<i64>,
+    ) -> Result<Option<String>, GpuError> {
+        let (Some(placement), Some(kernel)) = (&self.placement, self.plan.kernels.get(step.kernel)) else {
+            return Ok(Some("the device is the CPU".to_owned()));
+        };
+        let of = |slot: &Slot| value(self.plan.dim(*slot)).unwrap_or(0);
+        let extents: Vec<i64> = step.extents.iter().map(of).collect();
+        let bytes = |b: &matex_passes::plan::Binding| {
+            let decl = self.plan.buffer(b.place.buffer);
+            device_bytes(decl.dtype, of(&decl.bytes).max(0) as u64)
+        };
+        let bytes: Vec<u64> = step.operands.iter().map(bytes).collect();
+        let refusal = placement.refusals.get(step.kernel).and_then(Option::as_deref);
+        Ok(Needs { refusal, kernel, extents: &extents, bytes: &bytes }.obstacle(&*Device::get()?))
+    }
+}
+
+/// Runs a kernel on the device, if that can be done; the operands were found to stay inside their memory.
+pub(super) fn run(
+    machine: &mut Machine<'_>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &Scratch,
+) -> Result<bool, ExecError> {
+    let (Some(placement), Some(residence)) = (&machine.exe.placement, machine.residence.take()) else {
+        return Ok(false);
+    };
+    let refusal = placement.refusals.get(step.kernel).and_then(Option::as_deref);
+    let mut run = DeviceRun { machine, residence, step, kernel, scratch };
+    let done = run.try_run(refusal);
+    let DeviceRun { machine, residence, .. } = run;
+    machine.residence = Some(residence);
+    done
+}
+
+/// The most workgroups that have rows of scratch.
+const SCRATCH_GROUPS: i64 = 1024;
+
+struct DeviceRun<'r, 'e> {
+    machine: &'r mut Machine<'e>,
+    residence: Box<Residence>,
+    step: &'r KernelStep,
+    kernel: &'r Kernel,
+    scratch: &'r Scratch,
+}
+
+impl DeviceRun<'_, '_> {
+    fn try_run(&mut self, refusal: Option<&str>) -> Result<bool, ExecError> {
+        let (kernel, extents) = (self.kernel, &self.scratch.extents);
+        let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.bytes(b.place.buffer)).collect();
+        let needs = Needs { refusal, kernel, extents, bytes: &bytes };
+        let Some(shares) = self.shares().filter(|_| needs.obstacle(&self.residence.device).is_none()) else {
+            return Ok(false);
+        };
+        let schedule = schedule(kernel, extents);
+        let (mut offsets, mut strides) = (Vec::new(), Vec::new());
+        let axes = kernel.axes.len();
+        for (o, operand) in kernel.operands.iter().enumerate() {
+            let size = operand.dtype.size() as i64;
+            let base = self.step.operands.get(o).map_or(0, |b| self.low(b.place.buffer));
+            offsets.push(self.scratch.offsets.get(o).map_or(0, |offset| (offset - base) / size));
+            strides.extend(self.scratch.strides[o * axes..(o + 1) * axes].iter().map(|s| s / size));
+        }
+        let run = Run { extents, offsets: &offsets, strides: &strides };
+        let Ok(words) = run.words(kernel) else { return Ok(false) };
+        let points = run.points(kernel);
+        let mut arrays = Vec::with_capacity(kernel.operands.len());
+        for operand in 0..kernel.operands.len() {
+            arrays.push(self.array(operand, points)?);
+        }
+        let most_groups = kernel.scratch_operands() > 0;
+        let points = if most_groups { points.min(SCRATCH_GROUPS) } else { points };
+        let dispatch = Dispatch { kernel, schedule, shares: &shares, arrays: &arrays, words: &words, points };
+        self.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
+        for (binding, operand) in self.step.operands.iter().zip(&kernel.operands) {
+            if operand.role == Role::Out {
+                self.residence.copies[binding.place.buffer.0 as usize].fresh = Fresh::Device;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The bytes of a buffer on the device.
+    fn bytes(&self, buffer: BufferId) -> u64 {
+        let held = self.machine.state.memory[buffer.0 as usize].reach();
+        let bytes = held.map_or(0, |(_, low, high)| u64::try_from(high - low).unwrap_or(0));
+        device_bytes(self.machine.exe.plan.buffer(buffer).dtype, bytes)
+    }
+
+    /// The byte of the host's memory that is the first one on the device.
+    fn low(&self, buffer: BufferId) -> i64 {
+        self.machine.state.memory[buffer.0 as usize].reach().map_or(0, |(_, low, _)| low)
+    }
+
+    /// The operands that are bound together; nothing where these have different types, which a binding cannot.
+    fn shares(&self) -> Option<Vec<usize>> {
+        let shares = self.step.bound_together(self.kernel);
+        let operands = &self.kernel.operands;
+        let alike = |(i, first): (usize, &usize)| operands[i].dtype == operands[*first].dtype;
+        shares.iter().enumerate().all(alike).then_some(shares)
+    }
+
+    /// The array of an operand, up to date.
+    fn array(&mut self, operand: usize, points: i64) -> Result<Arc<DeviceArray>, ExecError> {
+        let Some(binding) = self.step.operands.get(operand) else {
+            let length = self.kernel.reduce_axis().map_or(0, |axis| self.scratch.extents[axis]);
+            let bytes = length.saturating_mul(points.min(SCRATCH_GROUPS)).saturating_mul(4);
+            return self.fresh(bytes.max(0) as u64);
+        };
+        let buffer = binding.place.buffer;
+        let written = self.kernel.operands[operand].role == Role::Out;
+        let copy = self.residence.copies[buffer.0 as usize].clone();
+        match (copy.fresh, copy.array) {
+            // Written by this very run, which reads it too.
+            (Fresh::Neither, Some(array)) => Ok(array),
+            // What was never written and is read has no elements.
+            (Fresh::Neither, None) => {
+                let array = self.fresh(self.bytes(buffer))?;
+                self.residence.copies[buffer.0 as usize] =
+                    Copy { fresh: Fresh::Neither, array: Some(array.clone()) };
+                Ok(array)
+            }
+            (Fresh::Both | Fresh::Device, Some(array)) if written && self.residence.is_shared(buffer) => {
+                let own = self.fresh(self.bytes(buffer))?;
+                self.residence.queue.copy(&array, &own).map_err(ExecError::Gpu)?;
+                self.residence.copies[buffer.0 as usize].array = Some(own.clone());
+                Ok(own)
+            }
+            (Fresh::Both | Fresh::Device, Some(array)) => Ok(array),
+            (Fresh::Host | Fresh::Both | Fresh::Device, _) => self.upload(buffer),
+        }
+    }
+
+    fn fresh(&self, bytes: u64) -> Result<Arc<DeviceArray>, ExecError> {
+        self.residence.device.array(bytes).map_err(|e| with_origin(e, self.step))
+    }
+
+    fn upload(&mut self, buffer: BufferId) -> Result<Arc<DeviceArray>, ExecError> {
+        let array = self.fresh(self.bytes(buffer))?;
+        let memory = &self.machine.state.memory[buffer.0 as usize];
+        let bytes = memory.bytes().ok_or_else(|| internal("a kernel reads what is not there"))?;
+        let sent = if self.machine.exe.plan.buffer(buffer).dtype == DType::Bool {
+            let words: Vec<u8> = bytes.iter().flat_map(|b| u32::from(*b).to_le_bytes()).collect();
+            self.residence.queue.upload(&array, &words)
+        } else {
+            self.residence.queue.upload(&array, bytes)
+        };
+        sent.map_err(ExecError::Gpu)?;
+        self.residence.copies[buffer.0 as usize] = Copy { fresh: Fresh::Both, array: Some(array.clone()) };
+        Ok(array)
+    }
+}
+
+fn with_origin(error: GpuError, step: &KernelStep) -> ExecError {
+    match error {
+        GpuError::OutOfMemory(bytes) => ExecError::OutOfMemory { bytes, origin: step.origin },
+        GpuError::Absent(_) | GpuError::Lost(_) | GpuError::Refused(_) => ExecError::Gpu(error),
+    }
+}
+
+impl Machine<'_> {
+    /// Brings the host's copies of buffers up to date.
+    pub(super) fn fetch(&mut self, buffers: impl IntoIterator<Item = BufferId>) -> Result<(), ExecError> {
+        for buffer in buffers {
+            if self.residence.as_ref().is_some_and(|r| r.is_away(buffer)) {
+                self.download(buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn download(&mut self, buffer: BufferId) -> Result<(), ExecError> {
+        let decl = self.exe.plan.buffer(buffer);
+        let (i, dtype, origin) = (buffer.0 as usize, decl.dtype, decl.origin);
+        if self.state.memory[i].unique().is_none() {
+            // What else holds this memory has its own idea of what is in it.
+            let bytes = self.extent(decl.bytes, origin)?;
+            self.state.memory[i] = Memory::Own(self.state.pool.allocate(bytes as usize, origin)?);
+        }
+        let Some(residence) = self.residence.as_mut() else { return Ok(()) };
+        let copy = &mut residence.copies[i];
+        let array = copy.array.clone().ok_or_else(|| internal("an array that is not there"))?;
+        let target = self.state.memory[i].bytes_mut(false).ok_or_else(|| internal("a value is shared"))?;
+        if dtype == DType::Bool {
+            let mut words = vec![0; target.len() * 4];
+            residence.queue.download(&array, &mut words).map_err(ExecError::Gpu)?;
+            for (byte, word) in target.iter_mut().zip(words.chunks_exact(4)) {
+                *byte = u8::from(word != [0; 4]);
+            }
+        } else {
+            residence.queue.download(&array, target).map_err(ExecError::Gpu)?;
+        }
+        copy.fresh = Fresh::Both;
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! The device of the process: how it is found, and what it says when something goes wrong.
+
+use super::pipelines::Pipelines;
+use super::pool::Pool;
+use super::queue::Queue;
+use super::{GpuError, GpuInfo};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An open device.
+pub(crate) struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pool: Pool,
+    pub(super) pipelines: Pipelines,
+    adapter: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    failure: Arc<Failure>,
+}
+
+/// What the driver reported without being asked.
+#[derive(Default)]
+struct Failure {
+    lost: AtomicBool,
+    why: Mutex<Option<String>>,
+}
+
+impl Failure {
+    fn report(&self, why: String) {
+        lock(&self.why).get_or_insert(why);
+        self.lost.store(true, Ordering::Release);
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Device").field("name", &self.adapter.name).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics half-way through a change, so a poisoned state is a whole one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static CURRENT: Mutex<Option<Arc<Device>>> = Mutex::new(None);
+
+impl Device {
+    /// The device of the process, opened now if there is none or the last one was lost.
+    pub(crate) fn get() -> Result<Arc<Device>, GpuError> {
+        let mut current = lock(&CURRENT);
+        if let Some(device) = current.as_ref().filter(|d| !d.is_lost()) {
+            return Ok(device.clone());
+        }
+        let device = Arc::new(Device::open()?);
+        *current = Some(device.clone());
+        Ok(device)
+    }
+
+    /// Opens the fastest adapter that there is. `MATEX_GPU_LIMITS=downlevel` opens it with the least limits of WebGPU,
+    /// under which tests run once.
+    fn open() -> Result<Device, GpuError> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: wgpu::Backends::PRIMARY,
+            flags: wgpu::InstanceFlags::empty(),
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..wgpu::RequestAdapterOptions::default()
+        };
+        let absent =
+            |e: String| GpuError::Absent(format!("Vulkan, Metal and DirectX 12 were looked for: {e}"));
+        let adapter =
+            pollster::block_on(instance.request_adapter(&options)).map_err(|e| absent(e.to_string()))?;
+        let low = std::env::var("MATEX_GPU_LIMITS").is_ok_and(|v| v == "downlevel");
+        let limits = if low { wgpu::Limits::downlevel_defaults() } else { adapter.limits() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("matex"),
+            required_limits: limits.clone(),
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let (device, queue) = opened.map_err(|e| absent(format!("{}: {e}", adapter.get_info().name)))?;
+        let failure = Arc::new(Failure::default());
+        let (lost, uncaptured) = (failure.clone(), failure.clone());
+        device.set_device_lost_callback(move |reason, why| lost.report(format!("{reason:?} {why}")));
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| uncaptured.report(e.to_string())));
+        let (pool, pipelines) = (Pool::default(), Pipelines::default());
+        Ok(Device { device, queue, pool, pipelines, adapter: adapter.get_info(), limits, failure })
+    }
+
+    /// Whether nothing can be expected of it any more.
+    fn is_lost(&self) -> bool {
+        self.failure.lost.load(Ordering::Acquire)
+    }
+
+    /// Fails when the device was lost: a lost one reports nothing else.
+    pub(super) fn check(&self) -> Result<(), GpuError> {
+        if !self.is_lost() {
+            return Ok(());
+        }
+        let why = lock(&self.failure.why).clone().unwrap_or_default();
+        Err(GpuError::Lost(why))
+    }
+
+    /// Does something that the driver may refuse; `bytes` is what is told to be missing.
+    pub(super) fn guarded<T>(&self, bytes: u64, what: impl FnOnce() -> T) -> Result<T, GpuError> {
+        self.check()?;
+        let filters =
+            [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal];
+        let scopes = filters.map(|f| self.device.push_error_scope(f));
+        let done = what();
+        // In the reverse order, as the device wants it; all have to be taken.
+        let errors: Vec<Option<wgpu::Error>> =
+            scopes.into_iter().rev().map(|s| pollster::block_on(s.pop())).collect();
+        match errors.into_iter().flatten().next() {
+            None => self.check().map(|()| done),
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(GpuError::OutOfMemory(bytes)),
+            Some(e) => Err(GpuError::Refused(e.to_string())),
+        }
+    }
+
+    pub(crate) fn info(&self) -> GpuInfo {
+        let info = &self.adapter;
+        GpuInfo {
+            name: info.name.clone(),
+            driver: format!("{} {} ({})", info.driver, info.driver_info, info.backend),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            binding_bytes: self.binding_bytes(),
+            bindings: self.bindings(),
+            bytes: self.pool.bytes(),
+            pipelines: self.pipelines.made(),
+        }
+    }
+
+    /// The most bytes that a kernel can be bound to in one piece.
+    pub(crate) fn binding_bytes(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// How many arrays a kernel can be bound to.
+    pub(crate) fn bindings(&self) -> usize {
+        self.limits.max_storage_buffers_per_shader_stage as usize
+    }
+
+    /// The most workgroups of a run.
+    pub(super) fn groups(&self) -> u32 {
+        self.limits.max_compute_workgroups_per_dimension
+    }
+
+    /// Where the words of a run may begin, in bytes.
+    pub(super) fn alignment(&self) -> u64 {
+        self.limits.min_uniform_buffer_offset_alignment.into()
+    }
+
+    /// Gives up on the device, as a driver would: what a test of that does.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        self.device.destroy();
+        self.failure.report("destroyed".to_owned());
+    }
+
+    /// Work for it.
+    pub(crate) fn queue(self: &Arc<Device>) -> Queue {
+        Queue::new(self.clone())
+    }
+}

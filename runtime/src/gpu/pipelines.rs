@@ -1,0 +1,98 @@
+//! Compiled kernels of the device, by what they were generated from.
+
+use super::device::{Device, lock};
+use super::{Dispatch, GpuError};
+use matex_codegen_gpu::{Shader, compile, key};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// How many pipelines are kept. A program has few; all are dropped when there are more, which costs one compilation
+/// each.
+const KEPT: usize = 4096;
+
+/// The pipelines that were made.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    known: Mutex<HashMap<String, Arc<Pipeline>>>,
+    made: AtomicU64,
+}
+
+/// A kernel that is ready to run.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    /// The operands that are bound, in the order of the bindings; behind them the words.
+    pub(super) bound: Vec<usize>,
+    /// How many points a workgroup takes at a time.
+    pub(super) points_per_group: u32,
+}
+
+impl Pipelines {
+    /// How many were made so far.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+impl Device {
+    /// The pipeline of a run: that of an equal kernel, or compiled now.
+    pub(super) fn pipeline(&self, run: &Dispatch<'_>) -> Result<Arc<Pipeline>, GpuError> {
+        let key = key(run.kernel, run.schedule, run.shares);
+        if let Some(known) = lock(&self.pipelines.known).get(&key) {
+            return Ok(known.clone());
+        }
+        // Not under the lock: compiling takes long, and other kernels are wanted meanwhile.
+        let shader = compile(run.kernel, run.schedule, run.shares);
+        let shader = shader.map_err(|e| GpuError::Refused(format!("{}: {e}", run.kernel.name)))?;
+        let pipeline = Arc::new(self.guarded(0, || self.build(shader))?);
+        self.pipelines.made.fetch_add(1, Ordering::Relaxed);
+        let mut known = lock(&self.pipelines.known);
+        if known.len() == KEPT {
+            known.clear();
+        }
+        known.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn build(&self, shader: Shader) -> Pipeline {
+        let points_per_group = shader.points_per_group();
+        let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+        let storage = |written: &bool| buffer(wgpu::BufferBindingType::Storage { read_only: !*written });
+        let types = shader.written.iter().map(storage).chain([buffer(wgpu::BufferBindingType::Uniform)]);
+        let entry = |(binding, ty): (usize, wgpu::BindingType)| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty,
+            count: None,
+        };
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = types.enumerate().map(entry).collect();
+        let layout = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+        let layout = self.device.create_bind_group_layout(&layout);
+        let whole = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let Shader { module, bound, .. } = shader;
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: None,
+            source: wgpu::ShaderSource::Naga(Cow::Owned(module)),
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: Some(&whole),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every word of a workgroup is written before it is read.
+                zero_initialize_workgroup_memory: false,
+                ..wgpu::PipelineCompilationOptions::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout, bound, points_per_group }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a call does when its device fails it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use super::{Device, GpuError};
+use crate::{AsView, ExecError, Executable, PrepareOptions, Tensor};
+use matex_ir::tensor::parse;
+use matex_ir::{DType, Scalar};
+use matex_lang::codes;
+use std::sync::{Mutex, PoisonError};
+
+/// There is one device a process, and these tests take it away.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The device; without one nothing is tested, unless that is asked for.
+fn device() -> Option<std::sync::Arc<Device>> {
+    let found = Device::get();
+    let required = std::env::var("MATEX_REQUIRE_GPU").is_ok_and(|v| v == "1");
+    assert!(found.is_ok() || !required, "{found:?}");
+    found.ok()
+}
+
+fn doubled(n: usize) -> Result<Vec<f64>, ExecError> {
+    let text = "func @f(%x: f32[n]) -> f32[n] {\n  %1: f32[n] = add %x, %x\n  return %1\n}\n";
+    let func = parse(text).unwrap();
+    let options = PrepareOptions { gpu: true, ..PrepareOptions::default() };
+    let f = Executable::prepare(&func, &[], &options)?;
+    let data = (0..n).map(|i| Scalar::from_f64(DType::F32, i as f64));
+    let x = Tensor::from_scalars(DType::F32, &[n], data).unwrap();
+    let out = f.call(&[x.as_view()])?;
+    Ok(out[0].as_view().scalars().map(|s| s.to_f64()).collect())
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_the_next_call_has_a_fresh_one() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    let mut queue = device.queue();
+    let array = device.array(64).unwrap();
+    device.lose();
+    let lost = queue.upload(&array, &[0; 64]).unwrap_err();
+    assert!(matches!(lost, GpuError::Lost(_)), "{lost:?}");
+    assert!(matches!(device.array(64), Err(GpuError::Lost(_))));
+    assert_eq!(ExecError::Gpu(lost).code(), codes::DEVICE_LOST);
+    assert_eq!(doubled(3).unwrap(), [0.0, 2.0, 4.0]);
+}
+
+#[test]
+fn memory_that_is_not_there_is_an_error_and_memory_is_used_again() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    assert_eq!(doubled(5000).unwrap().len(), 5000);
+    let held = device.pool.bytes();
+    assert_eq!(doubled(5000).unwrap().len(), 5000);
+    assert_eq!(device.pool.bytes(), held);
+    device.pool.set_cap(held);
+    let refused = doubled(1 << 20).unwrap_err();
+    device.pool.set_cap(0);
+    assert_eq!(refused.code(), codes::OUT_OF_MEMORY);
+    assert_eq!(doubled(1 << 20).unwrap()[1 << 19], f64::from(1 << 20));
+}
+
+#[test]
+fn pipelines_do_not_depend_on_sizes() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    assert_eq!(doubled(10).unwrap().len(), 10);
+    let made = device.pipelines.made();
+    for n in [0, 1, 11, 1000] {
+        assert_eq!(doubled(n).unwrap().len(), n);
+    }
+    assert_eq!(device.pipelines.made(), made);
+}
