@@ -3,7 +3,7 @@
 //! A product of a matrix with its own transpose is computed for one triangle and mirrored. One whose sums are long and
 //! whose result is small is cut along the sums, always at the same places, and the parts are added in their order.
 
-use crate::lib_ops::{Product, Real, Routines};
+use crate::lib_ops::{GRAM_ORDERS, Product, Real, Routines, gram};
 use crate::pool::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,8 +66,9 @@ impl<T: Real> Products<T> {
         let Product { rows, cols, depth, .. } = self.first;
         let count: usize = self.loops.iter().map(|(extent, _)| extent).product();
         let points = rows.saturating_mul(cols).saturating_mul(depth);
-        let deep = self.is_deep();
-        // Pieces of rows or columns, when there are too few products to go round.
+        let part = self.part_depth();
+        // Pieces of columns, or of rows if there are more of them, when there are too few products to go round: halves of a
+        // product of 512 x 512 by faer take 1.0 times as long together as the whole by columns, and 1.2 times by rows.
         let longer = rows.max(cols);
         let wanted = if count.saturating_mul(points) < 2 * GRAIN {
             1
@@ -77,7 +78,11 @@ impl<T: Real> Products<T> {
         let wanted = if call.pool.threads() == 1 { 1 } else { wanted };
         let stops = if call.cancel.is_some() { points / CANCEL_POINTS } else { 0 };
         let piece = longer.div_ceil(wanted.max(stops).clamp(1, longer.max(1))).next_multiple_of(16);
-        let pieces = if deep { 1 } else { longer.div_ceil(piece).max(1) };
+        let pieces = if part.is_some() || is_gram(&self.first, self.symmetric) {
+            1
+        } else {
+            longer.div_ceil(piece).max(1)
+        };
         let grain = GRAIN / (points / pieces).clamp(1, GRAIN);
         call.pool.for_ranges(count * pieces, grain, |range| {
             for item in range {
@@ -88,10 +93,9 @@ impl<T: Real> Products<T> {
                 let begin = (item % pieces) * piece;
                 // SAFETY: the caller's promise; pieces of one product have no element in common.
                 unsafe {
-                    if deep {
-                        in_parts((&product, self.symmetric), routines, call);
-                    } else {
-                        one((&product, self.symmetric), begin..longer.min(begin + piece), routines);
+                    match part {
+                        Some(depth) => in_parts((&product, self.symmetric), depth, routines, call),
+                        None => one((&product, self.symmetric), begin..longer.min(begin + piece), routines),
                     }
                 }
             }
@@ -143,17 +147,20 @@ impl<T: Real> Products<T> {
     /// lays out one operand in its own way, for each part again. None where a part is not computed as the whole is.
     pub(super) fn least_part(&self, along: Along) -> Option<usize> {
         let p = &self.first;
-        if (self.symmetric && !matches!(along, Along::Loop(_))) || self.is_deep() {
+        if (self.symmetric && !matches!(along, Along::Loop(_))) || self.part_depth().is_some() {
             return None;
         }
         let vector = p.rows == 1 || p.cols == 1;
         Some(if vector || matches!(along, Along::Loop(_)) { 1 } else { p.depth.saturating_mul(2) })
     }
 
-    /// Whether the sums are cut.
-    fn is_deep(&self) -> bool {
-        let Product { rows, cols, depth, .. } = self.first;
-        depth >= 2 * DEPTH && rows.saturating_mul(cols) <= SMALL_RESULT
+    /// The number of terms in each part of products whose sums are cut.
+    fn part_depth(&self) -> Option<usize> {
+        let p = &self.first;
+        let gram = is_gram(p, self.symmetric);
+        let least = if gram { DEPTH / 4 } else { DEPTH };
+        let deep = p.depth >= 2 * least && (gram || p.rows.saturating_mul(p.cols) <= SMALL_RESULT);
+        deep.then(|| least.max(p.depth.div_ceil(PARTS)))
     }
 
     /// The product at a point of the loops, counted with the last one fastest.
@@ -174,6 +181,11 @@ impl<T: Real> Products<T> {
     }
 }
 
+/// Whether the elements of a product are summed here, and not by the library.
+fn is_gram<T>(p: &Product<T>, symmetric: bool) -> bool {
+    symmetric && GRAM_ORDERS.contains(&p.rows)
+}
+
 /// The part of a product with these of its rows, or of its columns if there are more of them. Whether the second operand is
 /// the first one turned around is said by who planned it.
 ///
@@ -190,6 +202,9 @@ unsafe fn one<T: Real>(
     let result = |axis: usize| (p.c.0.wrapping_offset(begin as isize * p.c.1[axis]), p.c.1);
     // SAFETY: the caller's promise; these are parts of the same operands.
     unsafe {
+        if is_gram(p, symmetric) && len == p.rows && gram(p) {
+            return;
+        }
         if symmetric {
             let left = Product { rows: len, cols: begin, a: down(p.a, 0), c: result(0), ..*p };
             if begin > 0 {
@@ -199,7 +214,7 @@ unsafe fn one<T: Real>(
             let corner = (c.0.wrapping_offset(begin as isize * c.1[1]), c.1);
             (routines.syrk)(&Product { rows: len, cols: len, b: down(p.b, 1), c: corner, ..left });
             mirror(p.c, begin..part.end);
-        } else if p.rows >= p.cols {
+        } else if p.rows > p.cols {
             (routines.gemm)(&Product { rows: len, a: down(p.a, 0), c: result(0), ..*p });
         } else {
             (routines.gemm)(&Product { cols: len, b: down(p.b, 1), c: result(1), ..*p });
@@ -254,9 +269,13 @@ impl<T> Parts<T> {
 ///
 /// # Safety
 /// As for [`Gemm`](crate::lib_ops::Gemm).
-unsafe fn in_parts<T: Real>((p, symmetric): (&Product<T>, bool), routines: &Routines<T>, call: &Call<'_>) {
+unsafe fn in_parts<T: Real>(
+    (p, symmetric): (&Product<T>, bool),
+    depth: usize,
+    routines: &Routines<T>,
+    call: &Call<'_>,
+) {
     let (size, whole) = (p.rows * p.cols, 0..p.rows.max(p.cols));
-    let depth = DEPTH.max(p.depth.div_ceil(PARTS));
     let count = p.depth.div_ceil(depth);
     let mut space: Vec<T> = Vec::new();
     if space.try_reserve_exact(size * count).is_err() {

@@ -1,16 +1,18 @@
-//! What is the same whichever library fills the table: small systems, solves by vectors, transposes and norms.
+//! What is the same whichever library fills the table: small systems, solves by vectors and norms.
 //!
 //! Factors lie in column-major order, as LAPACK and faer make them. A row-major matrix is the column-major one of its
 //! transpose, so that a system is solved with the factors of the transpose and nothing is copied but the matrix
 //! itself. The order of all sums is that of the text, so that vectors of any width give the same bits.
 
 use super::Number;
+use super::gram::Tiles;
 use pulp::Arch;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// The float types that systems are solved in.
 pub(crate) trait Real:
     Number
+    + Tiles
     + Default
     + PartialOrd
     + Send
@@ -59,10 +61,15 @@ real! { f32 f64 }
 /// How many sums run side by side.
 const LANES: usize = 16;
 
-/// Runs `f` compiled for the widest vectors that the CPU has.
+/// Runs `f` compiled for the widest vectors that the CPU has. A closure has to be inlined always to be compiled so.
 #[inline(always)]
 pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(f)
+}
+
+/// Whether what [`wide`] runs multiplies and adds in one instruction; a call of a slow function does it otherwise.
+pub(crate) fn has_fused_multiply_add() -> bool {
+    !matches!(Arch::new(), Arch::Scalar)
 }
 
 #[inline(always)]
@@ -89,90 +96,101 @@ fn subtract<T: Real>(y: &mut [T], factor: T, x: &[T]) {
 
 /// Whether all are finite.
 pub(crate) fn all_finite<T: Real>(x: &[T]) -> bool {
-    wide(|| {
-        let mut lanes = [T::default(); LANES];
-        let rows = x.chunks_exact(LANES);
-        // A number minus itself is 0, and NaN if it is not finite.
-        let rest = rows.remainder().iter().fold(T::default(), |s, e| s + *e - *e);
-        for row in rows {
-            for (lane, e) in lanes.iter_mut().zip(row) {
-                *lane = *lane + *e - *e;
+    /// Enough sums that none waits for the one before.
+    const SUMS: usize = 4 * LANES;
+    wide(
+        #[inline(always)]
+        || {
+            let mut lanes = [T::default(); SUMS];
+            let rows = x.chunks_exact(SUMS);
+            // A number times 0 is 0, and NaN if it is not finite.
+            let rest = rows.remainder().iter().fold(T::default(), |s, e| s + *e * T::default());
+            for row in rows {
+                for (lane, e) in lanes.iter_mut().zip(row) {
+                    *lane = *lane + *e * T::default();
+                }
             }
-        }
-        lanes.iter().fold(rest, |s, l| s + *l) == T::default()
-    })
+            lanes.iter().fold(rest, |s, l| s + *l) == T::default()
+        },
+    )
+}
+
+/// The largest absolute value; 0 of nothing.
+pub(crate) fn largest<T: Real>(x: &[T]) -> T {
+    wide(
+        #[inline(always)]
+        || {
+            let larger = |s: T, e: T| if e.size() > s { e.size() } else { s };
+            let mut lanes = [T::default(); 4 * LANES];
+            let rows = x.chunks_exact(lanes.len());
+            let rest = rows.remainder().iter().fold(T::default(), |s, e| larger(s, *e));
+            for row in rows {
+                lanes.iter_mut().zip(row).for_each(|(lane, e)| *lane = larger(*lane, *e));
+            }
+            lanes.into_iter().fold(rest, larger)
+        },
+    )
 }
 
 /// The 1-norm of a row-major matrix: its largest sum of a column's absolute values. `sums` has a place for each column.
 pub(crate) fn norm<T: Real>(a: &[T], sums: &mut [T]) -> f64 {
-    wide(|| {
-        sums.fill(T::default());
-        for row in a.chunks_exact(sums.len().max(1)) {
-            for (sum, e) in sums.iter_mut().zip(row) {
-                *sum = *sum + e.size();
+    wide(
+        #[inline(always)]
+        || {
+            sums.fill(T::default());
+            for row in a.chunks_exact(sums.len().max(1)) {
+                for (sum, e) in sums.iter_mut().zip(row) {
+                    *sum = *sum + e.size();
+                }
             }
-        }
-        sums.iter().fold(0.0, |s: f64, e| s.max(e.wide()))
-    })
-}
-
-/// `to` becomes the transpose of the row-major `from` with that many columns.
-pub(crate) fn transpose<T: Copy>(from: &[T], cols: usize, to: &mut [T]) {
-    /// Rows and columns of a block: what it reads and writes stays in the first cache.
-    const BLOCK: usize = 16;
-    let rows = from.len().checked_div(cols).unwrap_or(0);
-    for top in (0..rows).step_by(BLOCK) {
-        let height = BLOCK.min(rows - top);
-        for left in (0..cols).step_by(BLOCK) {
-            for j in left..cols.min(left + BLOCK) {
-                let place = j * rows + top;
-                let source = from[top * cols + j..].iter().step_by(cols);
-                to[place..place + height].iter_mut().zip(source).for_each(|(to, e)| *to = *e);
-            }
-        }
-    }
+            sums.iter().fold(0.0, |s: f64, e| s.max(e.wide()))
+        },
+    )
 }
 
 /// LU with partial pivoting in place of a column-major matrix with as many rows as `order`, which becomes the rows in
 /// the order of the factors' rows; whether that is an odd one. A column without a pivot is passed over, and its pivot
 /// is 0.
 pub(crate) fn lu<T: Real>(m: &mut [T], order: &mut [usize]) -> bool {
-    wide(|| {
-        let rows = order.len();
-        let cols = m.len() / rows.max(1);
-        order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
-        let mut odd = false;
-        for k in 0..rows.min(cols) {
-            let column = &m[k * rows..(k + 1) * rows];
-            let mut best = k;
-            for i in k + 1..rows {
-                if column[i].size() > column[best].size() {
-                    best = i;
+    wide(
+        #[inline(always)]
+        || {
+            let rows = order.len();
+            let cols = m.len() / rows.max(1);
+            order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
+            let mut odd = false;
+            for k in 0..rows.min(cols) {
+                let column = &m[k * rows..(k + 1) * rows];
+                let mut best = k;
+                for i in k + 1..rows {
+                    if column[i].size() > column[best].size() {
+                        best = i;
+                    }
+                }
+                if column[best] == T::default() {
+                    continue;
+                }
+                if best != k {
+                    (0..cols).for_each(|j| m.swap(j * rows + k, j * rows + best));
+                    order.swap(k, best);
+                    odd = !odd;
+                }
+                let (left, right) = m.split_at_mut((k + 1) * rows);
+                let column = &mut left[k * rows + k..];
+                let pivot = column[0];
+                let column = &mut column[1..];
+                column.iter_mut().for_each(|e| *e = *e / pivot);
+                for other in right.chunks_exact_mut(rows) {
+                    let factor = other[k];
+                    subtract(&mut other[k + 1..], factor, column);
                 }
             }
-            if column[best] == T::default() {
-                continue;
-            }
-            if best != k {
-                (0..cols).for_each(|j| m.swap(j * rows + k, j * rows + best));
-                order.swap(k, best);
-                odd = !odd;
-            }
-            let (left, right) = m.split_at_mut((k + 1) * rows);
-            let column = &mut left[k * rows + k..];
-            let pivot = column[0];
-            let column = &mut column[1..];
-            column.iter_mut().for_each(|e| *e = *e / pivot);
-            for other in right.chunks_exact_mut(rows) {
-                let factor = other[k];
-                subtract(&mut other[k + 1..], factor, column);
-            }
-        }
-        odd
-    })
+            odd
+        },
+    )
 }
 
-/// From the lower factor in the lower triangle of a row-major matrix, with this diagonal, to the factors that LU without an
+/// From the lower factor in the lower triangle of a column-major matrix, with this diagonal, to the factors that LU without an
 /// exchange of rows has, column-major: `l d` and `d l.T`, the diagonal of the first being 1.
 pub(crate) fn lu_of_cholesky<T: Real>(m: &mut [T], diagonal: &[T]) {
     /// Rows and columns of a block, which stays in the first cache.
@@ -182,7 +200,7 @@ pub(crate) fn lu_of_cholesky<T: Real>(m: &mut [T], diagonal: &[T]) {
         for left in (0..=top).step_by(BLOCK) {
             for i in top..n.min(top + BLOCK) {
                 for j in left..i.min(left + BLOCK) {
-                    let l = m[i * n + j];
+                    let l = m[j * n + i];
                     // By columns: row j of the upper factor in column i, row i of the lower one in column j.
                     m[i * n + j] = l * diagonal[j];
                     m[j * n + i] = l / diagonal[j];
@@ -206,31 +224,34 @@ pub(crate) enum Side {
 
 /// Solves with the factors `l u` of a square column-major matrix in place of `v`, apart from the order of the rows.
 pub(crate) fn solve_vector<T: Real>(lu: &[T], v: &mut [T], side: Side) {
-    wide(|| {
-        let n = v.len();
-        let column = |j: usize| &lu[j * n..(j + 1) * n];
-        match side {
-            Side::Plain => {
-                for j in 0..n {
-                    let x = v[j];
-                    subtract(&mut v[j + 1..], x, &column(j)[j + 1..]);
+    wide(
+        #[inline(always)]
+        || {
+            let n = v.len();
+            let column = |j: usize| &lu[j * n..(j + 1) * n];
+            match side {
+                Side::Plain => {
+                    for j in 0..n {
+                        let x = v[j];
+                        subtract(&mut v[j + 1..], x, &column(j)[j + 1..]);
+                    }
+                    for j in (0..n).rev() {
+                        v[j] = v[j] / column(j)[j];
+                        let x = v[j];
+                        subtract(&mut v[..j], x, &column(j)[..j]);
+                    }
                 }
-                for j in (0..n).rev() {
-                    v[j] = v[j] / column(j)[j];
-                    let x = v[j];
-                    subtract(&mut v[..j], x, &column(j)[..j]);
+                Side::Transposed => {
+                    for j in 0..n {
+                        v[j] = (v[j] - dot(&column(j)[..j], &v[..j])) / column(j)[j];
+                    }
+                    for j in (0..n).rev() {
+                        v[j] = v[j] - dot(&column(j)[j + 1..], &v[j + 1..]);
+                    }
                 }
             }
-            Side::Transposed => {
-                for j in 0..n {
-                    v[j] = (v[j] - dot(&column(j)[..j], &v[..j])) / column(j)[j];
-                }
-                for j in (0..n).rev() {
-                    v[j] = v[j] - dot(&column(j)[j + 1..], &v[j + 1..]);
-                }
-            }
-        }
-    });
+        },
+    );
 }
 
 /// Puts row `i` of the row-major `x` where `order` says, in place; `order` is used up.
@@ -248,20 +269,6 @@ pub(crate) fn scatter_rows<T: Copy>(x: &mut [T], order: &mut [usize]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_transpose_is_one() {
-        for (rows, cols) in [(1, 1), (3, 40), (33, 17), (16, 16), (0, 3), (3, 0)] {
-            let from: Vec<usize> = (0..rows * cols).collect();
-            let mut to = vec![0; rows * cols];
-            transpose(&from, cols, &mut to);
-            for i in 0..rows {
-                for j in 0..cols {
-                    assert_eq!(to[j * rows + i], i * cols + j);
-                }
-            }
-        }
-    }
 
     #[test]
     fn rows_go_where_the_order_says() {

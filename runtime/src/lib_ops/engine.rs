@@ -77,7 +77,7 @@ pub(crate) struct Triangle<'a, T> {
 /// Solves `a x = b` for a triangle `a` in place of the row-major `b: [n, width]`.
 pub(crate) type SolveTriangular<T> = fn(a: Triangle<'_, T>, b: &mut [T]);
 
-/// The lower factor of the row-major `a: [n, n]` in place, from its lower triangle; what stands above is unspecified.
+/// The lower factor of the column-major `a: [n, n]` in place, from its lower triangle; what stands above is unspecified.
 pub(crate) type Cholesky<T> = fn(a: &mut [T], n: usize) -> Result<(), Failure>;
 
 /// `q: [rows, k]` and `r: [k, cols]` of `a: [rows, cols]`, where k is the smaller of both.

@@ -1,10 +1,11 @@
 //! Factorizations and the triangular solver: checks of their operands, batches, and what is left when an extent is 0.
 
 use super::batch::{self, Shared};
-use super::dense::{self, Real, transpose};
+use super::dense::{self, Real};
 use super::engine::{Failure, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
 use super::linalg::failed;
+use super::transpose::{transpose, transpose_square};
 use super::{Context, Operand, elements, elements_mut, ensure, malformed};
 use crate::View;
 use matex_ir::DType;
@@ -276,8 +277,9 @@ fn one_matrix<T: Real>(p: &Problem<'_, T>, k: usize, parts: &mut [&mut [T]]) -> 
             Ok(())
         }
         (LibOp::Cholesky, [l]) => {
-            l.copy_from_slice(a);
+            transpose(a, rows, l);
             (p.routines.cholesky)(l, rows)?;
+            transpose_square(l, rows);
             l.chunks_exact_mut(rows).enumerate().for_each(|(i, row)| row[i + 1..].fill(T::default()));
             Ok(())
         }

@@ -4,9 +4,10 @@
 
 use super::batch::{self, Shared, Worst};
 use super::condition;
-use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector, transpose};
+use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector};
 use super::engine::{Failure, Fit, LeastSquares, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
+use super::transpose::transpose;
 use super::{Context, Operand, elements, elements_mut, ensure, malformed};
 use crate::View;
 use half::{bf16, f16};

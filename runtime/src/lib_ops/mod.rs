@@ -9,10 +9,12 @@ mod dense;
 mod engine;
 mod factors;
 mod finite;
+mod gram;
 mod linalg;
 mod scatter;
 mod search;
 mod sort;
+mod transpose;
 
 use crate::View;
 use crate::exec::Warning;
@@ -31,6 +33,7 @@ use std::sync::atomic::AtomicBool;
 pub(crate) use dense::Real;
 pub use engine::LinalgInfo;
 pub(crate) use engine::{LinalgEngine, Product, Routines};
+pub(crate) use gram::{ORDERS as GRAM_ORDERS, gram};
 
 /// The memory that a routine fills.
 pub(crate) struct Operand<'a> {

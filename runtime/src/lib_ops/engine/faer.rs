@@ -9,7 +9,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::lu::partial_pivoting::factor as lu_factor;
 use faer::linalg::matmul::{matmul, triangular as triangular_matmul};
 use faer::linalg::triangular_solve as triangular;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 
 #[cfg_attr(feature = "_blas", allow(dead_code, reason = "the library of the build fills the table"))]
 pub(super) static ENGINE: LinalgEngine =
@@ -73,11 +73,10 @@ pub(super) unsafe fn syrk<T: Real>(p: &Product<T>) {
     triangular_matmul::matmul(c, TriangularLower, add, a, Rectangular, b, Rectangular, T::ONE, Par::Seq);
 }
 
-/// A row-major matrix as faer's.
-fn matrix<T: Real>(data: &[T], rows: usize, cols: usize) -> Mat<T> {
-    let mut m = Mat::zeros(rows, cols);
-    m.copy_from(MatRef::from_row_major_slice(data, rows, cols));
-    m
+/// A matrix by columns.
+fn columns<T>(m: &mut [T], rows: usize) -> MatMut<'_, T> {
+    let cols = m.len().checked_div(rows).unwrap_or(0);
+    MatMut::from_column_major_slice_mut(m, rows, cols)
 }
 
 fn workspace(bytes: faer::dyn_stack::StackReq) -> Result<MemBuffer, Failure> {
@@ -90,7 +89,7 @@ fn lu<T: Real>(m: &mut [T], order: &mut [usize]) -> Result<bool, Failure> {
     let mut inverse = vec![0usize; rows];
     let params = Default::default();
     let mut space = workspace(lu_factor::lu_in_place_scratch::<usize, T>(rows, cols, Par::Seq, params))?;
-    let m = MatMut::from_column_major_slice_mut(m, rows, cols);
+    let m = columns(m, rows);
     let stack = MemStack::new(&mut space);
     let (info, _) = lu_factor::lu_in_place(m, order, &mut inverse, Par::Seq, stack, params);
     Ok(info.transposition_count % 2 == 1)

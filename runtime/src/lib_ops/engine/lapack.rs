@@ -8,11 +8,11 @@ mod symbols;
 
 use super::least_squares::{self, PivotedQr};
 use super::{Failure, Fit, LeastSquares};
-use crate::lib_ops::dense::transpose;
+use crate::lib_ops::transpose::{transpose, transpose_square};
 use std::ffi::{c_char, c_int};
 pub(super) use symbols::Lapack;
 
-const UPPER: c_char = b'U' as c_char;
+const LOWER: c_char = b'L' as c_char;
 
 fn int(n: usize) -> Result<c_int, Failure> {
     c_int::try_from(n).map_err(|_| Failure::Workspace)
@@ -65,8 +65,8 @@ pub(super) fn lu<T: Lapack>(m: &mut [T], order: &mut [usize]) -> Result<bool, Fa
 
 pub(super) fn cholesky<T: Lapack>(a: &mut [T], n: usize) -> Result<(), Failure> {
     let (size, mut info) = (int(n)?, 0);
-    // SAFETY: `a` holds n x n elements. Its lower triangle by rows is the upper one by columns.
-    unsafe { T::POTRF(&UPPER, &size, a.as_mut_ptr(), &size, &mut info) };
+    // SAFETY: `a` holds n x n elements.
+    unsafe { T::POTRF(&LOWER, &size, a.as_mut_ptr(), &size, &mut info) };
     match checked(info)? {
         0 => Ok(()),
         order => Err(Failure::Minor(order)),
@@ -150,28 +150,31 @@ pub(super) fn svd<T: Lapack>(
 pub(super) fn eigh<T: Lapack>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Result<(), Failure> {
     let n = w.len();
     let need = 1 + 6 * n as u128 + 2 * (n as u128) * (n as u128);
-    if v.is_some() && need > c_int::MAX as u128 {
+    let need_vectors = v.is_some();
+    if need_vectors && need > c_int::MAX as u128 {
         return Err(Failure::Workspace);
     }
-    let mut vectors = zeros::<T>(n * n)?;
-    vectors.copy_from_slice(a);
+    let mut own = zeros::<T>(if v.is_some() { 0 } else { n * n })?;
+    let mut vectors = v;
+    let m = vectors.as_deref_mut().unwrap_or(&mut own);
+    // The lower triangle by rows is to be that by columns: routines for the other one are slower.
+    transpose(a, n, m);
     let mut whole = zeros::<c_int>(5 * n + 3)?;
     let (size, whole_size, mut info) = (int(n)?, int(5 * n + 3)?, 0);
-    let job = if v.is_some() { b'V' } else { b'N' } as c_char;
-    let (at, values, whole) = (vectors.as_mut_ptr(), w.as_mut_ptr(), whole.as_mut_ptr());
+    let job = if need_vectors { b'V' } else { b'N' } as c_char;
+    let (at, values, whole) = (m.as_mut_ptr(), w.as_mut_ptr(), whole.as_mut_ptr());
     let found = with_workspace(|space, length| {
-        // SAFETY: the matrix is n x n, `w` has n places, and the workspaces are of the sizes that are given. The lower
-        // triangle by rows is the upper one by columns.
+        // SAFETY: the matrix is n x n, `w` has n places, and the workspaces are of the sizes that are given.
         unsafe {
-            T::SYEVD(&job, &UPPER, &size, at, &size, values, space, &length, whole, &whole_size, &mut info);
+            T::SYEVD(&job, &LOWER, &size, at, &size, values, space, &length, whole, &whole_size, &mut info);
         }
         info
     })?;
     if found > 0 {
         return Err(Failure::NoConvergence);
     }
-    if let Some(v) = v {
-        transpose(&vectors, n, v);
+    if let Some(v) = vectors {
+        transpose_square(v, n);
     }
     Ok(())
 }

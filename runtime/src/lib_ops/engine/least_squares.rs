@@ -5,7 +5,8 @@
 //! Problems", section 2.9).
 
 use super::{Failure, Fit, LeastSquares};
-use crate::lib_ops::dense::{Real, wide};
+use crate::lib_ops::dense::{Real, has_fused_multiply_add, wide};
+use crate::lib_ops::transpose::transpose;
 
 /// A factorization `a p = q r` of a matrix whose pivots fall.
 pub(super) trait PivotedQr<T> {
@@ -36,53 +37,90 @@ pub(super) fn solve<T: Real>(
     Ok(Fit { rank, condition })
 }
 
-/// How many rows are summed side by side.
-const ROWS: usize = 8;
+/// How many sums run side by side.
+const LANES: usize = 16;
 
-/// `b - a x`, with products split exactly and sums compensated (Ogita, Rump and Oishi, "Accurate sum and dot product").
+/// `b - a x`, with exact products and compensated sums (Ogita, Rump and Oishi, "Accurate sum and dot product").
 fn residual<T: Real>(p: &LeastSquares<'_, T>, x: &[T]) -> Vec<T> {
+    let mut columns = vec![T::default(); x.len()];
+    transpose(x, p.width, &mut columns);
     let mut out = vec![T::default(); p.b.len()];
-    wide(|| {
-        for top in (0..p.rows).step_by(ROWS) {
-            let height = ROWS.min(p.rows - top);
-            for j in 0..p.width {
-                let (mut sum, mut error) = ([0.0; ROWS], [0.0; ROWS]);
-                for (i, sum) in sum.iter_mut().enumerate().take(height) {
-                    *sum = p.b[(top + i) * p.width + j].wide();
-                }
-                for k in 0..p.cols {
-                    let mut a = [0.0; ROWS];
-                    for (i, a) in a.iter_mut().enumerate().take(height) {
-                        *a = -p.a[(top + i) * p.cols + k].wide();
-                    }
-                    add_products(&mut sum, &mut error, &a, x[k * p.width + j].wide());
-                }
-                for i in 0..height {
-                    out[(top + i) * p.width + j] = T::narrow(sum[i] + error[i]);
+    let rows = p.a.chunks_exact(p.cols).zip(out.chunks_exact_mut(p.width).zip(p.b.chunks_exact(p.width)));
+    let fused = has_fused_multiply_add();
+    wide(
+        #[inline(always)]
+        || {
+            for (a, (out, b)) in rows {
+                for ((out, b), x) in out.iter_mut().zip(b).zip(columns.chunks_exact(p.cols)) {
+                    *out =
+                        T::narrow(if fused { rest::<T, true>(*b, a, x) } else { rest::<T, false>(*b, a, x) });
                 }
             }
-        }
-    });
+        },
+    );
     out
 }
 
-/// Adds `a * v` to sums, and what is lost to errors.
+/// Sums, and what was lost of them.
+struct Sums {
+    sum: [f64; LANES],
+    lost: [f64; LANES],
+}
+
+impl Sums {
+    /// Adds `a` times `x` to one of them.
+    #[inline(always)]
+    fn add<const FUSED: bool>(&mut self, i: usize, a: f64, x: f64) {
+        let product = a * x;
+        let lost = if FUSED { a.mul_add(x, -product) } else { lost_of_product(a, x, product) };
+        let next = self.sum[i] + product;
+        let part = next - self.sum[i];
+        self.lost[i] += lost + ((self.sum[i] - (next - part)) + (product - part));
+        self.sum[i] = next;
+    }
+
+    /// The sum of all of them.
+    #[inline(always)]
+    fn all<const FUSED: bool>(mut self) -> f64 {
+        let mut half = LANES;
+        while half > 1 {
+            half /= 2;
+            for i in 0..half {
+                self.lost[i] += self.lost[i + half];
+                self.add::<FUSED>(i, self.sum[i + half], 1.0);
+            }
+        }
+        self.sum[0] + self.lost[0]
+    }
+}
+
+/// `b` minus the product of a row and a column, of one length.
 #[inline(always)]
-fn add_products(sum: &mut [f64; ROWS], error: &mut [f64; ROWS], a: &[f64; ROWS], v: f64) {
-    // Halves of 26 bits, whose products are exact (Dekker): a fused multiply-add is a slow call on CPUs without one.
+fn rest<T: Real, const FUSED: bool>(b: T, a: &[T], x: &[T]) -> f64 {
+    let mut sums = Sums { sum: [0.0; LANES], lost: [0.0; LANES] };
+    sums.sum[0] = b.wide();
+    let (rows, columns) = (a.chunks_exact(LANES), x.chunks_exact(LANES));
+    let tail = rows.remainder().iter().zip(columns.remainder());
+    let (mut last_a, mut last_x) = ([0.0; LANES], [0.0; LANES]);
+    for ((a, x), (to_a, to_x)) in tail.zip(last_a.iter_mut().zip(&mut last_x)) {
+        (*to_a, *to_x) = (a.wide(), x.wide());
+    }
+    for (a, x) in rows.zip(columns) {
+        (0..LANES).for_each(|i| sums.add::<FUSED>(i, -a[i].wide(), x[i].wide()));
+    }
+    (0..LANES).for_each(|i| sums.add::<FUSED>(i, -last_a[i], last_x[i]));
+    sums.all::<FUSED>()
+}
+
+/// What rounding took from a product, on a CPU without a fused multiply-add: by halves of 26 bits, whose products are
+/// exact (Dekker).
+#[inline(always)]
+fn lost_of_product(a: f64, x: f64, product: f64) -> f64 {
     let split = |v: f64| {
         let big = v * 134_217_729.0;
         let high = big - (big - v);
         (high, v - high)
     };
-    let (v_high, v_low) = split(v);
-    for i in 0..ROWS {
-        let product = a[i] * v;
-        let (high, low) = split(a[i]);
-        let lost = low * v_low - (((product - high * v_high) - low * v_high) - high * v_low);
-        let next = sum[i] + product;
-        let part = next - sum[i];
-        error[i] += lost + ((sum[i] - (next - part)) + (product - part));
-        sum[i] = next;
-    }
+    let ((a_high, a_low), (x_high, x_low)) = (split(a), split(x));
+    a_low * x_low - (((product - a_high * x_high) - a_low * x_high) - a_high * x_low)
 }

@@ -1,11 +1,12 @@
 //! Factorizations by faer.
 //!
-//! Singular values and eigenvalues are found for the matrix times a power of two that brings its largest element near
-//! 1, as LAPACK's drivers do: squares of very large or small elements would overflow or vanish on the way.
+//! Very large or small matrices are scaled by a power of two before their singular values and eigenvalues are found, as
+//! LAPACK's drivers do: squares of elements would overflow or vanish on the way.
 
-use super::{Real, matrix, workspace};
-use crate::lib_ops::dense::transpose;
+use super::{Real, columns, workspace};
+use crate::lib_ops::dense;
 use crate::lib_ops::engine::Failure;
+use crate::lib_ops::transpose::{transpose, transpose_square};
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
 use faer::linalg::cholesky::llt::factor as llt;
@@ -21,15 +22,12 @@ fn store<T: Real>(from: MatRef<'_, T>, to: &mut [T]) {
 }
 
 pub(super) fn cholesky<T: Real>(a: &mut [T], n: usize) -> Result<(), Failure> {
-    let mut columns = vec![T::default(); n * n];
-    transpose(a, n, &mut columns);
-    let l = MatMut::from_column_major_slice_mut(&mut columns, n, n);
+    let l = columns(a, n);
     let params = Default::default();
     let mut space = workspace(llt::cholesky_in_place_scratch::<T>(n, Par::Seq, params))?;
     let stack = MemStack::new(&mut space);
     llt::cholesky_in_place(l, Default::default(), Par::Seq, stack, params)
         .map_err(|llt::LltError::NonPositivePivot { index }| Failure::Minor(index + 1))?;
-    transpose(&columns, n, a);
     Ok(())
 }
 
@@ -41,7 +39,9 @@ pub(super) fn qr<T: Real>(
 ) -> Result<(), Failure> {
     let small = rows.min(cols);
     let block = plain_qr::recommended_block_size::<T>(rows, cols);
-    let mut factors = matrix(a, rows, cols);
+    let mut memory = vec![T::default(); a.len()];
+    transpose(a, cols, &mut memory);
+    let mut factors = columns(&mut memory, rows);
     let mut reflectors = Mat::zeros(block, small);
     let params = Default::default();
     let mut space = workspace(plain_qr::qr_in_place_scratch::<T>(rows, cols, block, Par::Seq, params))?;
@@ -67,26 +67,39 @@ pub(super) fn qr<T: Real>(
     Ok(())
 }
 
-/// A matrix times a power of two, and what the values found for it are to be multiplied by.
-fn scaled<T: Real>(a: &[T], rows: usize, cols: usize) -> (Mat<T>, f64) {
-    let largest = a.iter().fold(0.0, |s: f64, e| s.max(e.wide().abs()));
-    let exponent = if largest > 0.0 { largest.log2().floor().clamp(-1000.0, 1000.0) as i32 } else { 0 };
-    let factor = 2f64.powi(-exponent);
-    let scaled: Vec<T> = a.iter().map(|e| T::narrow(e.wide() * factor)).collect();
-    (matrix(&scaled, rows, cols), 2f64.powi(exponent))
+/// The power of two that brings the largest element of a matrix near 1 if squares of it may overflow or vanish, as LAPACK's drivers
+/// scale; otherwise 1.
+fn scale<T: Real>(largest: T) -> f64 {
+    let largest = largest.wide();
+    // Between the roots of the smallest and of the largest number, with room for sums.
+    let safe = T::EPSILON.powi(2)..T::EPSILON.powi(-2);
+    if largest == 0.0 || safe.contains(&largest) {
+        return 1.0;
+    }
+    2f64.powi(-largest.log2().floor().clamp(-1000.0, 1000.0) as i32)
 }
 
-fn store_values<T: Real>(values: &mut [T], scale: f64) {
-    values.iter_mut().for_each(|v| *v = T::narrow(v.wide() * scale));
+fn multiply<T: Real>(values: &mut [T], scale: f64) {
+    if scale != 1.0 {
+        values.iter_mut().for_each(|v| *v = T::narrow(v.wide() * scale));
+    }
 }
 
+/// The transpose of a row-major matrix is decomposed, which is the same memory by columns: its left vectors are the
+/// right ones, as they are wanted, and its right vectors are the left ones, to be transposed.
 pub(super) fn svd<T: Real>(
     a: &[T],
     (rows, cols): (usize, usize),
     s: &mut [T],
     vectors: Option<[&mut [T]; 2]>,
 ) -> Result<(), Failure> {
-    let (a, scale) = scaled(a, rows, cols);
+    let scale = scale(dense::largest(a));
+    let mut scaled = Vec::new();
+    if scale != 1.0 {
+        scaled.extend_from_slice(a);
+        multiply(&mut scaled, scale);
+    }
+    let m = MatRef::from_column_major_slice(if scale == 1.0 { a } else { &scaled }, cols, rows);
     let widths = vectors.as_ref().map(|[u, vh]| (u.len() / rows, vh.len() / cols));
     let compute = match widths {
         None => ComputeSvdVectors::No,
@@ -94,47 +107,51 @@ pub(super) fn svd<T: Real>(
         Some(_) => ComputeSvdVectors::Thin,
     };
     let params = Default::default();
-    let need = faer_svd::svd_scratch::<T>(rows, cols, compute, compute, Par::Seq, params);
+    let need = faer_svd::svd_scratch::<T>(cols, rows, compute, compute, Par::Seq, params);
     let mut space = workspace(need)?;
-    let (u_width, v_width) = widths.unwrap_or((0, 0));
-    let (mut u, mut v) = (Mat::zeros(rows, u_width), Mat::zeros(cols, v_width));
+    let mut left = vec![T::default(); widths.map_or(0, |(u, _)| u * rows)];
+    let (u, vh) = vectors.map_or((None, None), |[u, vh]| (Some(u), Some(vh)));
     faer_svd::svd(
-        a.as_ref(),
+        m,
         DiagMut::from_slice_mut(s),
-        widths.map(|_| u.as_mut()),
-        widths.map(|_| v.as_mut()),
+        vh.map(|vh| columns(vh, cols)),
+        u.is_some().then(|| columns(&mut left, rows)),
         Par::Seq,
         MemStack::new(&mut space),
         params,
     )
     .map_err(|_| Failure::NoConvergence)?;
-    store_values(s, scale);
-    if let Some([to_u, to_vh]) = vectors {
-        store(u.as_ref(), to_u);
-        store(v.as_ref().transpose(), to_vh);
+    multiply(s, scale.recip());
+    if let Some(u) = u {
+        transpose(&left, rows, u);
     }
     Ok(())
 }
 
 pub(super) fn eigh<T: Real>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Result<(), Failure> {
     let n = w.len();
-    let (a, scale) = scaled(a, n, n);
+    let row = |i: usize| dense::largest(&a[i * n..=i * n + i]);
+    let scale = scale((0..n).map(row).fold(T::default(), |s, e| if e > s { e } else { s }));
+    // The lower triangle by rows is to be that by columns.
+    let mut m = vec![T::default(); n * n];
+    transpose(a, n, &mut m);
+    multiply(&mut m, scale);
     let compute = if v.is_some() { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
     let params = Default::default();
     let mut space = workspace(evd::self_adjoint_evd_scratch::<T>(n, compute, Par::Seq, params))?;
-    let mut vectors = Mat::zeros(n, n);
+    let mut vectors = v;
     evd::self_adjoint_evd(
-        a.as_ref(),
+        MatRef::from_column_major_slice(&m, n, n),
         DiagMut::from_slice_mut(w),
-        v.is_some().then(|| vectors.as_mut()),
+        vectors.as_deref_mut().map(|v| columns(v, n)),
         Par::Seq,
         MemStack::new(&mut space),
         params,
     )
     .map_err(|_| Failure::NoConvergence)?;
-    store_values(w, scale);
-    if let Some(v) = v {
-        store(vectors.as_ref(), v);
+    multiply(w, scale.recip());
+    if let Some(v) = vectors {
+        transpose_square(v, n);
     }
     Ok(())
 }
