@@ -316,3 +316,24 @@ fn parts_that_the_gpu_lacks_run_on_the_cpu_and_say_so() {
         f.dump_for(matex::Stage::Wgsl, &args).unwrap().contains("stays on the CPU: it computes with f64")
     );
 }
+
+#[test]
+fn calls_of_many_threads_share_the_device() {
+    if !gpu_is_there() {
+        return;
+    }
+    let f = on_gpu("fn f(x: f32[n]) { x + 1 }");
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let f = &f;
+            scope.spawn(move || {
+                for call in 0..50u8 {
+                    let x = [f32::from(thread), f32::from(call), -1.0];
+                    let out = f.call(&[&x]).unwrap();
+                    let got: Vec<f64> = out[0].as_view().scalars().map(|e| e.to_f64()).collect();
+                    assert_eq!(got, [f64::from(thread) + 1.0, f64::from(call) + 1.0, 0.0]);
+                }
+            });
+        }
+    });
+}

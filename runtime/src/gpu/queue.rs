@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// After how many runs they are sent at the latest, so that the device has something to do meanwhile.
 const RUNS: usize = 256;
 
+/// How long an answer that is on its way is waited for.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The bytes of the words of all runs of a submission.
 const WORDS_BYTES: u64 = 1 << 16;
 
@@ -132,7 +135,8 @@ impl Queue {
             });
             device.device.poll(wgpu::PollType::wait_indefinitely())
         })?;
-        let done = matches!((mapped, asked.try_recv()), (Ok(_), Ok(Ok(()))));
+        // Another thread that waits for the device may have taken this answer with its own, and be about to hand it over.
+        let done = mapped.is_ok() && matches!(asked.recv_timeout(ANSWER), Ok(Ok(())));
         device.check()?;
         if !done {
             return Err(GpuError::Lost("it did not give its memory back".to_owned()));
