@@ -101,7 +101,7 @@ choices! {
     /// assert_eq!(matex::Device::default(), matex::Device::Auto);
     /// ```
     Device {
-        /// On the CPU, which has the arguments in its memory: a copy to a GPU and back takes longer than most programs.
+        /// On the CPU, which has the arguments in its memory. When a GPU would be faster has not been measured.
         #[default]
         Auto = "auto",
         /// On the CPU.

@@ -108,14 +108,15 @@ pub(crate) fn show(stage: Stage, special: &Special) -> String {
 
 /// The kernels of the GPU, whatever the program runs on here.
 fn wgsl(special: &Special) -> String {
-    let passes = Options { expand: false, ..special.passes.clone() };
+    // Options of its own: what is looked at here is none of what the program's plan was chosen by.
+    let passes = special.passes.clone();
     let class = |strided: &bool| if *strided { LayoutClass::Strided } else { LayoutClass::Contiguous };
     // Parameters without a value are none of the function.
     let given = special.args.iter().zip(&special.strided).filter(|(arg, _)| arg.is_some());
     let classes: Vec<LayoutClass> = given.map(|(_, strided)| class(strided)).collect();
     let func = optimize(&special.func, &passes).0;
     let sizes = |dim: &matex_ir::Dim| Some(passes.sizes.estimate(dim) as i64);
-    match matex_passes::lower(&func, &classes, &passes) {
+    match matex_passes::lower_unexpanded(&func, &classes, &passes) {
         Ok(plan) if plan.kernels.is_empty() => "// this program has no kernels\n".to_owned(),
         Ok(plan) => matex_runtime::wgsl(&plan, &sizes),
         Err(e) => format!("// there is no plan: {e}\n"),

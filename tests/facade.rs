@@ -293,6 +293,16 @@ fn a_thousand_sizes_are_planned_once_a_power_of_two_of_what_was_compared() {
 }
 
 #[test]
+fn sizes_that_fusion_weighs_have_plans_of_their_own() {
+    let f = compile(include_str!("../examples/black_scholes.mx"));
+    for n in [4, 5, 100_000, 4] {
+        let v = vec![0.5f64; n];
+        f.call(&[&v, &v, &v, &v]).unwrap();
+    }
+    assert_eq!(f.plans(), 2);
+}
+
+#[test]
 fn what_was_rewritten_is_explained() {
     let f = compile("fn f(A: f64[n, n], b: f64[n]) { inv(A) @ b }");
     let a = ndarray::array![[2.0, 0.0], [0.0, 4.0]];

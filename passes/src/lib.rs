@@ -17,7 +17,7 @@ pub mod plan;
 pub mod rules;
 pub mod sizes;
 
-pub use lower::{LayoutClass, LowerError, lower};
+pub use lower::{LayoutClass, LowerError, lower, lower_unexpanded};
 pub use options::{Options, Tier};
 pub use pipeline::{PIPELINE, Pass, explain, optimize, run_pipeline};
 pub use plan::Plan;

@@ -46,8 +46,6 @@ pub struct Options {
     pub max_iterations: usize,
     /// What sizes are taken to be where a choice depends on them.
     pub sizes: Sizes,
-    /// Whether elementary functions of kernels are replaced by what they are made of on the CPU.
-    pub expand: bool,
 }
 
 impl Default for Options {
@@ -60,7 +58,6 @@ impl Default for Options {
             max_nodes: 4_000,
             max_iterations: 8,
             sizes: Sizes::nominal(),
-            expand: true,
         }
     }
 }

@@ -92,13 +92,19 @@ impl std::error::Error for LowerError {}
 /// # Errors
 /// When the function is malformed or nests too deeply.
 pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
+    let mut plan = lower_unexpanded(func, classes, options)?;
+    expand_functions(&mut plan);
+    Ok(plan)
+}
+
+/// [`lower`] with elementary functions as they are written, for a target that has or expands them itself.
+///
+/// # Errors
+/// As for [`lower`].
+pub fn lower_unexpanded(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
     let _span = tracing::debug_span!("lower").entered();
     let fusion = if options.fuse { fuse::choose(func, &options.sizes) } else { fuse::nothing(func) };
-    let mut plan = lowered(func, classes, &fusion)?;
-    if options.expand {
-        expand_functions(&mut plan);
-    }
-    Ok(plan)
+    lowered(func, classes, &fusion)
 }
 
 /// [`lower`] for a choice of the values that are put into memory.

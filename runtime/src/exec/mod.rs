@@ -147,8 +147,9 @@ impl Executable {
         if gpu {
             crate::gpu_info().map_err(ExecError::Gpu)?;
         }
-        let passes = matex_passes::Options { expand: !gpu, ..options.passes.clone() };
-        let plan = matex_passes::lower(&func, classes, &passes).map_err(ExecError::Lower)?;
+        // By the caller's own options, which note the sizes that the plan depends on.
+        let lower = if gpu { matex_passes::lower_unexpanded } else { matex_passes::lower };
+        let plan = lower(&func, classes, &options.passes).map_err(ExecError::Lower)?;
         let placement = gpu.then(|| device::Placement::of(&plan));
         let code = match options.engine {
             Engine::LoopInterp => Code::Interpreted,

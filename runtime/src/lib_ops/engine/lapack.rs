@@ -1,7 +1,7 @@
 //! The filling of the table by LAPACK, through its Fortran symbols.
 //!
 //! A row-major matrix is handed over as the column-major one of its transpose wherever the routine has a form for that:
-//! LQ in place of QR, the upper triangle in place of the lower one, and singular vectors of the other side. Workspaces
+//! LQ in place of QR, and singular vectors of the other side; symmetric matrices are turned around instead. Workspaces
 //! are of the size that the routine asks for.
 
 mod symbols;
@@ -157,7 +157,7 @@ pub(super) fn eigh<T: Lapack>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Resu
     let mut own = zeros::<T>(if v.is_some() { 0 } else { n * n })?;
     let mut vectors = v;
     let m = vectors.as_deref_mut().unwrap_or(&mut own);
-    // The lower triangle by rows is to be that by columns: routines for the other one are slower.
+    // The lower triangle by rows is to be that by columns.
     transpose(a, n, m);
     let mut whole = zeros::<c_int>(5 * n + 3)?;
     let (size, whole_size, mut info) = (int(n)?, int(5 * n + 3)?, 0);
