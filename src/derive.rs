@@ -25,7 +25,7 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn grad(&self, wrt: &str) -> Result<Function, Error> {
-        self.derived(Derived::Grad { wrt: names(&[wrt]), value: false })
+        self.derived(Derived::Grad { wrt: names(&[wrt]), value: false, recompute: self.recompute() })
     }
 
     /// The scalar result, then its derivatives by parameters.
@@ -40,7 +40,7 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn value_and_grad(&self, wrt: &[&str]) -> Result<Function, Error> {
-        self.derived(Derived::Grad { wrt: names(wrt), value: true })
+        self.derived(Derived::Grad { wrt: names(wrt), value: true, recompute: self.recompute() })
     }
 
     /// The derivative of every element of the result by every element of a parameter: the result's axes, then the

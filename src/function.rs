@@ -166,6 +166,10 @@ impl Function {
         })))
     }
 
+    pub(crate) fn recompute(&self) -> bool {
+        self.0.options.recompute
+    }
+
     fn unit(&self) -> Result<&Unit, Error> {
         self.0.unit.as_ref().map_err(Clone::clone)
     }

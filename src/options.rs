@@ -173,6 +173,8 @@ pub(crate) struct Options {
     pub(crate) numerics: Numerics,
     pub(crate) engine: Engine,
     pub(crate) non_finite: NonFinite,
+    /// Whether gradients made of a function keep less of its loops.
+    pub(crate) recompute: bool,
     /// 0 for silence, up to 5 for everything.
     pub(crate) debug: u8,
 }
@@ -367,6 +369,23 @@ impl Compiler {
     #[must_use]
     pub fn non_finite(mut self, non_finite: NonFinite) -> Compiler {
         self.options.non_finite = non_finite;
+        self
+    }
+
+    /// Whether [`Function::grad`] and [`Function::value_and_grad`] keep what loops carry in about √n of their n steps only, and
+    /// work the rest out again: less memory for about half as much work again, and the same bits. In a program it is
+    /// `grad(f, recompute=true)`.
+    ///
+    /// ```
+    /// let source = "fn f(x: f64) -> f64 { for i in 0..100 { x = x * 1.01; } x }";
+    /// let (all, some) = (matex::compile(source)?, matex::Compiler::new().recompute(true).compile(source)?);
+    /// let slope = |f: &matex::Function| f.grad("x")?.call(&[&2.0])?.into_single();
+    /// assert_eq!(slope(&all)?.to_string(), slope(&some)?.to_string());
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn recompute(mut self, recompute: bool) -> Compiler {
+        self.options.recompute = recompute;
         self
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use matex::{Function, Stage, compile};
+use matex::{Compiler, Function, Stage, compile};
 
 fn one(f: &Function, args: &[&dyn matex::AsView]) -> String {
     f.call(args).unwrap()[0].to_string()
@@ -61,8 +61,8 @@ fn what_cannot_be_derived_says_why() {
 }
 
 /// The peak of memory that a call is said to take.
-fn peak(program: &str, args: &[&dyn matex::AsView]) -> u64 {
-    let text = compile(program).unwrap().explain(args).unwrap();
+fn peak(f: &matex::Function, args: &[&dyn matex::AsView]) -> u64 {
+    let text = f.explain(args).unwrap();
     let line = text.lines().find_map(|l| l.strip_prefix("peak memory: ")).unwrap();
     line.split(' ').next().unwrap().parse().unwrap()
 }
@@ -77,11 +77,16 @@ fn working_steps_out_again_takes_less_memory() {
     };
     let x = vec![0.5; 1000];
     let args: [&dyn matex::AsView; 2] = [&x, &1000_i64];
-    let (all, some) = (peak(&program(""), &args), peak(&program(", recompute=true"), &args));
-    // A thousand copies of x, and twice the square root of that with a little of their own.
-    assert!(all > 8_000_000 && some < 8_000 * 80, "{all} {some}");
-    let run = |more: &str| compile(&program(more)).unwrap().call(&args).unwrap()[0].to_string();
-    assert_eq!(run(""), run(", recompute=true"));
+    let compiled = |more: &str| compile(&program(more)).unwrap();
+    let made = Compiler::new().recompute(true).entry("f").compile(&program("")).unwrap().grad("x").unwrap();
+    let all = compiled("");
+    for some in [compiled(", recompute=true"), made] {
+        let peaks = (peak(&all, &args), peak(&some, &args));
+        // A thousand copies of x, and twice the square root of that with a little of their own.
+        assert!(peaks.0 > 8_000_000 && peaks.1 < 8_000 * 80, "{peaks:?}");
+        let run = |f: &matex::Function| f.call(&args).unwrap()[0].to_string();
+        assert_eq!(run(&all), run(&some));
+    }
 }
 
 /// More steps than can be kept in three cuts, so that the last one is gone through again and again.

@@ -151,7 +151,7 @@ impl Unit {
     /// use matex_lang::{Derived, Limits, Unit};
     ///
     /// let unit = Unit::new("fn f(x: f64[n], k: i64) { sum(x**2) * k }", None, &Limits::default()).unwrap();
-    /// let gradient = unit.derive(Derived::Grad { wrt: vec!["x".into()], value: false }).unwrap();
+    /// let gradient = unit.derive(Derived::Grad { wrt: vec!["x".into()], value: false, recompute: false }).unwrap();
     /// let func = gradient.specialize(&gradient.assumed_args().unwrap()).unwrap();
     /// assert_eq!(func.ty(func.results()[0]).to_string(), "f64[x.0]");
     /// ```
@@ -205,6 +205,8 @@ pub enum Derived {
         wrt: Vec<String>,
         /// Whether the result itself comes first.
         value: bool,
+        /// Whether less of loops is kept, and worked out again.
+        recompute: bool,
     },
     /// `jacobian` by parameters.
     Jacobian {
@@ -247,7 +249,7 @@ impl Derived {
     fn signature(&self, of: &Signature) -> Result<Signature, Vec<Diagnostic>> {
         let mut params = of.params.clone();
         let name = match self {
-            Derived::Grad { wrt, value } => {
+            Derived::Grad { wrt, value, .. } => {
                 known(of, wrt)?;
                 if *value { "value_and_grad" } else { "grad" }
             }

@@ -50,7 +50,10 @@ fn transform_of(step: &Step, at: Span) -> Transform {
     let mark = |n: &String| if is_positional(n) { format!("${n}") } else { n.clone() };
     let idents = |names: &[String]| names.iter().map(|n| Ident { name: mark(n).into(), span: at }).collect();
     match &step.how {
-        Derived::Grad { wrt, value } => Transform::Grad { wrt: idents(wrt), value: *value, keep: Keep::All },
+        Derived::Grad { wrt, value, recompute } => {
+            let keep = if *recompute { Keep::Some } else { Keep::All };
+            Transform::Grad { wrt: idents(wrt), value: *value, keep }
+        }
         Derived::Jacobian { wrt } => Transform::Jacobian { wrt: idents(wrt) },
         Derived::Hessian { wrt } => Transform::Hessian { wrt: idents(wrt) },
         Derived::Jvp => Transform::Jvp { moving: step.moving.clone() },

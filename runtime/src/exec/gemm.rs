@@ -132,8 +132,7 @@ impl Walk {
         // What the plan promises, and what memory that is written to needs.
         let sound = r[1] == 0 && c[0] == 0 && d[2] == 0 && distinct(rows, r[2], cols, c[2]);
         let strides = [0, 1, 2].map(|o| [r[o], c[o], d[o]]);
-        let symmetric = gemm.symmetric && rows == cols && rows > 1;
-        sound.then(|| Walk { symmetric, rows, cols, depth, strides, loops: loops.collect() })
+        sound.then(|| Walk { symmetric: gemm.symmetric, rows, cols, depth, strides, loops: loops.collect() })
     }
 
     fn products<T: Real>(&self, scratch: &Scratch) -> Products<T> {
@@ -149,7 +148,7 @@ impl Walk {
         };
         let steps = |strides: &[i64; 3]| strides.map(|s| (s / size) as isize);
         let loops = self.loops.iter().map(|(extent, strides)| (*extent as usize, steps(strides))).collect();
-        Products { first, loops, symmetric: self.symmetric }
+        Products::new(first, self.symmetric, loops)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A product of a matrix with its own transpose is computed for one triangle and mirrored. One whose sums are long and
 //! whose result is small is cut along the sums, always at the same places, and the parts are added in their order.
 
-use crate::lib_ops::{GRAM_ORDERS, Product, Real, Routines, gram};
+use crate::lib_ops::{GRAM_ORDERS, Product, Real, Routines, Side, gemv, gram};
 use crate::pool::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,10 +21,20 @@ impl Call<'_> {
 
 /// A product, and loops around it with the steps of its three operands.
 pub(super) struct Products<T> {
-    pub(super) first: Product<T>,
-    /// Whether the second operand of each is the first one turned around.
-    pub(super) symmetric: bool,
-    pub(super) loops: Vec<(usize, [isize; 3])>,
+    first: Product<T>,
+    form: Form,
+    loops: Vec<(usize, [isize; 3])>,
+}
+
+/// What a product is a case of. A part of it is computed as that, whatever its own extents, for its bits to be those of the
+/// whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    General,
+    /// The second operand is the first one turned around, and has more rows than one.
+    Symmetric,
+    /// Of one operand and a vector.
+    Vector(Side),
 }
 
 /// An axis that products are cut along.
@@ -58,6 +68,17 @@ const PARTS: usize = 32;
 unsafe impl<T: Sync> Sync for Products<T> {}
 
 impl<T: Real> Products<T> {
+    /// Products like the first one; `symmetric` says whether the second operand of each is the first one turned around.
+    pub(super) fn new(first: Product<T>, symmetric: bool, loops: Vec<(usize, [isize; 3])>) -> Products<T> {
+        let form = match (first.rows, first.cols) {
+            (_, 1) => Form::Vector(Side::Second),
+            (1, _) => Form::Vector(Side::First),
+            (rows, cols) if symmetric && rows == cols => Form::Symmetric,
+            _ => Form::General,
+        };
+        Products { first, form, loops }
+    }
+
     /// Computes all of them, or stops when the call is cancelled.
     ///
     /// # Safety
@@ -78,11 +99,8 @@ impl<T: Real> Products<T> {
         let wanted = if call.pool.threads() == 1 { 1 } else { wanted };
         let stops = if call.cancel.is_some() { points / CANCEL_POINTS } else { 0 };
         let piece = longer.div_ceil(wanted.max(stops).clamp(1, longer.max(1))).next_multiple_of(16);
-        let pieces = if part.is_some() || is_gram(&self.first, self.symmetric) {
-            1
-        } else {
-            longer.div_ceil(piece).max(1)
-        };
+        let pieces =
+            if part.is_some() || is_gram(&self.first, self.form) { 1 } else { longer.div_ceil(piece).max(1) };
         let grain = GRAIN / (points / pieces).clamp(1, GRAIN);
         call.pool.for_ranges(count * pieces, grain, |range| {
             for item in range {
@@ -94,8 +112,8 @@ impl<T: Real> Products<T> {
                 // SAFETY: the caller's promise; pieces of one product have no element in common.
                 unsafe {
                     match part {
-                        Some(depth) => in_parts((&product, self.symmetric), depth, routines, call),
-                        None => one((&product, self.symmetric), begin..longer.min(begin + piece), routines),
+                        Some(depth) => in_parts((&product, self.form), depth, routines, call),
+                        None => one((&product, self.form), begin..longer.min(begin + piece), routines),
                     }
                 }
             }
@@ -110,7 +128,7 @@ impl<T: Real> Products<T> {
         let whole = 0..self.first.rows.max(self.first.cols);
         for item in 0..self.loops.iter().map(|(extent, _)| extent).product() {
             // SAFETY: the caller's promise.
-            unsafe { one((&self.at(item), self.symmetric), whole.clone(), routines) }
+            unsafe { one((&self.at(item), self.form), whole.clone(), routines) }
         }
     }
 
@@ -119,7 +137,6 @@ impl<T: Real> Products<T> {
         let (by, len) = (part.start as isize, part.len());
         let p = &self.first;
         let (mut loops, mut first) = (self.loops.clone(), Product { ..*p });
-        let symmetric = self.symmetric && matches!(along, Along::Loop(_));
         match along {
             Along::Rows => {
                 first.rows = len;
@@ -140,24 +157,25 @@ impl<T: Real> Products<T> {
                 }
             }
         }
-        Products { first, loops, symmetric }
+        let cut = self.form == Form::Symmetric && !matches!(along, Along::Loop(_));
+        Products { first, form: if cut { Form::General } else { self.form }, loops }
     }
 
     /// How many positions along an axis a part has at least for its share of the work around it to be small: the library
     /// lays out one operand in its own way, for each part again. None where a part is not computed as the whole is.
     pub(super) fn least_part(&self, along: Along) -> Option<usize> {
         let p = &self.first;
-        if (self.symmetric && !matches!(along, Along::Loop(_))) || self.part_depth().is_some() {
+        if (self.form == Form::Symmetric && !matches!(along, Along::Loop(_))) || self.part_depth().is_some() {
             return None;
         }
-        let vector = p.rows == 1 || p.cols == 1;
+        let vector = matches!(self.form, Form::Vector(_));
         Some(if vector || matches!(along, Along::Loop(_)) { 1 } else { p.depth.saturating_mul(2) })
     }
 
     /// The number of terms in each part of products whose sums are cut.
     fn part_depth(&self) -> Option<usize> {
         let p = &self.first;
-        let gram = is_gram(p, self.symmetric);
+        let gram = is_gram(p, self.form);
         let least = if gram { DEPTH / 4 } else { DEPTH };
         let deep = p.depth >= 2 * least && (gram || p.rows.saturating_mul(p.cols) <= SMALL_RESULT);
         deep.then(|| least.max(p.depth.div_ceil(PARTS)))
@@ -182,30 +200,25 @@ impl<T: Real> Products<T> {
 }
 
 /// Whether the elements of a product are summed here, and not by the library.
-fn is_gram<T>(p: &Product<T>, symmetric: bool) -> bool {
-    symmetric && GRAM_ORDERS.contains(&p.rows)
+fn is_gram<T>(p: &Product<T>, form: Form) -> bool {
+    form == Form::Symmetric && GRAM_ORDERS.contains(&p.rows)
 }
 
-/// The part of a product with these of its rows, or of its columns if there are more of them. Whether the second operand is
-/// the first one turned around is said by who planned it.
+/// The part of a product with these of its rows, or of its columns if there are more of them.
 ///
 /// # Safety
 /// As for [`Gemm`](crate::lib_ops::Gemm).
-unsafe fn one<T: Real>(
-    (p, symmetric): (&Product<T>, bool),
-    part: std::ops::Range<usize>,
-    routines: &Routines<T>,
-) {
+unsafe fn one<T: Real>((p, form): (&Product<T>, Form), part: std::ops::Range<usize>, routines: &Routines<T>) {
     let (begin, len) = (part.start, part.len());
     let down =
         |m: (*const T, [isize; 2]), axis: usize| (m.0.wrapping_offset(begin as isize * m.1[axis]), m.1);
     let result = |axis: usize| (p.c.0.wrapping_offset(begin as isize * p.c.1[axis]), p.c.1);
     // SAFETY: the caller's promise; these are parts of the same operands.
     unsafe {
-        if is_gram(p, symmetric) && len == p.rows && gram(p) {
+        if is_gram(p, form) && len == p.rows && gram(p) {
             return;
         }
-        if symmetric {
+        if form == Form::Symmetric {
             let left = Product { rows: len, cols: begin, a: down(p.a, 0), c: result(0), ..*p };
             if begin > 0 {
                 (routines.gemm)(&left);
@@ -214,10 +227,16 @@ unsafe fn one<T: Real>(
             let corner = (c.0.wrapping_offset(begin as isize * c.1[1]), c.1);
             (routines.syrk)(&Product { rows: len, cols: len, b: down(p.b, 1), c: corner, ..left });
             mirror(p.c, begin..part.end);
-        } else if p.rows > p.cols {
-            (routines.gemm)(&Product { rows: len, a: down(p.a, 0), c: result(0), ..*p });
         } else {
-            (routines.gemm)(&Product { cols: len, b: down(p.b, 1), c: result(1), ..*p });
+            let piece = if p.rows > p.cols {
+                Product { rows: len, a: down(p.a, 0), c: result(0), ..*p }
+            } else {
+                Product { cols: len, b: down(p.b, 1), c: result(1), ..*p }
+            };
+            match form {
+                Form::Vector(side) if gemv(&piece, side) => {}
+                Form::General | Form::Symmetric | Form::Vector(_) => (routines.gemm)(&piece),
+            }
         }
     }
 }
@@ -270,7 +289,7 @@ impl<T> Parts<T> {
 /// # Safety
 /// As for [`Gemm`](crate::lib_ops::Gemm).
 unsafe fn in_parts<T: Real>(
-    (p, symmetric): (&Product<T>, bool),
+    (p, form): (&Product<T>, Form),
     depth: usize,
     routines: &Routines<T>,
     call: &Call<'_>,
@@ -280,7 +299,7 @@ unsafe fn in_parts<T: Real>(
     let mut space: Vec<T> = Vec::new();
     if space.try_reserve_exact(size * count).is_err() {
         // SAFETY: the caller's promise.
-        return unsafe { one((p, symmetric), whole, routines) };
+        return unsafe { one((p, form), whole, routines) };
     }
     space.resize(size * count, T::default());
     let parts = Parts { whole: Product { ..*p }, results: space.as_mut_ptr(), depth };
@@ -291,7 +310,7 @@ unsafe fn in_parts<T: Real>(
                 return;
             }
             // SAFETY: the caller's promise for the operands; each part has memory of its own for its result.
-            unsafe { one((&parts.part(k), symmetric), whole.clone(), routines) }
+            unsafe { one((&parts.part(k), form), whole.clone(), routines) }
         }
     });
     for i in 0..p.rows {

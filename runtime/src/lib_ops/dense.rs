@@ -5,14 +5,14 @@
 //! itself. The order of all sums is that of the text, so that vectors of any width give the same bits.
 
 use super::Number;
-use super::gram::Tiles;
+use super::vectors::Lanes;
 use pulp::Arch;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// The float types that systems are solved in.
 pub(crate) trait Real:
     Number
-    + Tiles
+    + Lanes
     + Default
     + PartialOrd
     + Send

@@ -5,7 +5,7 @@ use super::dense::{self, Real};
 use super::engine::{Failure, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
 use super::linalg::failed;
-use super::transpose::{transpose, transpose_square};
+use super::transpose::{lower_by_columns, lower_by_rows, transpose};
 use super::{Context, Operand, elements, elements_mut, ensure, malformed};
 use crate::View;
 use matex_ir::DType;
@@ -277,10 +277,9 @@ fn one_matrix<T: Real>(p: &Problem<'_, T>, k: usize, parts: &mut [&mut [T]]) -> 
             Ok(())
         }
         (LibOp::Cholesky, [l]) => {
-            transpose(a, rows, l);
+            lower_by_columns(a, rows, l);
             (p.routines.cholesky)(l, rows)?;
-            transpose_square(l, rows);
-            l.chunks_exact_mut(rows).enumerate().for_each(|(i, row)| row[i + 1..].fill(T::default()));
+            lower_by_rows(l, rows, T::default());
             Ok(())
         }
         (LibOp::Qr, [q, r]) => (p.routines.qr)(a, (rows, cols), q, r),

@@ -3,6 +3,7 @@
 //! Libraries cut such a product into blocks that suit square matrices and gain little from its symmetry. Here rows of
 //! the factor are gathered in panels that stay in the first cache, and every panel's products are added to the upper
 //! triangle, a tile of registers at a time: each row gives a tile a few vectors and the elements they are multiplied by.
+//! Meanwhile the rows of the next panel are asked for, a cache line of each for every tile.
 //! Sums go panel by panel, so that rounding grows with the number of panels and not with that of terms.
 
 use super::dense::Real;
@@ -20,11 +21,25 @@ const PANEL_BYTES: usize = 1 << 15;
 /// A cache line, which no vector of a panel is to cross.
 const LINE: usize = 64;
 
-/// Elements that are added to sums vector by vector.
-pub(crate) trait Tiles: Sized {
-    /// Adds what the rows of `panel`, each of `width` elements, multiply to: row by row of `sums`, its upper triangle and
-    /// whatever else stands in the tiles there. `width` is a multiple of the elements in a cache line.
-    fn add_panel(panel: &[Self], width: usize, sums: &mut [Self]);
+/// Rows of memory that are read soon: the first of them, and how far it is from one to the next. Nothing is known of what
+/// is there, and nothing has to be.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead<T>(*const T, isize);
+
+impl<T> Ahead<T> {
+    /// Asks for a cache line of a row.
+    #[inline(always)]
+    fn fetch(self, row: usize, line: usize) {
+        let at = self.0.wrapping_offset(row as isize * self.1).wrapping_byte_add(line * LINE);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, which reads nothing and cannot fault, whatever the address.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
 }
 
 /// Computes a product `a a.T` both triangles; whether there was memory for that.
@@ -44,11 +59,13 @@ pub(crate) unsafe fn gram<T: Real>(p: &Product<T>) -> bool {
     let skip = space.as_ptr().align_offset(LINE).min(line);
     let (panel, sums) = space[skip..].split_at_mut(height * width);
     let sums = &mut sums[..width * width];
+    let (arch, (from, [_, step])) = (Arch::new(), p.a);
     for begin in (0..p.depth).step_by(height) {
-        let panel = &mut panel[..height.min(p.depth - begin) * width];
+        let rows = &mut panel[..height.min(p.depth - begin) * width];
         // SAFETY: the caller's promise; the terms are some of the product's.
-        unsafe { gather(p, begin, panel, width) };
-        T::add_panel(panel, width, sums);
+        unsafe { gather(p, begin, rows, width) };
+        let next = Ahead(from.wrapping_offset((begin + height) as isize * step), step);
+        arch.dispatch(Panel { rows, width, sums, next });
     }
     // SAFETY: the caller's promise.
     unsafe { store(p, sums, width) };
@@ -106,79 +123,75 @@ unsafe fn store<T: Real>(p: &Product<T>, sums: &[T], width: usize) {
     }
 }
 
-macro_rules! tiles {
-    ($t:ident, $splat:ident, $mul_add:ident, $add:ident, $vectors:ident, $vectors_mut:ident, $vector:ident) => {
-        impl Tiles for $t {
-            fn add_panel(panel: &[$t], width: usize, sums: &mut [$t]) {
-                struct Add<'a>(&'a [$t], usize, &'a mut [$t]);
+/// A panel whose products are added to sums: its rows, each of `width` elements, which is a multiple of those in a cache
+/// line; the upper triangle of the sums row by row, with whatever else stands in the tiles there; and the rows of the next
+/// panel.
+struct Panel<'a, T> {
+    rows: &'a [T],
+    width: usize,
+    sums: &'a mut [T],
+    next: Ahead<T>,
+}
 
-                impl WithSimd for Add<'_> {
-                    type Output = ();
+impl<T: Real> WithSimd for Panel<'_, T> {
+    type Output = ();
 
-                    #[inline(always)]
-                    fn with_simd<S: Simd>(self, simd: S) {
-                        // As many rows of a tile as leave registers for the row that is read.
-                        if S::REGISTER_COUNT >= 32 {
-                            all::<S, 8>(simd, self);
-                        } else {
-                            all::<S, 4>(simd, self);
-                        }
-                    }
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // As many rows of a tile as leave registers for the row that is read.
+        if S::REGISTER_COUNT >= 32 { self.add::<S, 8>(simd) } else { self.add::<S, 4>(simd) }
+    }
+}
+
+impl<T: Real> Panel<'_, T> {
+    #[inline(always)]
+    fn add<S: Simd, const ROWS: usize>(mut self, simd: S) {
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let end = self.width / lanes;
+        let mut line = 0;
+        for top in (0..self.width).step_by(ROWS) {
+            let mut left = top / lanes;
+            while left < end {
+                // Tiles of about one width: a narrow one waits for what it reads.
+                let tiles = (end - left).div_ceil(3);
+                let vectors = (end - left).div_ceil(tiles);
+                match vectors {
+                    1 => self.add_tile::<S, ROWS, 1>(simd, (top, left), line),
+                    2 => self.add_tile::<S, ROWS, 2>(simd, (top, left), line),
+                    _ => self.add_tile::<S, ROWS, 3>(simd, (top, left), line),
                 }
-
-                #[inline(always)]
-                fn all<S: Simd, const ROWS: usize>(simd: S, Add(panel, width, sums): Add<'_>) {
-                    let lanes = size_of::<S::$vector>() / size_of::<$t>();
-                    let end = width / lanes;
-                    for top in (0..width).step_by(ROWS) {
-                        let mut left = top / lanes;
-                        while left < end {
-                            // Tiles of about one width: a narrow one waits for what it reads.
-                            let tiles = (end - left).div_ceil(3);
-                            let vectors = (end - left).div_ceil(tiles);
-                            let place = (top, left);
-                            match vectors {
-                                1 => tile::<S, ROWS, 1>(simd, panel, width, place, sums),
-                                2 => tile::<S, ROWS, 2>(simd, panel, width, place, sums),
-                                _ => tile::<S, ROWS, 3>(simd, panel, width, place, sums),
-                            }
-                            left += vectors;
-                        }
-                    }
-                }
-
-                #[inline(always)]
-                fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
-                    simd: S,
-                    panel: &[$t],
-                    width: usize,
-                    (top, left): (usize, usize),
-                    sums: &mut [$t],
-                ) {
-                    let mut tile = [[simd.$splat(0.0); VECTORS]; ROWS];
-                    for row in panel.chunks_exact(width) {
-                        let vectors = &S::$vectors(row).0[left..left + VECTORS];
-                        let vectors: [S::$vector; VECTORS] = array::from_fn(|k| vectors[k]);
-                        for (sums, e) in tile.iter_mut().zip(&row[top..top + ROWS]) {
-                            let e = simd.$splat(*e);
-                            for (sum, v) in sums.iter_mut().zip(vectors) {
-                                *sum = simd.$mul_add(e, v, *sum);
-                            }
-                        }
-                    }
-                    for (row, tile) in sums[top * width..].chunks_exact_mut(width).zip(tile) {
-                        let row = &mut S::$vectors_mut(row).0[left..left + VECTORS];
-                        row.iter_mut().zip(tile).for_each(|(sum, part)| *sum = simd.$add(*sum, part));
-                    }
-                }
-
-                Arch::new().dispatch(Add(panel, width, sums));
+                left += vectors;
+                line += 1;
             }
         }
-    };
+    }
+
+    /// Adds to so many vectors from `left` on of the rows from `top` on, and asks for one line of each row to come.
+    #[inline(always)]
+    fn add_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        (top, left): (usize, usize),
+        line: usize,
+    ) {
+        let mut tile = [[T::splat(simd, T::default()); VECTORS]; ROWS];
+        for (k, row) in self.rows.chunks_exact(self.width).enumerate() {
+            self.next.fetch(k, line);
+            let vectors = &T::vectors::<S>(row).0[left..left + VECTORS];
+            let vectors: [T::Vector<S>; VECTORS] = array::from_fn(|k| vectors[k]);
+            for (sums, e) in tile.iter_mut().zip(&row[top..top + ROWS]) {
+                let e = T::splat(simd, *e);
+                for (sum, v) in sums.iter_mut().zip(vectors) {
+                    *sum = T::mul_add(simd, e, v, *sum);
+                }
+            }
+        }
+        for (row, tile) in self.sums[top * self.width..].chunks_exact_mut(self.width).zip(tile) {
+            let row = &mut T::vectors_mut::<S>(row).0[left..left + VECTORS];
+            row.iter_mut().zip(tile).for_each(|(sum, part)| *sum = T::plus(simd, *sum, part));
+        }
+    }
 }
-tiles!(f32, splat_f32s, mul_add_e_f32s, add_f32s, as_simd_f32s, as_mut_simd_f32s, f32s);
-tiles!(f64, splat_f64s, mul_add_e_f64s, add_f64s, as_simd_f64s, as_mut_simd_f64s, f64s);
 
 #[cfg(test)]
 mod tests {

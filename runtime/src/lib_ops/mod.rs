@@ -9,12 +9,14 @@ mod dense;
 mod engine;
 mod factors;
 mod finite;
+mod gemv;
 mod gram;
 mod linalg;
 mod scatter;
 mod search;
 mod sort;
 mod transpose;
+mod vectors;
 
 use crate::View;
 use crate::exec::Warning;
@@ -33,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 pub(crate) use dense::Real;
 pub use engine::LinalgInfo;
 pub(crate) use engine::{LinalgEngine, Product, Routines};
+pub(crate) use gemv::{Side, gemv};
 pub(crate) use gram::{ORDERS as GRAM_ORDERS, gram};
 
 /// The memory that a routine fills.

@@ -37,6 +37,33 @@ pub(crate) fn transpose_square<T: Copy>(m: &mut [T], n: usize) {
     }
 }
 
+/// The lower triangle of the row-major `from` of order `n` by columns. What is in the upper one of `to` is unspecified.
+pub(crate) fn lower_by_columns<T: Copy>(from: &[T], n: usize, to: &mut [T]) {
+    let whole = n - n % TILE;
+    for top in (0..whole).step_by(TILE) {
+        for left in (0..=top).step_by(TILE) {
+            store(&flip(load(from, n, top, left)), to, n, left, top);
+        }
+    }
+    for i in whole..n {
+        (0..=i).for_each(|j| to[j * n + i] = from[i * n + j]);
+    }
+}
+
+/// The lower triangle by rows of what is one by columns, in place, with `zero` above it.
+pub(crate) fn lower_by_rows<T: Copy>(m: &mut [T], n: usize, zero: T) {
+    let whole = n - n % TILE;
+    for top in (0..whole).step_by(TILE) {
+        for left in (0..=top).step_by(TILE) {
+            store(&flip(load(m, n, left, top)), m, n, top, left);
+        }
+    }
+    for i in whole..n {
+        (0..i).for_each(|j| m[i * n + j] = m[j * n + i]);
+    }
+    m.chunks_exact_mut(n.max(1)).enumerate().for_each(|(i, row)| row[i + 1..].fill(zero));
+}
+
 type Tile<T> = [[T; TILE]; TILE];
 
 /// The tile at a row and column of a matrix with that many columns, all of which it has.
@@ -84,6 +111,19 @@ mod tests {
                     assert_eq!(to[j * rows + i], i * cols + j);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn triangles_are_turned() {
+        for n in [0, 1, 7, 8, 9, 16, 29, 40] {
+            let from: Vec<usize> = (1..=n * n).collect();
+            let mut m = vec![0; n * n];
+            lower_by_columns(&from, n, &mut m);
+            let lower = |i: usize, j: usize| if j <= i { i * n + j + 1 } else { 0 };
+            assert!((0..n * n).all(|k| k / n > k % n || m[k] == lower(k % n, k / n)), "{n}");
+            lower_by_rows(&mut m, n, 0);
+            assert!((0..n * n).all(|k| m[k] == lower(k / n, k % n)), "{n}");
         }
     }
 
