@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "gpu/products.rs"]
+mod products;
 mod support;
 
 use matex::{Arg, Compiler, Device, Function};

@@ -5,6 +5,10 @@
 //! panics; so each value knows its block, and a use where that is not open, or of the wrong type, is an error of the
 //! whole shader ([`Builder::finish`]), as everything is that goes wrong on the way.
 
+mod quads;
+
+pub(crate) use quads::{OwnQuads, Quad, QuadArray, QuadVar};
+
 use naga::{
     AddressSpace, ArraySize, Barrier, BinaryOperator, Binding, Block, BuiltIn, EntryPoint, Expression,
     Function, FunctionArgument, FunctionResult, GlobalVariable, Handle, Literal, LocalVariable, MathFunction,

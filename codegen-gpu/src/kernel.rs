@@ -2,20 +2,23 @@
 //!
 //! Two schedules do all kernels. In [`Schedule::Points`] a thread takes a parallel point and walks the reduce axis alone,
 //! which suits maps, short rows and reductions along an outer axis, where neighbouring threads read neighbouring elements. In
-//! [`Schedule::Rows`] a workgroup takes a parallel point and shares the walk. Either way there may be more points than
-//! threads or workgroups, which then take several in turn.
+//! [`Schedule::Rows`] a workgroup takes a parallel point and shares the walk. A third one is for matrix products only
+//! ([`Schedule::Tiles`]). There may always be more points than threads or workgroups, which then take several in turn.
 //!
 //! A walk of one thread adds up blocks of [`BLOCK`] elements and then those, so that the error of a sum grows with the
 //! root of the length. The order depends on sizes and on the schedule only.
 
 use crate::body::{self, type_of};
-use crate::build::{Array, Builder, Ids, Ty, Val};
+use crate::build::{Array, Builder, Count, Ids, QuadArray, Ty, Val};
 use crate::cast;
+use crate::product::{Tiles, product};
 use crate::reduce::Fold;
 use crate::words::Words;
 use matex_ir::DType;
 use matex_ir::loops::{Access, AxisKind, InstKind, Kernel, OperandId, Role, Stage, Store};
 use naga::{BinaryOperator, Module};
+
+mod tiles;
 
 /// The threads of a workgroup: what every device has.
 pub(crate) const THREADS: u32 = 256;
@@ -30,6 +33,17 @@ pub enum Schedule {
     Points,
     /// A workgroup takes a parallel point, and its threads share the reduce axis, which is the innermost one.
     Rows,
+    /// A workgroup takes a tile of a matrix product.
+    Tiles(Tiles),
+}
+
+/// The array of an operand.
+#[derive(Clone, Copy)]
+enum Bound {
+    /// It is read and written element by element.
+    Elements(Array),
+    /// Four elements at a time.
+    Quads(QuadArray),
 }
 
 /// A kernel that is being written.
@@ -38,7 +52,7 @@ pub(crate) struct Emitter<'a> {
     pub(crate) kernel: &'a Kernel,
     schedule: Schedule,
     ids: Ids,
-    arrays: Vec<Array>,
+    arrays: Vec<Bound>,
     extents: Vec<Val>,
     /// For each operand its offset, and its stride along each axis where that is no constant.
     strides: Vec<(Val, Vec<Option<Val>>)>,
@@ -54,12 +68,16 @@ pub(crate) struct Emitter<'a> {
 pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<Module, String> {
     let words = Words::of(kernel);
     let mut b = Builder::new();
-    let mut arrays: Vec<Array> = Vec::with_capacity(kernel.operands.len());
+    let mut arrays: Vec<Bound> = Vec::with_capacity(kernel.operands.len());
+    let tiles = if let Schedule::Tiles(tiles) = schedule { product(kernel).zip(Some(tiles)) } else { None };
     for (i, operand) in kernel.operands.iter().enumerate() {
         let ty = memory_type(operand.dtype)?;
+        let (name, written) = (array_name(kernel, i), is_written(kernel, shares, i));
+        let wide = tiles.is_some_and(|(product, tiles)| tiles.is_wide(kernel, &product, i));
         let array = match arrays.get(shares[i]) {
             Some(array) => *array,
-            None => b.buffer(&array_name(kernel, i), ty, is_written(kernel, shares, i)),
+            None if wide => Bound::Quads(b.quad_buffer(&name, ty, written)),
+            None => Bound::Elements(b.buffer(&name, ty, written)),
         };
         arrays.push(array);
     }
@@ -95,7 +113,10 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
         bases: Vec::new(),
         values,
     };
-    emitter.points()?;
+    match schedule {
+        Schedule::Tiles(tiles) => emitter.tiles(tiles)?,
+        Schedule::Points | Schedule::Rows => emitter.points()?,
+    }
     emitter.b.finish(THREADS)
 }
 
@@ -128,25 +149,31 @@ fn memory_type(dtype: DType) -> Result<Ty, String> {
 impl Emitter<'_> {
     /// All points, several to a thread or workgroup where there are more.
     fn points(&mut self) -> Result<(), String> {
-        let (Ids { group, groups, thread }, b) = (self.ids, &mut self.b);
-        let points = b.arg(crate::words::POINTS);
-        let points = b.bitcast(points, Ty::U32);
-        let points = b.name(points, "points");
-        let (start, step) = if self.schedule == Schedule::Rows {
-            (group, groups)
-        } else {
-            let threads = b.u32(THREADS);
-            let first = b.mul(group, threads);
-            (b.add(first, thread), b.mul(groups, threads))
-        };
-        let (open, point) = b.begin_count("point", (start, points, step));
+        let (open, point) = self.begin_points();
         self.point(point)?;
         self.b.end_count(open);
         Ok(())
     }
 
+    /// What follows is done for each of the points that this thread or workgroup takes.
+    fn begin_points(&mut self) -> (Count, Val) {
+        let (Ids { group, groups, thread }, b) = (self.ids, &mut self.b);
+        let points = b.arg(crate::words::POINTS);
+        let points = b.bitcast(points, Ty::U32);
+        let points = b.name(points, "points");
+        let (start, step) = if self.schedule == Schedule::Points {
+            let threads = b.u32(THREADS);
+            let first = b.mul(group, threads);
+            (b.add(first, thread), b.mul(groups, threads))
+        } else {
+            (group, groups)
+        };
+        b.begin_count("point", (start, points, step))
+    }
+
     fn point(&mut self, point: Val) -> Result<(), String> {
-        self.decode(point);
+        let axes: Vec<usize> = self.parallel_axes().collect();
+        self.decode(point, &axes);
         self.find_bases();
         for stage in self.kernel.stages() {
             self.stage(&stage)?;
@@ -154,9 +181,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// The position along each parallel axis, from the number of the point.
-    fn decode(&mut self, point: Val) {
-        let axes: Vec<usize> = self.parallel_axes().collect();
+    /// The position along each of these axes, from the number of the point.
+    fn decode(&mut self, point: Val, axes: &[usize]) {
         let mut rest = point;
         for (i, axis) in axes.iter().enumerate().rev() {
             let position = if i == 0 {
@@ -300,15 +326,28 @@ impl Emitter<'_> {
     /// The stores of a stage that are chosen.
     fn stores(&mut self, stage: &Stage, which: impl Fn(&Store) -> bool) -> Result<(), String> {
         for s in self.kernel.stores.iter().filter(|s| which(s)) {
-            if !self.is_here(stage, s) {
-                continue;
+            if self.is_here(stage, s) {
+                self.store(s)?;
             }
-            let value = self.values[s.value.index()].ok_or("a stored value is not known")?;
-            let value = if value.ty == Ty::Bool { cast::cast(&mut self.b, value, Ty::U32) } else { value };
-            let at = self.address(s.operand);
-            self.b.store(self.arrays[s.operand.index()], at, value);
         }
         Ok(())
+    }
+
+    fn store(&mut self, s: &Store) -> Result<(), String> {
+        let value = self.values[s.value.index()].ok_or("a stored value is not known")?;
+        let value = if value.ty == Ty::Bool { cast::cast(&mut self.b, value, Ty::U32) } else { value };
+        let at = self.address(s.operand);
+        let array = self.elements(s.operand)?;
+        self.b.store(array, at, value);
+        Ok(())
+    }
+
+    /// The array of an operand that is read and written element by element.
+    fn elements(&self, operand: OperandId) -> Result<Array, String> {
+        match self.arrays[operand.index()] {
+            Bound::Elements(array) => Ok(array),
+            Bound::Quads(_) => Err("an array of quads is no array of elements".to_owned()),
+        }
     }
 
     /// The element of an operand at the current point and position along the reduce axis.
@@ -330,8 +369,8 @@ impl Emitter<'_> {
         let kernel = self.kernel;
         let value = match &kernel.body[id].kind {
             InstKind::Load(o) => {
-                let at = self.address(*o);
-                let value = self.b.load(self.arrays[o.index()], at);
+                let (at, array) = (self.address(*o), self.elements(*o)?);
+                let value = self.b.load(array, at);
                 if kernel.body[id].dtype == DType::Bool {
                     let zero = self.b.u32(0);
                     self.b.binary(BinaryOperator::NotEqual, value, zero)

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `build` | a typed builder over naga's arenas |
 //! | `kernel`, `reduce` | loops, places in memory, stages, reductions |
+//! | `product` | which kernels are matrix products, and when they are done by tiles |
 //! | `body`, `arith`, `cast`, `divide`, `functions`, `turns` | what is computed for an element |
 //! | `narrow` | which 64-bit integers need no more than 32 bits |
 //! | `words` | the sizes of a run, as the shader wants them |
@@ -24,6 +25,7 @@ mod divide;
 mod functions;
 mod kernel;
 mod narrow;
+mod product;
 mod reduce;
 mod shader;
 mod turns;
@@ -31,5 +33,6 @@ mod words;
 
 pub use kernel::Schedule;
 pub use narrow::MOST_POINTS;
+pub use product::Tiles;
 pub use shader::{Refused, Shader, compile, key, refusal, schedule};
 pub use words::Run;

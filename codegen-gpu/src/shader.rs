@@ -2,7 +2,8 @@
 
 use crate::functions;
 use crate::kernel::{self, Schedule, THREADS};
-use crate::{body, narrow};
+use crate::words::Run;
+use crate::{body, narrow, product};
 use matex_ir::loops::{Form, InstKind, Kernel, Role, verify};
 use naga::Module;
 use naga::back::wgsl::{WriterFlags, write_string};
@@ -102,9 +103,12 @@ const LONG_ROW: i64 = 64;
 /// From how many points on there are enough threads without sharing rows.
 const MANY_POINTS: i64 = 1 << 16;
 
-/// The schedule for a kernel with these extents.
-pub fn schedule(kernel: &Kernel, extents: &[i64]) -> Schedule {
-    let scratch = kernel.operands.iter().any(|o| o.role == Role::Scratch);
+/// The schedule for a run of a kernel; `shares` as for [`compile`].
+pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
+    if let Some(tiles) = product::tiles(kernel, run, shares) {
+        return Schedule::Tiles(tiles);
+    }
+    let (scratch, extents) = (kernel.operands.iter().any(|o| o.role == Role::Scratch), run.extents);
     let Some(axis) = kernel.reduce_axis() else { return Schedule::Points };
     if kernel.form() != Form::RowReduce {
         return Schedule::Points;
@@ -133,8 +137,12 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<
         return Err(Refused::Unsupported(why));
     }
     let fits = shares.len() == kernel.operands.len() && shares.iter().enumerate().all(|(i, s)| *s <= i);
-    let rows = schedule == Schedule::Points || kernel.form() == Form::RowReduce;
-    if !fits || !rows {
+    let can = match schedule {
+        Schedule::Points => true,
+        Schedule::Rows => kernel.form() == Form::RowReduce,
+        Schedule::Tiles(tiles) => tiles.fit(kernel),
+    };
+    if !fits || !can {
         return Err(Refused::Internal("the schedule does not fit the kernel".to_owned()));
     }
     let module = kernel::emit(kernel, schedule, shares).map_err(Refused::Internal)?;

@@ -1,6 +1,7 @@
 //! The words that come with a run of a shader: sizes, and where operands lie.
 
 use crate::build::ZERO_WORD;
+use crate::kernel::Schedule;
 use crate::narrow::MOST_POINTS;
 use matex_ir::loops::{AxisKind, Kernel};
 
@@ -50,8 +51,17 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The number of points that are shared out: tiles of a product that is cut into them, and else parallel points.
+    pub fn points(&self, kernel: &Kernel, schedule: Schedule) -> i64 {
+        if let Schedule::Tiles(tiles) = schedule {
+            tiles.count(kernel, self.extents)
+        } else {
+            self.elements(kernel)
+        }
+    }
+
     /// The number of parallel points.
-    pub fn points(&self, kernel: &Kernel) -> i64 {
+    fn elements(&self, kernel: &Kernel) -> i64 {
         let parallel = kernel.axes.iter().zip(self.extents).filter(|(a, _)| a.kind == AxisKind::Parallel);
         parallel.fold(1, |n, (_, extent)| n.saturating_mul(*extent))
     }
@@ -60,7 +70,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// A size that the device does not count to, in a few words.
-    pub fn words(&self, kernel: &Kernel) -> Result<Vec<i32>, String> {
+    pub fn words(&self, kernel: &Kernel, schedule: Schedule) -> Result<Vec<i32>, String> {
         let words = Words::of(kernel);
         let axes = kernel.axes.len();
         let fits = self.extents.len() == axes
@@ -69,12 +79,11 @@ impl Run<'_> {
         if !fits {
             return Err("a run that does not fit its kernel".to_owned());
         }
-        let points = self.points(kernel);
-        if points.max(self.extents.iter().copied().max().unwrap_or(0)) > MOST_POINTS {
+        if self.elements(kernel).max(self.extents.iter().copied().max().unwrap_or(0)) > MOST_POINTS {
             return Err(format!("it has more than {MOST_POINTS} points"));
         }
         let mut all = vec![0_i64; words.count() as usize];
-        all[POINTS as usize] = points;
+        all[POINTS as usize] = self.points(kernel, schedule);
         for (axis, extent) in self.extents.iter().enumerate() {
             all[words.extent(axis) as usize] = *extent;
         }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use matex_codegen_gpu::{Refused, Schedule, compile, refusal};
+use matex_codegen_gpu::{Refused, Run, Schedule, compile, refusal, schedule};
 use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder};
 use matex_ir::{DType, Op, Scalar};
 use std::fmt::Write;
@@ -158,4 +158,69 @@ fn positions_need_32_bits_and_other_wide_integers_are_refused() {
 fn what_the_device_lacks_is_said() {
     assert_eq!(refusal(&columns(Combine::Sum, DType::F64)).unwrap(), "it computes with f64");
     assert_eq!(refusal(&columns(Combine::Sum, DType::I64)).unwrap(), "it works on i64");
+}
+
+/// A product of matrices with a bias on its columns, as `out[r, c] = max(sum(a[r, k] * b[k, c]) + bias[c], 0)`.
+fn layer(dtype: DType) -> Kernel {
+    let axes = [AxisKind::Parallel, AxisKind::Parallel, AxisKind::Reduce];
+    let mut b = KernelBuilder::new("layer", &axes);
+    let x = b.input(dtype, &[Access::Strided, Access::Zero, Access::Unit]);
+    let w = b.input(dtype, &[Access::Zero, Access::Strided, Access::Strided]);
+    let bias = b.input(dtype, &[Access::Zero, Access::Strided, Access::Zero]);
+    let out = b.output(dtype, &[Access::Strided, Access::Strided, Access::Zero]);
+    let (v, u) = (b.load(x), b.load(w));
+    let product = b.map(Op::Mul, &[v, u]);
+    let sum = b.reduce(Combine::Sum, &[product]);
+    let shift = b.load(bias);
+    let moved = b.map(Op::Add, &[sum, shift]);
+    let zero = b.constant(Scalar::from_f64(dtype, 0.0));
+    let value = b.map(Op::Max, &[moved, zero]);
+    b.store(out, value);
+    b.finish().unwrap()
+}
+
+/// The schedule of a layer of so many rows, columns and terms, for strides of `x` along rows and terms and of `w` along
+/// columns and terms.
+fn layer_schedule([n, m, k]: [i64; 3], x: [i64; 2], w: [i64; 2]) -> Schedule {
+    let strides = [x[0], 0, x[1], 0, w[0], w[1], 0, 1, 0, m, 1, 0];
+    let run = Run { extents: &[n, m, k], offsets: &[0; 4], strides: &strides };
+    schedule(&layer(DType::F32), &run, &[0, 1, 2, 3])
+}
+
+#[test]
+fn products_are_cut_into_tiles_by_their_sizes() {
+    let tiled = |sizes: [i64; 3]| layer_schedule(sizes, [sizes[2], 1], [1, sizes[1]]);
+    let side =
+        |schedule: Schedule| format!("{schedule:?}").split(['{', ',']).nth(1).map(|s| s.trim().to_owned());
+    assert_eq!(side(tiled([4096, 4096, 64])).unwrap(), "side: 128");
+    assert_eq!(side(tiled([1024, 1024, 1024])).unwrap(), "side: 64");
+    assert_eq!(side(tiled([16, 16, 8])).unwrap(), "side: 64");
+    // A product with a vector, and too few terms.
+    assert_eq!(tiled([4096, 15, 4096]), Schedule::Rows);
+    assert_eq!(tiled([16, 4096, 7]), Schedule::Points);
+}
+
+#[test]
+fn tiles_read_and_store_quads_where_these_are_whole() {
+    let by_rows = layer_schedule([64, 64, 32], [32, 1], [1, 64]);
+    let code = wgsl(&layer(DType::F32), by_rows);
+    assert_eq!(code.matches("array<vec4<f32>>").count(), 3, "{code}");
+    let text = format!("// {by_rows:?}\n{code}");
+    // Both transposed, and large.
+    let turned = wgsl(&layer(DType::F32), layer_schedule([2048, 2048, 32], [1, 2048], [32, 1]));
+    assert_eq!(turned.matches("array<vec4<f32>>").count(), 3, "{turned}");
+    // Nothing is a multiple of four.
+    let ragged = wgsl(&layer(DType::F32), layer_schedule([65, 66, 33], [33, 1], [1, 66]));
+    assert_eq!(ragged.matches("array<vec4<f32>>").count(), 0, "{ragged}");
+    insta::assert_snapshot!(text);
+    wgsl(&layer(DType::I32), layer_schedule([64, 64, 32], [32, 1], [1, 64]));
+    wgsl(&layer(DType::U32), layer_schedule([65, 66, 33], [33, 1], [1, 66]));
+}
+
+#[test]
+fn what_is_no_product_is_not_cut_into_tiles() {
+    let shares: Vec<usize> = (0..2).collect();
+    let tiles = layer_schedule([64, 64, 32], [32, 1], [1, 64]);
+    let refused = compile(&columns(Combine::Sum, DType::F32), tiles, &shares).unwrap_err();
+    assert_eq!(refused, Refused::Internal("the schedule does not fit the kernel".to_owned()));
 }

@@ -202,7 +202,6 @@ impl DeviceRun<'_, '_> {
         let Some(shares) = self.shares().filter(|_| needs.obstacle(&self.residence.device).is_none()) else {
             return Ok(false);
         };
-        let schedule = schedule(kernel, extents);
         let (mut offsets, mut strides) = (Vec::new(), Vec::new());
         let axes = kernel.axes.len();
         for (o, operand) in kernel.operands.iter().enumerate() {
@@ -212,8 +211,9 @@ impl DeviceRun<'_, '_> {
             strides.extend(self.scratch.strides[o * axes..(o + 1) * axes].iter().map(|s| s / size));
         }
         let run = Run { extents, offsets: &offsets, strides: &strides };
-        let Ok(words) = run.words(kernel) else { return Ok(false) };
-        let points = run.points(kernel);
+        let schedule = schedule(kernel, &run, &shares);
+        let Ok(words) = run.words(kernel, schedule) else { return Ok(false) };
+        let points = run.points(kernel, schedule);
         let mut arrays = Vec::with_capacity(kernel.operands.len());
         for operand in 0..kernel.operands.len() {
             arrays.push(self.array(operand, points)?);
