@@ -10,6 +10,7 @@ use crate::options::Device;
 use matex_ir::Span;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
+use matex_passes::Plan;
 use matex_passes::plan::{KernelStep, OpSite, Step as PlanStep};
 use matex_runtime::{AsView, Executable};
 use std::fmt::Write;
@@ -272,6 +273,10 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
         }
         let peak = plan.peak_bytes(&|dim| bindings.eval(dim));
         let _ = writeln!(out, "peak memory: {peak} bytes besides the arguments");
+        let on_host = function.options().device != Device::Gpu;
+        if let Some(shared) = temporaries(plan, &bindings).filter(|_| on_host) {
+            let _ = writeln!(out, "  {shared}");
+        }
     }
     let _ = writeln!(out, "bytes: {bytes_in} in, {} out", cost.bytes - bytes_in);
     let _ = write!(out, "{}", rewritten(function, special));
@@ -280,6 +285,18 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
         let _ = writeln!(out, "  {}: {}", guard.code, guard.message);
     }
     Ok(out)
+}
+
+/// Where the values between kernels lie.
+fn temporaries(plan: &Plan, bindings: &Bindings) -> Option<String> {
+    let bytes = |slot| bindings.eval(plan.dim(slot)).map_or(0, |v| v.max(0) as u64);
+    let places = plan.arena.places(|piece| bytes(piece.bytes));
+    let count = places.pieces.len();
+    let hosted = places.pieces.iter().filter(|p| p.host.is_some()).count();
+    let alone: u64 = places.pieces.iter().map(|p| p.bytes).sum();
+    let total = places.total;
+    let text = format!("temporaries: {alone} bytes in {total}, {hosted} of {count} where a result will be");
+    (count > 0).then_some(text)
 }
 
 /// What was chosen to run on, and why.

@@ -68,6 +68,24 @@ fn a_typed_call_into_given_memory_allocates_nothing() {
     assert_eq!(out, vec![0.5; 200]);
 }
 
+/// Temporaries share memory that is kept from call to call, whatever their size; of what loops carry a megabyte is kept.
+#[test]
+fn temporaries_allocate_nothing() {
+    let programs = [
+        ("{ s = cumsum(x); t = cumsum(s / s[-1]); return cumsum(t * s) }", 300_000),
+        ("{ for i in 0..5 { x = cumsum(x) / x[0]; } return x }", 10_000),
+    ];
+    for (source, last) in programs {
+        let f = matex::compile(source).unwrap();
+        for n in [10, 20_000, last] {
+            let (x, mut out) = (vec![1.0; n], vec![0.0; n]);
+            let found = allocations(|| f.call_into(&[&x], &mut [&mut out]).unwrap());
+            assert_eq!(found, 0, "{source} of {n}");
+            assert_eq!(f.call(&[&x]).unwrap()[0].to_vec::<f64>().unwrap(), out);
+        }
+    }
+}
+
 #[test]
 fn nine_arguments_by_reference_allocate_nothing() {
     let f = matex::compile("a + b + c + d + e + f + g + h + i").unwrap();

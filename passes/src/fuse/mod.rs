@@ -15,11 +15,12 @@ mod tests;
 pub use kernel::{MAX_NODES, MAX_OPERANDS, MAX_STAGES, Obstacle};
 pub use sweep::Refusal;
 
+use crate::cost;
 use crate::plan::{Apart, OpSite};
 use crate::sizes::Sizes;
 use graph::Graph;
 use groups::Groups;
-use matex_ir::tensor::{Func, Kind, ReduceOp, ScanOp, ValueId};
+use matex_ir::tensor::{Func, Kind, Node, ReduceOp, ScanOp, ValueId};
 use sweep::Sweep;
 
 /// The choice for a function.
@@ -151,7 +152,17 @@ pub fn choose(func: &Func, sizes: &Sizes) -> Fusion {
     Fusion { stored, captured, groups, refusals, joins: true, priced, time }
 }
 
-/// For each value whether a region inside of its own needs it.
+/// Whether a value is as good as its operand: one simple operation on the elements of a parameter, which no region that needs
+/// it has to find in memory of its own.
+fn is_at_hand(func: &Func, node: &Node) -> bool {
+    let Kind::Map(op) = &node.kind else { return false };
+    let given = |v: &ValueId| matches!(func.node(*v).kind, Kind::Param(_)) && func.ty(*v).dtype.size() > 1;
+    let [operand] = node.args.as_slice() else { return false };
+    let cost = cost::of_op(*op, func.ty(*operand).dtype);
+    given(operand) && cost.ops <= 1.0 && !cost.scalar
+}
+
+/// For each value whether a region inside of its own needs it in memory.
 fn captured(func: &Func) -> Vec<bool> {
     let mut home = vec![None; func.nodes.len()];
     for (r, region) in func.regions.iter().enumerate() {
@@ -162,10 +173,11 @@ fn captured(func: &Func) -> Vec<bool> {
         }
     }
     let mut captured = vec![false; func.nodes.len()];
+    let at_hand: Vec<bool> = func.nodes.iter().map(|n| is_at_hand(func, n)).collect();
     let mut used = |by: Option<usize>, v: &ValueId| {
         let v = v.0 as usize;
         if let Some(place) = captured.get_mut(v) {
-            *place |= home[v] != by;
+            *place |= home[v] != by && !at_hand[v];
         }
     };
     for (i, node) in func.nodes.iter().enumerate() {

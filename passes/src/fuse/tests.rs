@@ -3,8 +3,9 @@
 use super::graph::Graph;
 use super::kernel::{Kernel, Obstacle};
 use super::sweep::{Sweep, Total};
-use super::{captured, choose};
+use super::{Fusion, captured, choose, nothing};
 use crate::Sizes;
+use crate::plan::Item;
 use matex_ir::tensor::{Func, ValueId, parse};
 
 fn func_of(result: &str, lines: &[&str]) -> Func {
@@ -99,6 +100,54 @@ fn operands_and_nodes_are_limited() {
     let chosen = choose(&func, &Sizes::nominal());
     let kernels = (0..func.nodes.len() as u32).filter(|v| chosen.is_stored(ValueId(*v))).count();
     assert_eq!(kernels, 2, "{:?}", chosen.refusals);
+}
+
+/// Users of a value stand before the last one of its group, whose kernel writes it.
+#[test]
+fn what_a_group_writes_is_read() {
+    let lines = [
+        "%4: f64[n, m] = exp %x",
+        "%5: f64[m, n] = permute %4, [1, 0]",
+        "%6: f64[m, n] = neg %5",
+        "%7: f64[n, m] = expm1 %x",
+        "%8: f64[n] = reduce max %7, [1]",
+        "%9: f64[n, m] = scan sum %7, axis 1",
+        "%10: f64[m, n] = scan sum %6, axis 1",
+        "%11: f64[n, m] = permute %10, [1, 0]",
+        "%12: f64[n, m] = add %9, %11",
+        "%13: f64[n, m] = broadcast %8, [0]",
+        "%14: f64[n, m] = add %12, %13",
+        "return %14",
+    ];
+    let func = func_of("f64[n, m]", &lines);
+    let mut fusion = Fusion { groups: vec![vec![ValueId(4), ValueId(7)]], ..nothing(&func) };
+    fusion.stored[6] = false;
+    let plan = crate::lower::lower_with(&func, &[], &fusion).unwrap();
+    let writes = |item: &Item| item.step.kernels().flat_map(|k| plan.outs(k)).collect::<Vec<_>>();
+    let items = &plan.block(plan.body).items;
+    assert!(items.iter().any(|i| writes(i).len() == 2), "{plan}");
+    assert!(items.iter().all(|i| writes(i).iter().all(|b| !i.frees.contains(b))), "{plan}");
+}
+
+/// One simple operation on a parameter is done where it is needed, in a loop too.
+#[test]
+fn what_is_as_good_as_a_parameter_needs_no_memory_for_a_loop() {
+    let text = "func @f(%x: f64[n], %y: f64[n], %k: i64) -> f64[n] {
+  %3: f64[n] = neg %y
+  %4: f64[n] = mul %x, %3
+  %5: i64 = const 0
+  %6: (f64[n]) = for %5, %k, %4 (%7: i64, %8: f64[n]) {
+    %9: f64[n] = mul %8, %3
+    yield %9
+  }
+  %10: f64[n] = proj %6, 0
+  return %10
+}
+";
+    let func = parse(text).unwrap();
+    assert!(!choose(&func, &Sizes::nominal()).is_stored(ValueId(3)));
+    let dear = parse(&text.replace("neg", "exp")).unwrap();
+    assert!(choose(&dear, &Sizes::nominal()).is_stored(ValueId(3)));
 }
 
 /// The cheapest of all sets of values in memory.

@@ -155,6 +155,7 @@ fn lowered(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Result<Plan
     plan.body = body;
     live::assign(&mut plan);
     plan.reuse_memory();
+    plan.share_memory();
     plan.apart.extend(fusion.apart(func));
     Ok(plan)
 }

@@ -63,6 +63,9 @@ impl Lower<'_> {
             let mut step = self.finish(&draft)?;
             step.ops = self.ops_of(&nodes);
             self.step(Step::Kernel(step));
+            // What stands between the first and the last of them was built over values that were not there.
+            let between = group.first().map_or(0..0, |first| first.0 as usize..self.values.len());
+            between.filter(|i| !self.fixed[*i]).for_each(|i| self.values[i] = Value::None);
             for (v, out) in nodes.into_iter().zip(outs) {
                 self.given(v, out, self.func.ty(v).dtype);
             }

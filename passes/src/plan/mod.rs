@@ -8,12 +8,14 @@
 //!
 //! Blocks stand in a flat list and are named by their number, so that a deep program is no deep data structure.
 
+mod arena;
 pub mod live;
 mod panels;
 mod reuse;
 mod text;
 mod work;
 
+pub use arena::{Arena, Part, Piece, Places};
 pub use panels::Member;
 pub use work::Work;
 
@@ -384,6 +386,8 @@ pub struct Plan {
     pub results: Vec<PlanResult>,
     /// What was not fused, and why.
     pub apart: Vec<Apart>,
+    /// The temporaries that share one piece of memory.
+    pub arena: Arena,
 }
 
 impl Routine {
@@ -438,6 +442,11 @@ impl Plan {
         let roles = self.kernels.get(step.kernel).map(|k| k.operands.as_slice()).unwrap_or_default();
         let written = step.operands.iter().zip(roles).filter(|(_, o)| o.role != matex_ir::loops::Role::In);
         written.map(|(b, _)| b.place.buffer)
+    }
+
+    /// Chooses the temporaries that share memory, when it is known where buffers are freed and used again.
+    pub(crate) fn share_memory(&mut self) {
+        self.arena = Arena::of(self);
     }
 
     /// The kernels as text, one after the other.

@@ -20,7 +20,11 @@ impl fmt::Display for Plan {
                     writeln!(f, "  b{i} = {dtype} {}", value.map(|v| v.to_string()).unwrap_or_default())?;
                 }
                 Source::Constant(_) => writeln!(f, "  b{i} = constant {dtype}{shape}")?,
-                Source::Own => writeln!(f, "  b{i}: {dtype}{shape}")?,
+                Source::Own => {
+                    let piece = self.arena.piece(BufferId(i as u32));
+                    let piece = piece.map_or(String::new(), |p| format!(" in m{p}"));
+                    writeln!(f, "  b{i}: {dtype}{shape}{piece}")?;
+                }
             }
         }
         self.write_block(f, self.body, 1)?;

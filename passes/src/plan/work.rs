@@ -1,6 +1,6 @@
 //! What a plan does at given sizes: the work of each kernel, and the memory that all of it needs at a time.
 
-use super::{BlockId, BufferId, KernelStep, Plan, Slot, Source, Step};
+use super::{BlockId, BufferId, KernelStep, Places, Plan, Slot, Source, Step};
 use crate::cost::{self, OpCost};
 use matex_ir::loops::{AxisKind, InstKind, Kernel};
 use matex_ir::{DType, Dim};
@@ -73,15 +73,19 @@ impl Plan {
     }
 
     /// The most bytes that a call holds at a time besides its arguments and constants, by the values of sizes: its results
-    /// and the values between its kernels. Exact for a plan without branches; of a branch the larger side counts.
+    /// and the values between its kernels, which lie in one piece of memory that is held to the end. Exact for a plan without
+    /// branches; of a branch the larger side counts.
     pub fn peak_bytes(&self, value: &impl Fn(&Dim) -> Option<i64>) -> u64 {
+        let bytes = |slot: Slot| value(self.dim(slot)).map_or(0, |v| v.max(0) as u64);
         let mut peak = Peak {
             plan: self,
             holds: vec![None; self.buffers.len()],
             pieces: Vec::new(),
             live: 0,
             most: 0,
-            bytes: &|slot| value(self.dim(slot)).map_or(0, |v| v.max(0) as u64),
+            shared: false,
+            places: self.arena.places(|p| bytes(p.bytes)),
+            bytes: &bytes,
         };
         for (i, buffer) in self.buffers.iter().enumerate() {
             if !matches!(buffer.source, Source::Own) {
@@ -151,6 +155,9 @@ struct Peak<'a> {
     pieces: Vec<(u64, u32)>,
     live: u64,
     most: u64,
+    /// Where temporaries lie, and whether there is memory for them yet.
+    places: Places,
+    shared: bool,
     bytes: &'a dyn Fn(Slot) -> u64,
 }
 
@@ -166,8 +173,31 @@ impl Peak<'_> {
     }
 
     fn allocate(&mut self, buffer: BufferId) {
+        let part = self.plan.arena.piece(buffer).and_then(|p| self.places.pieces.get(p).copied());
+        match part.map(|p| p.host) {
+            Some(Some(result)) => {
+                self.claim(result);
+                self.hold(buffer, 0);
+            }
+            Some(None) => {
+                let more = if std::mem::replace(&mut self.shared, true) { 0 } else { self.places.total };
+                self.live += more;
+                self.hold(buffer, 0);
+            }
+            None => self.claim(buffer),
+        }
+    }
+
+    /// Memory for a buffer, unless it has been given some for what was there before it.
+    fn claim(&mut self, buffer: BufferId) {
+        let early = self.plan.arena.results.iter().any(|r| r.buffer == buffer);
+        if !early || self.holds[buffer.0 as usize].is_none() {
+            self.hold(buffer, (self.bytes)(self.plan.buffer(buffer).bytes));
+        }
+    }
+
+    fn hold(&mut self, buffer: BufferId, bytes: u64) {
         self.let_go(buffer);
-        let bytes = (self.bytes)(self.plan.buffer(buffer).bytes);
         self.pieces.push((bytes, 1));
         self.holds[buffer.0 as usize] = Some(self.pieces.len() - 1);
         self.live += bytes;

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The kernel that a plan consists of, if it is no more than that and memory for its results.
-pub(super) fn only_kernel(plan: &Plan, direct: &[bool]) -> Option<KernelStep> {
+pub(super) fn only_kernel(plan: &Plan, direct: &[Option<BufferId>]) -> Option<KernelStep> {
     let mut kernel = None;
     for item in &plan.block(plan.body).items {
         match &item.step {
@@ -46,7 +46,7 @@ pub(super) fn only_kernel(plan: &Plan, direct: &[bool]) -> Option<KernelStep> {
     let simple = step.gemm.is_none()
         && !rows
         && step.operands.iter().all(|o| o.place.moves.is_empty() && known(o.place.buffer))
-        && direct.iter().all(|d| *d);
+        && direct.iter().all(Option::is_some);
     simple.then(|| step.clone())
 }
 

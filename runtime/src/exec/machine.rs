@@ -16,6 +16,7 @@ use matex_passes::plan::{
     BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Routine, Slot, Step,
 };
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Stands in the table of dims for one that has no value; no dim has this one.
@@ -30,6 +31,8 @@ pub(super) struct Machine<'e> {
     /// The bytes that the call holds of its own, and the most that it held.
     live: u64,
     pub(super) most: u64,
+    /// Whether what temporaries share is among them.
+    shares: bool,
     /// Whether arguments were copied for the call.
     pub(super) copied: bool,
     limits: &'e Limits,
@@ -56,8 +59,8 @@ impl<'e> Machine<'e> {
         state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
         let warnings = options.warnings;
-        let (steps, live, most, copied) = (0, 0, 0, false);
-        Ok(Machine { exe, state, steps, live, most, copied, limits, cancel, warnings, residence })
+        let (steps, live, most, shares, copied) = (0, 0, 0, false, false);
+        Ok(Machine { exe, state, steps, live, most, shares, copied, limits, cancel, warnings, residence })
     }
 
     /// Notes how a call like this one can be done, before its state is kept.
@@ -128,12 +131,13 @@ impl<'e> Machine<'e> {
                 Err(run_error(RunError::Check { code, message, origin }))
             }
             Step::Move { from, to } => {
-                let held: Vec<Memory> =
-                    from.iter().map(|b| self.state.memory[b.0 as usize].clone()).collect();
-                for (buffer, memory) in to.iter().zip(held) {
+                let mut held = std::mem::take(&mut self.state.moving);
+                held.extend(from.iter().map(|b| self.state.memory[b.0 as usize].clone()));
+                for (buffer, memory) in to.iter().zip(held.drain(..)) {
                     let before = std::mem::replace(&mut self.state.memory[buffer.0 as usize], memory);
                     self.give(before);
                 }
+                self.state.moving = held;
                 if let Some(residence) = &mut self.residence {
                     residence.share(from, to);
                 }
@@ -217,19 +221,65 @@ impl<'e> Machine<'e> {
         if bytes > limits.bytes {
             return Err(ExecError::Bytes { limit: limits.bytes, bytes, origin: decl.origin });
         }
+        let place = self.temporary(buffer, bytes, decl.origin)?;
         let before = std::mem::take(&mut self.state.memory[buffer.0 as usize]);
-        if let Memory::Place(PlaceMemory { len, .. }) = before
-            && len as u64 == bytes
-        {
+        if self.is_early(buffer, &before, bytes) {
             self.state.memory[buffer.0 as usize] = before;
             return Ok(());
         }
         self.give(before);
-        let memory = self.state.pool.allocate(bytes as usize, decl.origin)?;
-        self.state.memory[buffer.0 as usize] = Memory::Own(memory);
+        self.state.memory[buffer.0 as usize] = match place {
+            Some(place) => Memory::Place(place),
+            None => self.own(bytes, decl.origin)?,
+        };
+        Ok(())
+    }
+
+    /// Fresh memory that counts.
+    fn own(&mut self, bytes: u64, origin: Span) -> Result<Memory, ExecError> {
+        let memory = self.state.pool.allocate(bytes as usize, origin)?;
+        self.count_bytes(bytes);
+        Ok(Memory::Own(memory))
+    }
+
+    fn count_bytes(&mut self, bytes: u64) {
         self.live += bytes;
         self.most = self.most.max(self.live);
-        Ok(())
+    }
+
+    /// Whether a buffer has memory before it is allocated: the caller's for a result, or a result's own that something else
+    /// lay in until now.
+    fn is_early(&self, buffer: BufferId, memory: &Memory, bytes: u64) -> bool {
+        match memory {
+            Memory::Place(place) => place.len as u64 == bytes,
+            Memory::Own(own) => {
+                let result = || self.plan().arena.results.iter().any(|r| r.buffer == buffer);
+                own.len() as u64 == bytes && Arc::strong_count(own) == 1 && result()
+            }
+            Memory::Empty | Memory::Caller(_) | Memory::Lent(_) => false,
+        }
+    }
+
+    /// The memory that a temporary shares with others, if it does.
+    fn temporary(
+        &mut self,
+        buffer: BufferId,
+        bytes: u64,
+        origin: Span,
+    ) -> Result<Option<PlaceMemory>, ExecError> {
+        let Some(part) = self.state.shared.part(&self.plan().arena, buffer, bytes) else { return Ok(None) };
+        let Some(host) = part.host else {
+            let memory = self.state.shared.memory(origin)?;
+            if !std::mem::replace(&mut self.shares, true) {
+                self.count_bytes(self.state.shared.bytes());
+            }
+            return Ok(memory.part(&part));
+        };
+        if let Memory::Empty = self.state.memory[host.0 as usize] {
+            let size = self.extent(self.plan().buffer(host).bytes, origin)? as u64;
+            self.state.memory[host.0 as usize] = self.own(size, origin)?;
+        }
+        Ok(self.state.memory[host.0 as usize].unique().and_then(|memory| memory.part(&part)))
     }
 
     /// Gives a buffer the memory of another one, which stays readable until it is freed.
@@ -254,7 +304,7 @@ impl<'e> Machine<'e> {
     /// Takes back what a buffer held.
     fn give(&mut self, memory: Memory) {
         if let Memory::Own(buffer) = &memory
-            && std::sync::Arc::strong_count(buffer) == 1
+            && Arc::strong_count(buffer) == 1
         {
             self.live = self.live.saturating_sub(buffer.len() as u64);
         }

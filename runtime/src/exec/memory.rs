@@ -1,8 +1,10 @@
-//! The memory of one call: what each buffer of the plan holds, and the memory that waits to be used again.
+//! The memory of one call: what each buffer of the plan holds, the arena that its temporaries lie in, and the memory that
+//! waits to be used again.
 
 use super::ExecError;
 use crate::{Buffer, View};
 use matex_ir::Span;
+use matex_passes::plan::{Arena, BufferId, Part, Piece, Places};
 use std::sync::Arc;
 
 /// What a buffer of the plan holds.
@@ -15,13 +17,14 @@ pub(super) enum Memory {
     Caller(CallerMemory),
     /// Memory of the call, or of a constant; written to only while nothing else holds it.
     Own(Arc<Buffer>),
-    /// The caller's memory for a result, which the plan fills as a buffer of its own that is never moved or freed.
+    /// Memory that the plan fills as a buffer of its own and that is not its to give away: the caller's for a result, or a
+    /// part of what temporaries share.
     Place(PlaceMemory),
     /// Memory that another buffer of the call has got already, readable until this one is freed.
     Lent(PlaceMemory),
 }
 
-/// The bytes of a place for a result.
+/// The bytes of a place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlaceMemory {
     pub(super) start: *mut u8,
@@ -101,6 +104,61 @@ impl Memory {
     }
 }
 
+/// One piece of memory for the temporaries of a call, kept from call to call.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Where they lie.
+    places: Places,
+    /// Made when the first of them is filled: no loop may have to.
+    memory: Option<Buffer>,
+}
+
+impl Shared {
+    /// Places the temporaries of a plan for other sizes; what is too large for a call anyway has no place.
+    pub(super) fn bind(&mut self, arena: &Arena, bytes: impl Fn(&Piece) -> u64) {
+        self.places = arena.places(bytes);
+        if self.memory.as_ref().is_some_and(|m| (m.len() as u64) < self.places.total) {
+            self.memory = None;
+        }
+    }
+
+    /// The bytes of all of it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.places.total
+    }
+
+    /// Where a temporary of so many bytes lies, if it has a place.
+    pub(super) fn part(&self, arena: &Arena, buffer: BufferId, bytes: u64) -> Option<Part> {
+        let part = self.places.pieces.get(arena.piece(buffer)?)?;
+        Some(*part).filter(|p| p.bytes == bytes)
+    }
+
+    /// The memory of all that lies in no result's.
+    pub(super) fn memory(&mut self, origin: Span) -> Result<PlaceMemory, ExecError> {
+        let total = self.places.total;
+        let memory = match &mut self.memory {
+            Some(memory) => memory,
+            none => {
+                let failed = || ExecError::OutOfMemory { bytes: total, origin };
+                let size = usize::try_from(total).map_err(|_| failed())?;
+                // SAFETY: as for `Pool::allocate`: lowering fills every buffer before anything else reads it, and nothing but
+                // the buffers of the plan reads this.
+                none.insert(unsafe { Buffer::uninit(size) }.map_err(|_| failed())?)
+            }
+        };
+        Ok(PlaceMemory { start: memory.as_mut_ptr(), len: memory.len() })
+    }
+}
+
+impl PlaceMemory {
+    /// A part of it, if it lies inside.
+    pub(super) fn part(self, part: &Part) -> Option<PlaceMemory> {
+        let (start, len) = (usize::try_from(part.start).ok()?, usize::try_from(part.bytes).ok()?);
+        let inside = start.checked_add(len).is_some_and(|end| end <= self.len);
+        inside.then(|| PlaceMemory { start: self.start.wrapping_add(start), len })
+    }
+}
+
 /// Freed memory of a call, to be used again for a buffer of the same size.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -111,7 +169,8 @@ pub(super) struct Pool {
 /// How much freed memory is kept at most, in pieces.
 const POOLED: usize = 32;
 
-/// How many bytes are kept from call to call at most; the allocator is no slower for what is large.
+/// How many bytes are kept from call to call at most; what is larger is kept for the whole process
+/// ([`crate::tensor`]'s spare buffers).
 const KEPT_BYTES: usize = 1 << 20;
 
 impl Pool {
@@ -136,9 +195,17 @@ impl Pool {
         fresh.map(Arc::new).map_err(|_| ExecError::OutOfMemory { bytes: bytes as u64, origin })
     }
 
-    /// Keeps what is small for a later call, and lets all else go.
-    pub(super) fn shrink(&mut self) {
-        self.free.retain(|b| b.len() <= KEPT_BYTES / POOLED);
+    /// Keeps what is small for a later call besides the arena, and lets all else go.
+    pub(super) fn shrink(&mut self, shared: &mut Shared) {
+        if shared.memory.as_ref().is_some_and(|m| m.len() > KEPT_BYTES) {
+            shared.memory = None;
+        }
+        let mut room = KEPT_BYTES - shared.memory.as_ref().map_or(0, Buffer::len);
+        self.free.retain(|b| {
+            let keeps = b.len() <= room;
+            room -= if keeps { b.len() } else { 0 };
+            keeps
+        });
     }
 
     /// Takes back what a buffer held, when nothing else does.

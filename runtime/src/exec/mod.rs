@@ -36,7 +36,7 @@ use matex_ir::Dim;
 use matex_ir::tensor::bind::{Argument, Bindings, bind_sizes, check_guards};
 use matex_ir::tensor::{Func, Guard, Param, RunError};
 use matex_lang::Limits;
-use matex_passes::plan::{KernelStep, Slot, Source};
+use matex_passes::plan::{BufferId, KernelStep, Slot, Source};
 use matex_passes::{LayoutClass, Plan, run_pipeline};
 use memory::{CallerMemory, Memory};
 use share::{Grain, Parts, Sharing, Why};
@@ -107,8 +107,8 @@ pub struct Executable {
     nan_passes: bool,
     /// What tells it from all others of this process.
     id: u64,
-    /// For each result whether the plan can fill the caller's memory in place of its buffer.
-    direct: Vec<bool>,
+    /// For each result the buffer that can be given the caller's memory for it.
+    direct: Vec<Option<BufferId>>,
     /// The kernel that the plan consists of, where it is no more.
     only: Option<KernelStep>,
     /// Which kernels may run on the GPU, where calls use it.
@@ -163,7 +163,7 @@ impl Executable {
                 constants.insert(i as u32, tensor.buffer().clone());
             }
         }
-        let direct = results::direct(&plan);
+        let direct = plan.direct();
         Ok(Executable {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             only: if gpu { None } else { again::only_kernel(&plan, &direct) },
@@ -321,6 +321,7 @@ impl Executable {
         if !state.fits(args) {
             let bindings = self.bind(args)?;
             self.evaluate_dims(&mut state, args, &temporary.copies, bindings);
+            self.place_temporaries(&mut state);
             state.bind(args);
         }
         if matches!(self.code, Code::Interpreted) {
@@ -369,6 +370,21 @@ impl Executable {
         let value = |dim| bindings.eval(dim).unwrap_or(machine::NO_VALUE);
         state.dims.clear();
         state.dims.extend(self.plan.dims.iter().map(value));
+    }
+
+    /// Places temporaries in the arena where machine code works on them. The interpreter gives each buffer memory of its own,
+    /// so that the two differ where a place is wrong; and a device binds an array as a whole.
+    fn place_temporaries(&self, state: &mut State) {
+        if matches!(self.code, Code::Interpreted) || self.placement.is_some() {
+            return;
+        }
+        let limits = &self.limits;
+        state.shared.bind(&self.plan.arena, |piece| {
+            let bytes = state.dims.get(piece.bytes.0 as usize).map_or(0, |b| (*b).max(0) as u64);
+            let elements = bytes / self.plan.buffer(piece.buffer).dtype.size() as u64;
+            // A call refuses what is larger, if it comes to that.
+            if bytes <= limits.bytes && elements <= limits.elements { bytes } else { 0 }
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use super::memory::{Memory, PlaceMemory};
 use super::{Code, ExecError, Executable, internal};
 use crate::{AsView, Dims, Strides, Tensor, TensorError, View, ViewMut};
 use matex_ir::Span;
-use matex_passes::plan::{Plan, PlanResult, Source, Step};
+use matex_passes::plan::PlanResult;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -50,35 +50,6 @@ fn over<'m>(result: &PlanResult, shape: Dims, memory: &'m Memory) -> Result<View
     Ok(unsafe { View::from_raw_dtype(result.dtype, start, shape, strides) })
 }
 
-/// For each result whether the plan can fill the caller's memory instead of the result's buffer: that is allocated
-/// once, and never moved, taken or freed, so that nothing else ever holds it.
-pub(super) fn direct(plan: &Plan) -> Vec<bool> {
-    let (mut allocs, mut held) = (vec![0u32; plan.buffers.len()], vec![false; plan.buffers.len()]);
-    for item in plan.blocks.iter().flat_map(|b| &b.items) {
-        item.frees.iter().for_each(|b| held[b.0 as usize] = true);
-        match &item.step {
-            Step::Alloc(b) | Step::Reuse { to: b, .. } => allocs[b.0 as usize] += 1,
-            Step::Size { to, .. } => held[to.0 as usize] = true,
-            Step::Move { from, to } => from.iter().chain(to).for_each(|b| held[b.0 as usize] = true),
-            Step::Take { from, to, .. } => [from, to].iter().for_each(|b| held[b.0 as usize] = true),
-            Step::For { counter, .. } => held[counter.0 as usize] = true,
-            Step::If { fills, .. } => fills.iter().for_each(|b| held[b.0 as usize] = true),
-            Step::Kernel(_)
-            | Step::Panels(_)
-            | Step::Routine { .. }
-            | Step::Index { .. }
-            | Step::Check { .. }
-            | Step::While { .. } => {}
-        }
-    }
-    let fresh = |r: &PlanResult| {
-        let (id, decl) = (r.buffer.0 as usize, plan.buffer(r.buffer));
-        let once = plan.results.iter().filter(|other| other.buffer == r.buffer).count() == 1;
-        matches!(decl.source, Source::Own) && decl.dtype == r.dtype && allocs[id] == 1 && once && !held[id]
-    };
-    plan.results.iter().map(fresh).collect()
-}
-
 /// Compares the places with the results that they are for, and lets the plan fill those that it can.
 pub(super) fn offer(machine: &mut Machine<'_>, outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
     let exe = machine.exe;
@@ -97,10 +68,12 @@ pub(super) fn offer(machine: &mut Machine<'_>, outputs: &mut [ViewMut<'_>]) -> R
         return Ok(());
     }
     for ((result, direct), output) in exe.plan.results.iter().zip(&exe.direct).zip(outputs) {
-        if *direct && output.is_contiguous() {
+        if let Some(first) = direct.filter(|_| output.is_contiguous()) {
             let len = output.shape().iter().product::<usize>() * output.dtype().size();
             let place = PlaceMemory { start: output.data_ptr(), len };
-            machine.state.memory[result.buffer.0 as usize] = Memory::Place(place);
+            // On a device, memory is not handed on.
+            let buffer = if exe.placement.is_some() { result.buffer } else { first };
+            machine.state.memory[buffer.0 as usize] = Memory::Place(place);
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use super::again::Recipe;
 use super::kernel::Scratch;
-use super::memory::{Memory, Pool};
+use super::memory::{Memory, Pool, Shared};
 use crate::{Dims, Strides, View};
 use matex_ir::DType;
 use std::cell::RefCell;
@@ -21,7 +21,11 @@ pub(super) struct State {
     /// What each buffer holds; empty between calls.
     pub(super) memory: Vec<Memory>,
     pub(super) registers: Vec<i64>,
+    /// What is on its way from buffers to others; empty but for that.
+    pub(super) moving: Vec<Memory>,
     pub(super) pool: Pool,
+    /// The memory of temporaries.
+    pub(super) shared: Shared,
     /// The argument block of each run of a kernel.
     pub(super) scratch: Vec<Scratch>,
     /// How the next call is done if it is like the last one.
@@ -82,8 +86,9 @@ impl State {
 
     /// Keeps the state for the next call.
     pub(super) fn keep(mut self: Box<State>) {
-        self.memory.clear();
-        self.pool.shrink();
+        let State { memory, pool, .. } = &mut *self;
+        memory.drain(..).for_each(|m| pool.give(m));
+        self.pool.shrink(&mut self.shared);
         // A thread that is ending keeps nothing.
         let _ = KEPT_STATES.try_with(|kept| {
             if let Ok(mut kept) = kept.try_borrow_mut() {
