@@ -211,7 +211,7 @@ fn overhead(bench: &Bench) {
         &mut || nine.call_into(&args, &mut [&mut out]).unwrap(),
         &mut || into(&x, &x, &x, &x, &x, &x, &x, &x, &x, &mut other).unwrap(),
     ]);
-    let kernels = nine.cost(&args.map(matex::Arg::new)).unwrap().kernels;
+    let kernels = nine.cost(&args.each_ref().map(|a| matex::Arg::new(a))).unwrap().kernels;
     show_overhead(bench, &format!("9 arguments, {kernels} kernels"), &times);
 }
 

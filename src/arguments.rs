@@ -8,9 +8,9 @@ use matex_ir::tensor::{Func, Param};
 use matex_ir::{DType, Scalar, Span};
 use matex_lang::unit::{ArgSpec, DTypeClass, DimSig, ParamSig, ParamType, Signature};
 use matex_lang::{Diagnostic, codes};
-use matex_runtime::{AsView, Tensor, View};
+use matex_runtime::{AsArg, Given, Tensor, Value};
 
-/// A value for a parameter of a program.
+/// A value for a parameter of a program: whatever is a tensor, or a [`DeviceTensor`](crate::DeviceTensor).
 ///
 /// ```
 /// use matex::{Arg, CallOptions};
@@ -25,7 +25,7 @@ use matex_runtime::{AsView, Tensor, View};
 #[derive(Clone, Copy)]
 pub struct Arg<'a> {
     name: Option<&'a str>,
-    value: &'a dyn AsView,
+    value: &'a dyn AsArg,
     weak: bool,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Arg<'a> {
     /// assert_eq!(out[0].to_string(), "2");
     /// # Ok::<(), matex::Error>(())
     /// ```
-    pub fn new(value: &'a dyn AsView) -> Arg<'a> {
+    pub fn new(value: &'a dyn AsArg) -> Arg<'a> {
         Arg { name: None, value, weak: false }
     }
 
@@ -52,7 +52,7 @@ impl<'a> Arg<'a> {
     /// assert_eq!(out[0].to_string(), "2");
     /// # Ok::<(), matex::Error>(())
     /// ```
-    pub fn named(name: &'a str, value: &'a dyn AsView) -> Arg<'a> {
+    pub fn named(name: &'a str, value: &'a dyn AsArg) -> Arg<'a> {
         Arg { name: Some(name), value, weak: false }
     }
 
@@ -78,7 +78,7 @@ pub(crate) type Slots<'a> = Vec<Option<Slot<'a>>>;
 /// The value of a parameter.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot<'a> {
-    pub(crate) view: View<'a>,
+    pub(crate) value: Value<'a>,
     pub(crate) weak: bool,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn display_name(name: &str) -> String {
 }
 
 /// `f64[3, 4]`.
-pub(crate) fn describe(view: &View<'_>) -> String {
+pub(crate) fn describe(view: &impl Given) -> String {
     let extents: Vec<String> = view.shape().iter().map(usize::to_string).collect();
     if extents.is_empty() {
         view.dtype().to_string()
@@ -106,16 +106,10 @@ pub(crate) fn describe(view: &View<'_>) -> String {
 /// What binding sizes needs to know of the values of a function's parameters.
 pub(crate) fn described<'a>(func: &Func, slots: impl Iterator<Item = &'a Slot<'a>>) -> Vec<Argument<'a>> {
     let one = |(slot, p): (&'a Slot<'a>, &Param)| {
-        let dtype = if slot.weak { p.ty.dtype } else { slot.view.dtype() };
-        Argument { dtype, shape: slot.view.shape(), int: integer(&slot.view) }
+        let dtype = if slot.weak { p.ty.dtype } else { slot.value.dtype() };
+        Argument { dtype, shape: slot.value.shape(), int: slot.value.integer() }
     };
     slots.zip(&func.params).map(one).collect()
-}
-
-/// The value of an integer scalar.
-pub(crate) fn integer(view: &View<'_>) -> Option<i64> {
-    let scalar = view.get(&[]).filter(|s| s.dtype().is_int())?;
-    i64::try_from(scalar.to_i128()).ok()
 }
 
 /// Gives each value to its parameter.
@@ -128,7 +122,7 @@ pub(crate) fn place<'a>(signature: &Signature, args: &[Arg<'a>]) -> Result<Slots
         let name = name.strip_prefix('$').unwrap_or(name);
         match params.iter().position(|p| p.name == name) {
             Some(i) if slots[i].is_some() => errors.push(given_twice(&params[i])),
-            Some(i) => slots[i] = Some(Slot { view: arg.value.as_view(), weak: arg.weak }),
+            Some(i) => slots[i] = Some(Slot { value: arg.value.as_arg(), weak: arg.weak }),
             None => errors.push(no_such(signature, name)),
         }
     }
@@ -137,7 +131,7 @@ pub(crate) fn place<'a>(signature: &Signature, args: &[Arg<'a>]) -> Result<Slots
     let count = args.len();
     for arg in unnamed {
         match free.next() {
-            Some(i) => slots[i] = Some(Slot { view: arg.value.as_view(), weak: arg.weak }),
+            Some(i) => slots[i] = Some(Slot { value: arg.value.as_arg(), weak: arg.weak }),
             None => {
                 errors.push(too_many(signature, count));
                 break;
@@ -198,9 +192,9 @@ pub(crate) fn settle(
             let checked = if slot.weak {
                 literal(p, ty, slot, class_dtype(signature, slots, i)).map(|t| tensor = t)
             } else {
-                check_dtype(p, ty, &slot.view)
+                check_dtype(p, ty, &slot.value)
             };
-            if let Err(d) = checked.and_then(|()| check_rank(p, ty, &slot.view)) {
+            if let Err(d) = checked.and_then(|()| check_rank(p, ty, &slot.value)) {
                 errors.push(d);
             }
         }
@@ -209,7 +203,7 @@ pub(crate) fn settle(
     if errors.is_empty() { Ok(converted) } else { Err(errors) }
 }
 
-fn check_dtype(p: &ParamSig, ty: &ParamType, view: &View<'_>) -> Result<(), Diagnostic> {
+fn check_dtype(p: &ParamSig, ty: &ParamType, view: &impl Given) -> Result<(), Diagnostic> {
     if ty.dtypes.contains(view.dtype()) {
         return Ok(());
     }
@@ -224,7 +218,7 @@ fn check_dtype(p: &ParamSig, ty: &ParamType, view: &View<'_>) -> Result<(), Diag
     Err(mismatch(codes::CALL_DTYPE, p, ty.text.as_str(), view).help(help))
 }
 
-fn check_rank(p: &ParamSig, ty: &ParamType, view: &View<'_>) -> Result<(), Diagnostic> {
+fn check_rank(p: &ParamSig, ty: &ParamType, view: &impl Given) -> Result<(), Diagnostic> {
     let fits = if ty.dims.contains(&DimSig::Rest) {
         view.rank() + 1 >= ty.dims.len()
     } else {
@@ -236,7 +230,7 @@ fn check_rank(p: &ParamSig, ty: &ParamType, view: &View<'_>) -> Result<(), Diagn
     Err(mismatch(codes::CALL_RANK, p, ty.text.as_str(), view).note(format!("its rank is {}", view.rank())))
 }
 
-fn mismatch(code: matex_lang::Code, p: &ParamSig, expected: &str, view: &View<'_>) -> Diagnostic {
+fn mismatch(code: matex_lang::Code, p: &ParamSig, expected: &str, view: &impl Given) -> Diagnostic {
     let message = format!("`{}` is {expected} and is given {}", display_name(&p.name), describe(view));
     Diagnostic::new(code, message).primary(p.span, format!("{expected} is expected"))
 }
@@ -251,8 +245,8 @@ fn class_dtype(signature: &Signature, slots: &Slots<'_>, i: usize) -> Option<DTy
     let (weak, strong): (Vec<&Slot<'_>>, Vec<&Slot<'_>>) = members.partition(|s| s.weak);
     match (class, strong.first()) {
         (DTypeClass::Concrete(d), _) => Some(d),
-        (_, Some(slot)) => Some(slot.view.dtype()),
-        (DTypeClass::Num, None) if weak.iter().all(|s| s.view.dtype().is_int()) => Some(DType::I64),
+        (_, Some(slot)) => Some(slot.value.dtype()),
+        (DTypeClass::Num, None) if weak.iter().all(|s| s.value.dtype().is_int()) => Some(DType::I64),
         (DTypeClass::Num | DTypeClass::Float | DTypeClass::Int, None) => Some(class.typical()),
     }
 }
@@ -264,14 +258,15 @@ fn literal(
     slot: &Slot<'_>,
     dtype: Option<DType>,
 ) -> Result<Option<Tensor>, Diagnostic> {
-    let (view, Some(dtype)) = (&slot.view, dtype) else { return Ok(None) };
-    if view.dtype() == dtype {
+    let (value, Some(dtype)) = (&slot.value, dtype) else { return Ok(None) };
+    if value.dtype() == dtype {
         return Ok(None);
     }
     let number = |d: DType| d != DType::Bool;
-    if number(view.dtype()) != number(dtype) {
-        return check_dtype(p, ty, view).map(|()| None);
+    if number(value.dtype()) != number(dtype) {
+        return check_dtype(p, ty, value).map(|()| None);
     }
+    let view = value.host().map_err(|e| Diagnostic::new(e.code(), e.to_string()))?;
     if view.dtype().is_float() && !dtype.is_float() {
         let name = display_name(&p.name);
         let message = format!("`{name}` is {} and is given a literal with a point", ty.text);
@@ -297,20 +292,20 @@ fn out_of_memory(what: &str, span: Span) -> Diagnostic {
 
 /// What the program is checked for. Sizes that are declared do not broadcast, so that an extent of 1 is nothing
 /// special there, and one check serves all of them.
-pub(crate) fn spec(p: &ParamSig, view: &View<'_>, weak: bool) -> ArgSpec {
+pub(crate) fn spec(p: &ParamSig, view: &impl Given, weak: bool) -> ArgSpec {
     let ones = (0..view.rank()).map(|axis| is_one(p, view, axis)).collect();
     ArgSpec { dtype: view.dtype(), ones, weak }
 }
 
 /// Whether a spec is that of a value, without making one.
-pub(crate) fn fits(spec: &ArgSpec, p: &ParamSig, view: &View<'_>, weak: bool) -> bool {
+pub(crate) fn fits(spec: &ArgSpec, p: &ParamSig, view: &impl Given, weak: bool) -> bool {
     spec.dtype == view.dtype()
         && spec.weak == weak
         && spec.ones.len() == view.rank()
         && spec.ones.iter().enumerate().all(|(axis, one)| *one == is_one(p, view, axis))
 }
 
-fn is_one(p: &ParamSig, view: &View<'_>, axis: usize) -> bool {
+fn is_one(p: &ParamSig, view: &impl Given, axis: usize) -> bool {
     let dims = p.ty.as_ref().map_or(&[][..], |ty| &ty.dims);
     // Dims behind `...` are counted from the end.
     let dim = match dims.iter().position(|d| *d == DimSig::Rest) {
@@ -330,6 +325,7 @@ fn is_one(p: &ParamSig, view: &View<'_>, axis: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use matex_runtime::AsView;
 
     fn param(name: &str, ty: Option<(&str, DTypeClass, Vec<DimSig>)>) -> ParamSig {
         let ty = ty.map(|(text, dtypes, dims)| ParamType { text: text.into(), dtypes, dims });
@@ -348,7 +344,7 @@ mod tests {
     fn names_and_places() {
         let s = signature(vec![param("a", None), param("0", None), param("b", None)]);
         let slots = place(&s, &[Arg::new(&1), Arg::named("0", &[1, 2]), Arg::new(&2.5)]).unwrap();
-        let kinds: Vec<String> = slots.iter().flatten().map(|s| describe(&s.view)).collect();
+        let kinds: Vec<String> = slots.iter().flatten().map(|s| describe(&s.value)).collect();
         assert_eq!(kinds, ["i32", "i32[2]", "f64"]);
         assert_eq!(codes_of(place(&s, &[Arg::new(&1); 4])), [506]);
         assert_eq!(codes_of(place(&s, &[Arg::new(&1), Arg::named("$0", &1)])), [505]);
@@ -360,7 +356,7 @@ mod tests {
 
     #[test]
     fn literals_take_the_declared_dtype() {
-        let one = |ty: (&str, DTypeClass, Vec<DimSig>), value: &dyn AsView| {
+        let one = |ty: (&str, DTypeClass, Vec<DimSig>), value: &dyn AsArg| {
             let s = signature(vec![param("x", Some(ty))]);
             let slots = place(&s, &[Arg::new(value).weak()]).unwrap();
             settle(&s, &slots).map(|c| c[0].as_ref().map(Tensor::describe)).map_err(|e| e[0].code.0)

@@ -1,7 +1,7 @@
 //! The checked and compiled forms of one program, one for each set of dtypes and ranks that it was called with, and
 //! where a plan was chosen by sizes, for each power of two of these sizes.
 
-use crate::arguments::{Slot, fits, integer};
+use crate::arguments::{Slot, fits};
 use crate::engine::Engine;
 use matex_ir::Dim;
 use matex_ir::dim::Atom;
@@ -9,7 +9,7 @@ use matex_ir::tensor::Func;
 use matex_lang::unit::{ArgSpec, Signature};
 use matex_passes::sizes::bucket;
 use matex_passes::{Options, Sizes};
-use matex_runtime::View;
+use matex_runtime::{Given, View};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -70,10 +70,10 @@ impl Bucket {
     }
 
     /// Whether the value of the parameter has a size of this bucket.
-    fn has(&self, view: &View<'_>) -> bool {
+    fn has(&self, view: &impl Given) -> bool {
         let value = match self.axis {
             Some(axis) => view.shape().get(axis).and_then(|n| i64::try_from(*n).ok()),
-            None => integer(view),
+            None => view.integer(),
         };
         value.is_some_and(|v| bucket(v) == self.bucket)
     }
@@ -85,7 +85,7 @@ const KEPT: usize = 64;
 
 /// Whether a value is not contiguous, where that matters.
 pub(crate) fn is_strided(slot: &Slot<'_>, layouts: bool) -> bool {
-    layouts && !slot.view.is_contiguous()
+    layouts && !slot.value.is_contiguous()
 }
 
 /// A bounded map that is looked through in order: comparing a few dtypes costs less than hashing them.
@@ -114,13 +114,13 @@ impl Cache {
             let mut each = e.special.args.iter().zip(&e.special.strided).zip(&signature.params).zip(slots);
             each.all(|(((spec, strided), p), slot)| match (spec, slot) {
                 (Some(spec), Some(slot)) => {
-                    *strided == is_strided(slot, layouts) && fits(spec, p, &slot.view, slot.weak)
+                    *strided == is_strided(slot, layouts) && fits(spec, p, &slot.value, slot.weak)
                 }
                 (None, None) => true,
                 (Some(_), None) | (None, Some(_)) => false,
             }) && e.special.buckets.iter().all(|b| {
                 let slot = slots.get(b.param).and_then(Option::as_ref);
-                slot.is_some_and(|slot| b.has(&slot.view))
+                slot.is_some_and(|slot| b.has(&slot.value))
             })
         };
         let entry = entries.iter().find(same)?;
@@ -183,7 +183,7 @@ impl Cache {
 mod tests {
     use super::*;
     use matex_ir::DType;
-    use matex_runtime::AsView;
+    use matex_runtime::{AsView, Value};
 
     fn special(rank: usize) -> Arc<Special> {
         let func = Func::default();
@@ -207,7 +207,7 @@ mod tests {
         };
         assert_eq!(ranks(&cache).len(), KEPT);
         let signature = matex_lang::Unit::new("x + 1", None, &matex_lang::Limits::default()).unwrap();
-        let slot = Slot { view: 1.5.as_view(), weak: false };
+        let slot = Slot { value: Value::Host(1.5.as_view()), weak: false };
         assert!(cache.find(signature.signature(), &[Some(slot)], false).is_some());
         cache.keep(&special(KEPT));
         let kept = ranks(&cache);

@@ -5,8 +5,8 @@ use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError};
 use matex_lang::Limits;
 use matex_runtime::{
-    AsView, CallOptions, CompileError, Engine as Kernels, ExecError, Executable, LayoutClass, PrepareOptions,
-    Tensor, TensorError, View, ViewMut, Warning,
+    AsView, CallOptions, CompileError, DeviceTensor, Engine as Kernels, ExecError, Executable, Given,
+    LayoutClass, PrepareOptions, Tensor, TensorError, Value, ViewMut, Warning,
 };
 use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
@@ -89,24 +89,41 @@ impl Engine {
     }
 
     /// Runs the function on one value for each of its parameters.
-    pub(crate) fn run(
+    pub(crate) fn run<G: Given>(
         &self,
         func: &Func,
-        args: &[View<'_>],
+        args: &[G],
         budget: Budget<'_>,
     ) -> Result<Vec<Tensor>, ExecError> {
         let _span = tracing::trace_span!("call").entered();
         match self {
             Engine::Plan(exe) => exe.call_with(args, &budget.options()),
-            Engine::Interpreter => interpret(func, args, budget).map_err(ExecError::Run),
+            Engine::Interpreter => interpret(func, args, budget),
         }
     }
 
-    /// Runs the function and writes its results to places.
-    pub(crate) fn run_into(
+    /// Runs the function and leaves its results where they are made.
+    pub(crate) fn run_resident(
         &self,
         func: &Func,
-        args: &[View<'_>],
+        args: &[Value<'_>],
+        budget: Budget<'_>,
+    ) -> Result<Vec<DeviceTensor>, ExecError> {
+        if let Engine::Plan(exe) = self {
+            let _span = tracing::trace_span!("call").entered();
+            return exe.call_resident(args, &budget.options());
+        }
+        let keep = |t: &Tensor| {
+            DeviceTensor::from_tensor(t).map_err(|e| ExecError::Run(RunError::Malformed(e.to_string())))
+        };
+        self.run(func, args, budget)?.iter().map(keep).collect()
+    }
+
+    /// Runs the function and writes its results to places.
+    pub(crate) fn run_into<G: Given>(
+        &self,
+        func: &Func,
+        args: &[G],
         outputs: &mut [ViewMut<'_>],
         budget: Budget<'_>,
     ) -> Result<(), ExecError> {
@@ -114,7 +131,7 @@ impl Engine {
         match self {
             Engine::Plan(exe) => exe.call_into_with(args, outputs, &budget.options()),
             Engine::Interpreter => {
-                let results = interpret(func, args, budget).map_err(ExecError::Run)?;
+                let results = interpret(func, args, budget)?;
                 write(&results, outputs)
             }
         }
@@ -142,14 +159,15 @@ fn write(results: &[Tensor], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecErro
     Ok(())
 }
 
-fn interpret(func: &Func, args: &[View<'_>], budget: Budget<'_>) -> Result<Vec<Tensor>, RunError> {
-    let malformed = |what: String| RunError::Malformed(what);
-    let array = |view: &View<'_>| {
+fn interpret<G: Given>(func: &Func, args: &[G], budget: Budget<'_>) -> Result<Vec<Tensor>, ExecError> {
+    let malformed = |what: String| ExecError::Run(RunError::Malformed(what));
+    let array = |given: &G| {
+        let view = given.host()?;
         let data = view.scalars().collect();
         let made = Array::new(view.dtype(), view.shape().to_vec(), data);
         made.ok_or_else(|| malformed("a view with another number of elements than its shape has".into()))
     };
-    let arrays = args.iter().map(array).collect::<Result<Vec<Array>, RunError>>()?;
+    let arrays = args.iter().map(array).collect::<Result<Vec<Array>, ExecError>>()?;
     let elements = budget.limits.elements.min(budget.limits.bytes).min(INTERPRETER_ELEMENTS);
     let max_elements = usize::try_from(elements).unwrap_or(usize::MAX);
     let limits = RunLimits {
@@ -159,6 +177,6 @@ fn interpret(func: &Func, args: &[View<'_>], budget: Budget<'_>) -> Result<Vec<T
         nan_passes: budget.nan_passes,
     };
     let tensor = |a: Array| Tensor::from_scalars(a.dtype(), a.shape(), a.data().iter().copied());
-    let results = run(func, &arrays, &limits)?.into_iter().map(tensor);
+    let results = run(func, &arrays, &limits).map_err(ExecError::Run)?.into_iter().map(tensor);
     results.collect::<Result<_, _>>().map_err(|e| malformed(e.to_string()))
 }

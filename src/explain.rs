@@ -12,7 +12,7 @@ use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
 use matex_passes::Plan;
 use matex_passes::plan::{KernelStep, OpSite, Step as PlanStep};
-use matex_runtime::{AsView, Executable};
+use matex_runtime::{AsView, Executable, Given};
 use std::fmt::Write;
 
 /// What a call costs.
@@ -46,7 +46,7 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn explain(&self, args: &[&dyn AsView]) -> Result<String, Error> {
-        let args: Vec<Arg<'_>> = args.iter().map(|a| Arg::new(*a)).collect();
+        let args: Vec<Arg<'_>> = args.iter().map(|a| Arg::new(a)).collect();
         self.explain_with(&args)
     }
 
@@ -116,8 +116,9 @@ fn known(function: &Function, ready: &Ready<'_>) -> Result<Known, Error> {
     let fail = |e| function.error(vec![failed(e, func, &given)]);
     let bindings = bind_sizes(&func.params, &described(func, given.iter().map(|(_, s)| *s))).map_err(fail)?;
     let size = |count: usize, dtype: matex_ir::DType| (count as u64).saturating_mul(dtype.size() as u64);
-    let bytes_in =
-        given.iter().fold(0u64, |sum, (_, s)| sum.saturating_add(size(s.view.len(), s.view.dtype())));
+    let bytes_in = given.iter().fold(0u64, |sum, (_, s)| {
+        sum.saturating_add(size(s.value.shape().iter().product(), s.value.dtype()))
+    });
     let (mut bytes_out, mut results) = (0u64, Vec::new());
     for v in func.results() {
         let (ty, origin) = (func.ty(*v), func.node(*v).origin);
@@ -252,11 +253,14 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
     let Known { cost, bytes_in, results, steps, bindings } = known(function, ready)?;
     let special = ready.special;
     let args: Vec<String> =
-        ready.given().iter().map(|(p, s)| format!("{}: {}", p.name, describe(&s.view))).collect();
+        ready.given().iter().map(|(p, s)| format!("{}: {}", p.name, describe(&s.value))).collect();
     let mut out = format!("{}({}) -> ({})\n", special.func.name, args.join(", "), results.join(", "));
     // A String takes any text, so that writing to it cannot fail.
     let _ = writeln!(out, "engine: {}", special.engine.name());
     let _ = writeln!(out, "device: {}", device(function));
+    brought(ready).iter().for_each(|line| {
+        let _ = writeln!(out, "{line}");
+    });
     let _ = writeln!(out, "kernels: {}", cost.kernels);
     let _ = writeln!(out, "library calls: {}", cost.library_calls);
     for step in steps {
@@ -297,6 +301,17 @@ fn temporaries(plan: &Plan, bindings: &Bindings) -> Option<String> {
     let total = places.total;
     let text = format!("temporaries: {alone} bytes in {total}, {hosted} of {count} where a result will be");
     (count > 0).then_some(text)
+}
+
+/// What a call on the CPU copies from the GPU before it begins: what it is given and has no copy here.
+fn brought(ready: &Ready<'_>) -> Vec<String> {
+    if matches!(&ready.special.engine, Engine::Plan(exe) if exe.uses_gpu()) {
+        return Vec::new();
+    }
+    let given = ready.given();
+    let away =
+        given.iter().filter_map(|(p, slot)| Some((p, slot.value.device().filter(|v| !v.is_on_host())?)));
+    away.map(|(p, value)| format!("copies: {} bytes from the GPU for {}", value.bytes(), p.name)).collect()
 }
 
 /// What was chosen to run on, and why.

@@ -130,7 +130,7 @@ fn size(
     let (name, span) = parameter(func, given, param);
     let here = place(func, param);
     let shown =
-        |(p, slot): &(&ParamSig, &Slot<'_>)| format!("{} is given {}", declaration(p), describe(&slot.view));
+        |(p, slot): &(&ParamSig, &Slot<'_>)| format!("{} is given {}", declaration(p), describe(&slot.value));
     let wrong = here.and_then(|i| given.get(i));
     // The first value whose type names the size: it fixed it.
     let axis_of =
@@ -164,7 +164,7 @@ fn size(
 fn with_shapes(mut d: Diagnostic, given: &Given<'_>) -> Diagnostic {
     const SHOWN: usize = 6;
     for (p, slot) in given.iter().take(SHOWN) {
-        d = d.note(format!("{} is {}", display_name(&p.name), describe(&slot.view)));
+        d = d.note(format!("{} is {}", display_name(&p.name), describe(&slot.value)));
     }
     if given.len() > SHOWN {
         d = d.note(format!("and there are {} more", given.len() - SHOWN));

@@ -16,7 +16,10 @@ use matex_ir::tensor::bind::bind_sizes;
 use matex_lang::unit::{ArgSpec, ParamSig, Signature, Unit};
 use matex_lang::{Derived, Diagnostic, Limits, codes};
 use matex_passes::Sizes;
-use matex_runtime::{Again, AsView, AsViewMut, ExecError, LayoutClass, Tensor, View, ViewMut};
+use matex_runtime::{
+    Again, AsArg, AsView, AsViewMut, DeviceTensor, ExecError, Given, LayoutClass, Tensor, Value, View,
+    ViewMut,
+};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::fmt;
@@ -270,7 +273,7 @@ impl Function {
     }
 
     /// Warnings of a call, with the lines of the program.
-    fn warnings(&self, found: Warnings) -> Vec<Warning> {
+    pub(crate) fn warnings(&self, found: Warnings) -> Vec<Warning> {
         let drawn = |w: &matex_runtime::Warning| {
             let warning = Warning::new(w, &self.0.file, &self.0.source);
             tracing::warn!(code = %warning.code(), "{}", warning.message());
@@ -299,7 +302,7 @@ impl Function {
     #[cold]
     fn failed(&self, special: &Special, views: &[View<'_>], error: ExecError) -> Error {
         let slots: Slots<'_> =
-            views.iter().map(|view| Some(Slot { view: view.clone(), weak: false })).collect();
+            views.iter().map(|view| Some(Slot { value: Value::Host(view.clone()), weak: false })).collect();
         let ready = Ready { special, signature: self.signature(), slots: &slots };
         self.error(vec![diagnose(error, &special.func, &ready.given())])
     }
@@ -315,7 +318,7 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call_named(&self, args: &[(&str, &dyn AsView)]) -> Result<Outputs, Error> {
-        let args: Vec<Arg<'_>> = args.iter().map(|(name, a)| Arg::named(name, *a)).collect();
+        let args: Vec<Arg<'_>> = args.iter().map(|(name, a)| Arg::named(name, a)).collect();
         self.call_with(&CallOptions::default(), &args)
     }
 
@@ -381,8 +384,8 @@ impl Function {
                 done.map_err(|e| self.failed(&special, views, e))
             }
             None => self.with_ready(&strong(views), |ready| {
-                ready.with_views(self, &CallOptions::default(), None, |engine, func, views, budget| {
-                    engine.run_into(func, views, places, budget)
+                ready.with_values(self, &CallOptions::default(), None, |engine, func, values, budget| {
+                    engine.run_into(func, values, places, budget)
                 })
             }),
         })
@@ -464,10 +467,13 @@ impl Function {
     ) -> Result<T, Error> {
         let signature = self.unit()?.signature();
         let mut slots = arguments::place(signature, args).map_err(|ds| self.error(ds))?;
+        for slot in slots.iter().flatten() {
+            slot.value.settle().map_err(|e| self.error(vec![Diagnostic::new(e.code(), e.to_string())]))?;
+        }
         let converted = arguments::settle(signature, &slots).map_err(|ds| self.error(ds))?;
         for (slot, tensor) in slots.iter_mut().zip(&converted) {
             if let (Some(slot), Some(tensor)) = (slot, tensor) {
-                slot.view = tensor.as_view();
+                slot.value = Value::Host(tensor.as_view());
             }
         }
         // A literal whose dtype is declared is settled; others stay weak, and the program decides.
@@ -498,7 +504,7 @@ fn strong<'a>(views: &'a [View<'_>]) -> Vec<Arg<'a>> {
 
 fn specs(signature: &Signature, slots: &Slots<'_>) -> Vec<Option<ArgSpec>> {
     let spec = |(p, slot): (&ParamSig, &Option<Slot<'_>>)| {
-        slot.as_ref().map(|slot| arguments::spec(p, &slot.view, slot.weak))
+        slot.as_ref().map(|slot| arguments::spec(p, &slot.value, slot.weak))
     };
     signature.params.iter().zip(slots).map(spec).collect()
 }
@@ -537,19 +543,33 @@ impl Ready<'_> {
         options: &CallOptions,
         warnings: Option<&Warnings>,
     ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
-        let results = self.with_views(function, options, warnings, |engine, func, views, budget| {
-            engine.run(func, views, budget)
+        let results = self.with_values(function, options, warnings, |engine, func, values, budget| {
+            engine.run(func, values, budget)
         })?;
         Ok((results, self.special.names.clone()))
     }
 
+    /// Calls the form, whose results stay where they are made.
+    pub(crate) fn run_resident(
+        &self,
+        function: &Function,
+        options: &CallOptions,
+        warnings: &Warnings,
+    ) -> Result<(Vec<DeviceTensor>, Arc<[String]>), Error> {
+        let results =
+            self.with_values(function, options, Some(warnings), |engine, func, values, budget| {
+                engine.run_resident(func, values, budget)
+            })?;
+        Ok((results, self.special.names.clone()))
+    }
+
     /// Converts the values to what the function takes, and passes them on to its engine.
-    fn with_views<T>(
+    fn with_values<T>(
         &self,
         function: &Function,
         options: &CallOptions,
         warnings: Option<&Warnings>,
-        then: impl FnOnce(&Engine, &Func, &[View<'_>], Budget<'_>) -> Result<T, ExecError>,
+        then: impl FnOnce(&Engine, &Func, &[Value<'_>], Budget<'_>) -> Result<T, ExecError>,
     ) -> Result<T, Error> {
         let Special { func, engine, .. } = self.special;
         let given = self.given();
@@ -558,29 +578,30 @@ impl Ready<'_> {
             .iter()
             .zip(&func.params)
             .map(|((_, slot), p)| {
-                let differs = slot.weak && slot.view.dtype() != p.ty.dtype;
-                if differs {
-                    slot.view.to_tensor().and_then(|t| t.cast(p.ty.dtype)).map(Some)
-                } else {
-                    Ok(None)
+                let differs = slot.weak && slot.value.dtype() != p.ty.dtype;
+                if !differs {
+                    return Ok(None);
                 }
+                let view = slot.value.host().map_err(|e| Diagnostic::new(e.code(), e.to_string()))?;
+                let cast = view.to_tensor().and_then(|t| t.cast(p.ty.dtype)).map(Some);
+                cast.map_err(|e| Diagnostic::new(codes::OUT_OF_MEMORY, e.to_string()))
             })
             .collect::<Result<_, _>>()
-            .map_err(|e| function.error(vec![Diagnostic::new(codes::OUT_OF_MEMORY, e.to_string())]))?;
+            .map_err(|d| function.error(vec![d]))?;
         if given.len() != func.params.len() {
             return Err(
                 function.error(vec![internal("a function with another number of parameters than values")])
             );
         }
-        let mut views: Vec<View<'_>> = Vec::with_capacity(given.len());
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(given.len());
         for ((_, slot), tensor) in given.iter().zip(&converted) {
-            views.push(tensor.as_ref().map_or_else(|| slot.view.clone(), AsView::as_view));
+            values.push(tensor.as_ref().map_or_else(|| slot.value.clone(), AsArg::as_arg));
         }
         let limits = &function.options().limits;
         let fewer = options.max_steps.map(|loop_steps| Limits { loop_steps, ..limits.clone() });
         let (limits, cancel) = (fewer.as_ref().unwrap_or(limits), options.cancel.as_deref());
         let budget = Budget { limits, cancel, ..function.budget(warnings) };
-        then(engine, func, &views, budget).map_err(|e| function.error(vec![diagnose(e, func, &given)]))
+        then(engine, func, &values, budget).map_err(|e| function.error(vec![diagnose(e, func, &given)]))
     }
 }
 

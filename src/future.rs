@@ -7,7 +7,7 @@ use crate::arguments::Arg;
 use crate::error::Error;
 use crate::function::{CallOptions, Function};
 use crate::outputs::Outputs;
-use matex_runtime::{AsView, Tensor, spawn};
+use matex_runtime::{Tensor, spawn};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +60,7 @@ impl Function {
         let (function, shared) = (self.clone(), state.clone());
         let options = CallOptions::new().cancel(cancel.clone());
         spawn(move || {
-            let args: Vec<Arg<'_>> = args.iter().map(|t| Arg::new(t as &dyn AsView)).collect();
+            let args: Vec<Arg<'_>> = args.iter().map(|t| Arg::new(t)).collect();
             let result = function.call_with(&options, &args);
             let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
             state.result = Some(result);

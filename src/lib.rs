@@ -63,6 +63,7 @@ mod future;
 mod options;
 mod outputs;
 mod report;
+mod resident;
 mod stage;
 mod typed;
 mod warning;
@@ -76,12 +77,13 @@ pub use matex_ir::{DType, Scalar};
 pub use matex_lang::unit::{DTypeClass, DimSig, ParamSig, ParamType, Signature};
 pub use matex_lang::{Code, Diagnostic, Label, Limits, Severity, Span};
 pub use matex_runtime::{
-    AsView, AsViewMut, Element, FromTensor, FromTensors, Tensor, TensorError, TypeKind, TypedView, View,
-    ViewMut,
+    AsArg, AsView, AsViewMut, Element, FromTensor, FromTensors, Tensor, TensorError, TypeKind, TypedView,
+    Value, View, ViewMut,
 };
 pub use options::{Compiler, Device, Engine, NonFinite, Numerics, Simd, UnknownChoice};
 pub use outputs::Outputs;
 pub use report::{Line, Report, ReportedBuffer, ReportedKernel, ReportedStep};
+pub use resident::DeviceTensor;
 pub use stage::Stage;
 pub use typed::{Typed, TypedFn};
 pub use warning::Warning;

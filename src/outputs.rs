@@ -7,7 +7,8 @@ use matex_runtime::Tensor;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The results of a call, in the order in which the program returns them; a slice of [`Tensor`]s with names.
+/// The results of a call, in the order in which the program returns them; a slice of [`Tensor`]s with names, or of
+/// [`DeviceTensor`](crate::DeviceTensor)s.
 ///
 /// ```
 /// let f = matex::compile("{ m = mean(x); s = sum(x); return m, s }")?;
@@ -18,22 +19,28 @@ use std::sync::Arc;
 /// # Ok::<(), matex::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Outputs {
-    tensors: Vec<Tensor>,
+pub struct Outputs<T = Tensor> {
+    tensors: Vec<T>,
     names: Arc<[String]>,
     warnings: Vec<Warning>,
 }
 
-impl Outputs {
+impl<T> Outputs<T> {
     pub(crate) fn new(
-        tensors: Vec<Tensor>,
+        tensors: Vec<T>,
         names: &Arc<[String]>,
         warnings: Vec<Warning>,
-    ) -> Result<Outputs, Error> {
+    ) -> Result<Outputs<T>, Error> {
         if tensors.len() != names.len() {
             return Err(Error::plain(internal("a call has another number of results than its program")));
         }
         Ok(Outputs { tensors, names: names.clone(), warnings })
+    }
+
+    /// The same results as something else.
+    pub(crate) fn try_map<U>(&self, f: impl Fn(&T) -> Result<U, Error>) -> Result<Outputs<U>, Error> {
+        let tensors = self.tensors.iter().map(f).collect::<Result<_, _>>()?;
+        Ok(Outputs { tensors, names: self.names.clone(), warnings: self.warnings.clone() })
     }
 
     /// The names of the results: those of the variables returned, else `out0`, `out1`, …; no two are the same.
@@ -72,7 +79,7 @@ impl Outputs {
     /// assert!(out.get("t").is_none());
     /// # Ok::<(), matex::Error>(())
     /// ```
-    pub fn get(&self, name: &str) -> Option<&Tensor> {
+    pub fn get(&self, name: &str) -> Option<&T> {
         self.names.iter().position(|n| n == name).and_then(|i| self.tensors.get(i))
     }
 
@@ -86,7 +93,7 @@ impl Outputs {
     /// assert_eq!(tensor.as_slice::<f64>(), Some(&[3.0, 4.0][..]));
     /// # Ok::<(), matex::Error>(())
     /// ```
-    pub fn into_single(mut self) -> Result<Tensor, Error> {
+    pub fn into_single(mut self) -> Result<T, Error> {
         match self.tensors.pop() {
             Some(tensor) if self.tensors.is_empty() => Ok(tensor),
             Some(_) | None => {
@@ -105,31 +112,31 @@ impl Outputs {
     /// assert_eq!(tensors[1].to_string(), "2");
     /// # Ok::<(), matex::Error>(())
     /// ```
-    pub fn into_tensors(self) -> Vec<Tensor> {
+    pub fn into_tensors(self) -> Vec<T> {
         self.tensors
     }
 }
 
-impl Deref for Outputs {
-    type Target = [Tensor];
+impl<T> Deref for Outputs<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[Tensor] {
+    fn deref(&self) -> &[T] {
         &self.tensors
     }
 }
 
-impl IntoIterator for Outputs {
-    type Item = Tensor;
-    type IntoIter = std::vec::IntoIter<Tensor>;
+impl<T> IntoIterator for Outputs<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.tensors.into_iter()
     }
 }
 
-impl<'a> IntoIterator for &'a Outputs {
-    type Item = &'a Tensor;
-    type IntoIter = std::slice::Iter<'a, Tensor>;
+impl<'a, T> IntoIterator for &'a Outputs<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.tensors.iter()

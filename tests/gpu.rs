@@ -18,7 +18,7 @@ use matex_passes::Tier;
 use matex_runtime::{AsView, Tensor};
 use support::compare::elements_differ;
 use support::data::{Random, Tolerance};
-use support::engines::{ENGINES, Engine, Outcome, gpu_is_there, gpu_strided, guarded};
+use support::engines::{ENGINES, Engine, Outcome, gpu_is_there, gpu_resident, gpu_strided, guarded};
 use support::{Compiled, compile, corpus};
 
 fn on_gpu(source: &str) -> Function {
@@ -220,6 +220,7 @@ fn the_corpus_in_32_bits_agrees_with_the_oracle() {
     let engines = [
         *ENGINES.last().unwrap(),
         Engine { name: "GPU, strided, unfused", tier: Tier::Default, run: gpu_strided },
+        Engine { name: "GPU, values that stay there", tier: Tier::Default, run: gpu_resident },
     ];
     let only = std::env::var("MATEX_CASES").unwrap_or_default();
     let (mut ran, mut unstable, mut failures) = (0, Vec::new(), Vec::new());

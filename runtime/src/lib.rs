@@ -7,6 +7,7 @@ mod exec;
 mod gpu;
 mod lib_ops;
 mod pool;
+mod resident;
 mod tensor;
 
 pub use exec::{Again, CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
@@ -15,6 +16,8 @@ pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Simd};
 pub use matex_passes::LayoutClass;
 pub use pool::spawn;
+pub use resident::{AsArg, DeviceTensor, Given, Value};
+pub(crate) use tensor::contiguous_strides;
 pub use tensor::{
     ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,
     TensorError, TypeKind, TypedView, View, ViewMut,

@@ -8,8 +8,8 @@ use matex_ir::{DType, Scalar};
 use matex_lang::{Limits, codes};
 use matex_passes::{Options, Tier};
 use matex_runtime::{
-    AsView, Element, Engine as Code, ExecError, Executable, FromTensor, LayoutClass, PrepareOptions, Simd,
-    Tensor, View,
+    AsArg, AsView, CallOptions, DeviceTensor, Element, Engine as Code, ExecError, Executable, FromTensor,
+    LayoutClass, PrepareOptions, Simd, Tensor, Value, View,
 };
 use ndarray::{ArrayD, Axis, Slice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -163,6 +163,27 @@ fn shared(func: &Func, args: &[Array], simd: Simd, threads: usize) -> Outcome {
 fn gpu(func: &Func, args: &[Array]) -> Outcome {
     let options = PrepareOptions { gpu: true, ..PrepareOptions::default() };
     execute_by(func, args, Memory::Plain, options)
+}
+
+/// The GPU on arguments that are there, with results that stay until they are read.
+pub(crate) fn gpu_resident(func: &Func, args: &[Array]) -> Outcome {
+    let failed = |e: ExecError| (Some(e.code()), e.to_string());
+    let limits = Limits { loop_steps: MAX_STEPS, elements: 1 << 26, ..Limits::default() };
+    let options = PrepareOptions { gpu: true, limits, ..PrepareOptions::default() };
+    let executable = Executable::prepare(func, &[], &options).map_err(failed)?;
+    let held: Vec<DeviceTensor> =
+        args.iter().map(|a| DeviceTensor::from_tensor(&plain(a, a.shape(), a.data())).unwrap()).collect();
+    held.iter().try_for_each(DeviceTensor::to_gpu).map_err(failed)?;
+    let values: Vec<Value<'_>> = held.iter().map(AsArg::as_arg).collect();
+    let results = executable.call_resident(&values, &CallOptions::default()).map_err(failed)?;
+    // What the first call was lent is what the second one is.
+    drop(results);
+    let results = executable.call_resident(&values, &CallOptions::default()).map_err(failed)?;
+    let array = |t: &DeviceTensor| {
+        let t = t.host().map_err(failed)?;
+        Ok(Array::new(t.dtype(), t.shape().to_vec(), t.scalars().collect()).unwrap())
+    };
+    results.iter().map(array).collect()
 }
 
 /// The GPU with one kernel an op, on arguments with gaps.

@@ -7,7 +7,7 @@ use super::state::Session;
 use crate::data::{self, DataError};
 use crate::failure::Failure;
 use crate::interrupt;
-use matex::Tensor;
+use matex::{DeviceTensor, Tensor};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
@@ -31,7 +31,7 @@ pub(super) fn load(session: &mut Session, rest: &str) -> Result<(), Failure> {
     }
     let tensor = data::load(file)?.tensor;
     let line = format!("{name}: {}", tensor.describe());
-    session.set(name, tensor);
+    session.set(name, DeviceTensor::from_tensor(&tensor)?);
     tell([line])
 }
 
@@ -40,15 +40,16 @@ pub(super) fn save(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let Some((names, file)) = rest.split_once(char::is_whitespace) else {
         return Err(refuse("a name and a file are needed", "write :save NAME FILE"));
     };
-    let mut named: Vec<(&str, &Tensor)> = Vec::new();
+    let mut named: Vec<(&str, Tensor)> = Vec::new();
     for name in names.split(',').filter(|n| !n.is_empty()) {
         match session.get(name) {
-            Some(tensor) => named.push((name, tensor)),
+            Some(value) => named.push((name, value.tensor()?)),
             None => {
                 return Err(refuse(&format!("there is no variable `{name}`"), ":vars lists the variables"));
             }
         }
     }
+    let named: Vec<(&str, &Tensor)> = named.iter().map(|(name, tensor)| (*name, tensor)).collect();
     interrupt::during(|| data::save(&at_home(unquoted(file.trim())), &named))?;
     Ok(())
 }

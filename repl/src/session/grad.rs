@@ -26,7 +26,7 @@ pub(super) fn run(session: &mut Session, rest: &str) -> Result<(), Failure> {
             values: ready.values.clone(),
             offset: ready.offset,
         };
-        let outputs = session.call(&gradient, &text)?;
+        let outputs = session.results(&gradient, &text)?;
         print(&format!("by {name}: {}", show::results(&outputs)))?;
     }
     Ok(())

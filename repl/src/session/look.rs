@@ -8,7 +8,7 @@ use super::{help, print as show};
 use crate::commands::{code, explain_code, print, proved};
 use crate::failure::Failure;
 use crate::{bench, doctor, inputs};
-use matex::Stage;
+use matex::{Device, Stage};
 use std::time::Instant;
 
 /// `:vars`
@@ -39,10 +39,10 @@ pub(super) fn time(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let (ready, text) = session.expression(rest)?;
     let checked = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let outputs = session.call(&ready, &text)?;
+    let outputs = session.results(&ready, &text)?;
     let first = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    session.call(&ready, &text)?;
+    session.results(&ready, &text)?;
     let again = start.elapsed().as_secs_f64();
     print(&show::results(&outputs))?;
     tell([
@@ -57,7 +57,7 @@ pub(super) fn bench(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let start = Instant::now();
     let (ready, text) = session.expression(rest)?;
     let compile = start.elapsed().as_secs_f64();
-    let steady = bench::measure(|| session.call(&ready, &text).map(|_| ()))?;
+    let steady = bench::measure(|| session.results(&ready, &text).map(|_| ()))?;
     let cost = ready.function.cost(&ready.args()).map_err(|e| relocate(&e, &text, ready.offset))?;
     print(&bench::report(compile, &steady, cost))
 }
@@ -108,14 +108,23 @@ pub(super) fn memory(session: &mut Session, _: &str) -> Result<(), Failure> {
     // Variables that are views of one buffer share it.
     let (mut seen, mut total, mut lines) = (Vec::new(), 0_usize, Vec::new());
     let last = session.last.iter().map(|t| ("_", t));
-    for (name, tensor) in session.variables.iter().map(|(n, t)| (n.as_str(), t)).chain(last) {
+    for (name, value) in session.variables.iter().map(|(n, t)| (n.as_str(), t)).chain(last) {
+        if !value.is_on(Device::Cpu) {
+            lines.push(format!("{name:<16}{:>14}  on the GPU", bytes(value.bytes())));
+            continue;
+        }
+        let tensor = value.tensor()?;
         let buffer = tensor.buffer();
         let shared = seen.contains(&buffer.as_ptr());
         if !shared {
             seen.push(buffer.as_ptr());
             total += buffer.len();
         }
-        let note = if shared { "  shared with one above" } else { "" };
+        let note = match (shared, value.is_on(Device::Gpu)) {
+            (true, _) => "  shared with one above",
+            (false, true) => "  and on the GPU",
+            (false, false) => "",
+        };
         lines.push(format!("{name:<16}{:>14}{note}", bytes(buffer.len())));
     }
     lines.push(format!("{:<16}{:>14}", "all", bytes(total)));

@@ -4,7 +4,7 @@
 //! not finite the way leads back over operands that are not, to one whose own operands all are.
 
 use super::state::Ready;
-use matex::{Diagnostic, Limits, Scalar, Span, Tensor};
+use matex::{DeviceTensor, Diagnostic, Limits, Scalar, Span, Tensor};
 use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, Type, ValueId};
 use matex_lang::{ArgSpec, Unit, codes};
@@ -56,7 +56,7 @@ type Values = Vec<(ValueId, Array)>;
 fn all_values(ready: &Ready, entry: &str, cancel: &AtomicBool) -> Option<(Func, Values)> {
     const MOST: usize = 1 << 24;
     let unit = Unit::new(&ready.source, Some(entry), &Limits::default()).ok()?;
-    let spec = |(_, t): &(String, Tensor)| {
+    let spec = |(_, t): &(String, DeviceTensor)| {
         Some(ArgSpec { dtype: t.dtype(), ones: t.shape().iter().map(|n| *n == 1).collect(), weak: false })
     };
     let func = unit.specialize(&ready.values.iter().map(spec).collect::<Vec<_>>()).ok()?;
@@ -66,7 +66,8 @@ fn all_values(ready: &Ready, entry: &str, cancel: &AtomicBool) -> Option<(Func, 
     let wanted: Vec<ValueId> = body.params.iter().chain(&body.nodes).filter(is_tensor).copied().collect();
     all.result_names = vec![None; wanted.len()];
     all.regions.first_mut()?.results.clone_from(&wanted);
-    let array = |(_, t): &(String, Tensor)| {
+    let array = |(_, value): &(String, DeviceTensor)| {
+        let t = value.tensor().ok()?;
         (t.len() <= MOST).then(|| Array::new(t.dtype(), t.shape().to_vec(), t.scalars().collect()))?
     };
     let args: Vec<Array> = ready.values.iter().map(array).collect::<Option<_>>()?;

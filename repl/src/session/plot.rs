@@ -53,7 +53,7 @@ pub(super) fn run(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let named = KINDS.contains(&word) && !after.trim().is_empty();
     let (kind, expr) = if named { (word, after.trim()) } else { ("", rest) };
     let (ready, text) = session.expression(expr)?;
-    let outputs = session.call(&ready, &text)?;
+    let outputs = session.results(&ready, &text)?;
     let chart = match &outputs[..] {
         [one] if one.len() > MOST => Err("it has more than 16,777,216 elements"),
         [one] => Chart::new(kind, one),

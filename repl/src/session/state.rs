@@ -9,18 +9,19 @@ use super::{Next, commands, help, nan, print as show};
 use crate::commands::print;
 use crate::failure::{Failure, colors};
 use crate::{inputs, interrupt};
-use matex::{Arg, CallOptions, Diagnostic, Error, Function, Outputs, Span, Tensor};
+use matex::{Arg, CallOptions, DeviceTensor, Diagnostic, Error, Function, Outputs, Span};
 use matex_lang::codes;
 use std::io::Write;
 
 /// A session.
 pub(super) struct Session {
     pub(super) settings: Settings,
-    pub(super) variables: Vec<(String, Tensor)>,
+    /// Values stay on the device that made them until they are shown.
+    pub(super) variables: Vec<(String, DeviceTensor)>,
     /// Names and texts.
     pub(super) functions: Vec<(String, String)>,
     /// The last result, which `_` names.
-    pub(super) last: Option<Tensor>,
+    pub(super) last: Option<DeviceTensor>,
     /// The last line that was no command, for `:edit`.
     pub(super) input: String,
     /// How wide the terminal is, in characters.
@@ -34,7 +35,7 @@ const ENTRY: &str = "matex_line_of_the_session";
 pub(super) struct Ready {
     pub(super) function: Function,
     pub(super) source: String,
-    pub(super) values: Vec<(String, Tensor)>,
+    pub(super) values: Vec<(String, DeviceTensor)>,
     /// Where the line begins in what was compiled.
     pub(super) offset: usize,
 }
@@ -46,7 +47,7 @@ impl Ready {
     }
 
     pub(super) fn args(&self) -> Vec<Arg<'_>> {
-        self.values.iter().map(|(name, tensor)| Arg::named(name, tensor)).collect()
+        self.values.iter().map(|(name, value)| Arg::named(name, value)).collect()
     }
 }
 
@@ -114,15 +115,15 @@ impl Session {
             let ready = self.prepare(&body, &text)?;
             let outputs = self.call(&ready, &text)?;
             self.check_nan(&ready, &outputs, &text)?;
-            for (name, tensor) in kept.into_iter().zip(outputs) {
-                self.set(name, tensor);
+            for (name, value) in kept.into_iter().zip(outputs) {
+                self.set(name, value);
             }
         }
         if let Some(value) = value {
             let ready = self.prepare(&value, &text)?;
             let outputs = self.call(&ready, &text)?;
             if !is_silent(text.typed) {
-                print(&show::results(&outputs))?;
+                print(&show::results(&outputs.read()?))?;
             }
             self.check_nan(&ready, &outputs, &text)?;
             if let [one] = &outputs[..] {
@@ -200,19 +201,19 @@ impl Session {
         Ok((ready, text))
     }
 
-    pub(super) fn set(&mut self, name: String, tensor: Tensor) {
+    pub(super) fn set(&mut self, name: String, value: DeviceTensor) {
         match self.variables.iter_mut().find(|(n, _)| *n == name) {
-            Some(variable) => variable.1 = tensor,
-            None => self.variables.push((name, tensor)),
+            Some(variable) => variable.1 = value,
+            None => self.variables.push((name, value)),
         }
     }
 
     /// The value of a variable, or the last result for `_`.
-    pub(super) fn get(&self, name: &str) -> Option<&Tensor> {
+    pub(super) fn get(&self, name: &str) -> Option<&DeviceTensor> {
         if name == "_" {
             return self.last.as_ref();
         }
-        self.variables.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor)
+        self.variables.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
     /// Adds functions, in the place of those of the same names, once the whole compiles.
@@ -236,9 +237,9 @@ impl Session {
     /// Compiles the body of a line, with which the line as it was typed agrees as far as it goes.
     fn prepare(&self, body: &str, text: &Text<'_>) -> Result<Ready, Failure> {
         let words = line::words(body);
-        let stand_in = text.letter.zip(self.last.as_ref()).map(|(c, tensor)| (c.to_string(), tensor.clone()));
+        let stand_in = text.letter.zip(self.last.as_ref()).map(|(c, value)| (c.to_string(), value.clone()));
         let all = self.variables.iter().cloned().chain(stand_in);
-        let values: Vec<(String, Tensor)> = all.filter(|(n, _)| words.contains(&n.as_str())).collect();
+        let values: Vec<(String, DeviceTensor)> = all.filter(|(n, _)| words.contains(&n.as_str())).collect();
         let params: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
         let head = format!("fn {ENTRY}({}) {{ ", params.join(", "));
         let functions: String = self.functions.iter().map(|(_, source)| format!("{source}\n")).collect();
@@ -248,13 +249,13 @@ impl Session {
         Ok(Ready { function, source, values, offset: head.len() })
     }
 
-    /// Calls what compiled; Ctrl-C stops it.
-    pub(super) fn call(&self, ready: &Ready, text: &Text<'_>) -> Result<Outputs, Failure> {
+    /// Calls what compiled; Ctrl-C stops it. Results stay where they are made.
+    pub(super) fn call(&self, ready: &Ready, text: &Text<'_>) -> Result<Outputs<DeviceTensor>, Failure> {
         let mut options = CallOptions::new().cancel(interrupt::flag());
         if let Some(steps) = self.settings.max_steps {
             options = options.max_steps(steps);
         }
-        let result = interrupt::during(|| ready.function.call_with(&options, &ready.args()));
+        let result = interrupt::during(|| ready.function.call_resident_with(&options, &ready.args()));
         if interrupt::take() {
             return Err(Failure::Interrupted);
         }
@@ -265,9 +266,19 @@ impl Session {
         Ok(outputs)
     }
 
+    /// Calls what compiled, and reads what comes of it: all that the call takes is done then.
+    pub(super) fn results(&self, ready: &Ready, text: &Text<'_>) -> Result<Outputs, Failure> {
+        Ok(self.call(ready, text)?.read()?)
+    }
+
     /// With `:nan on`, tells where the first NaN or infinity of results comes from.
-    fn check_nan(&self, ready: &Ready, outputs: &Outputs, text: &Text<'_>) -> Result<(), Failure> {
-        if !self.settings.nan || outputs.iter().all(nan::is_clean) {
+    fn check_nan(
+        &self,
+        ready: &Ready,
+        outputs: &Outputs<DeviceTensor>,
+        text: &Text<'_>,
+    ) -> Result<(), Failure> {
+        if !self.settings.nan || outputs.read()?.iter().all(nan::is_clean) {
             return Ok(());
         }
         let d = nan::first(ready, ENTRY, &interrupt::flag());

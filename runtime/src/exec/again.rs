@@ -200,7 +200,7 @@ impl<'v> Again<'_, 'v> {
         self.run()?;
         let recipe = self.state.recipe.as_ref()?;
         let tensor = |(buffer, (dtype, shape, _)): (Buffer, &(DType, Dims, Uses))| {
-            let strides = super::results::row_major(shape);
+            let strides = crate::contiguous_strides(shape);
             // SAFETY: kernels write 0 or 1 into bools.
             unsafe { Tensor::from_parts_unchecked(*dtype, shape, &strides, 0, Arc::new(buffer)) }.ok()
         };

@@ -7,12 +7,13 @@
 
 use super::kernel::Scratch;
 use super::machine::Machine;
-use super::memory::Memory;
+use super::memory::{CallerMemory, Memory};
 use super::{ExecError, Executable, internal};
-use crate::gpu::{Device, DeviceArray, Dispatch, GpuError, Queue};
+use crate::gpu::{Device, DeviceArray, Dispatch, GpuError, Queue, device_bytes};
+use crate::{AsView, DeviceTensor};
 use matex_codegen_gpu::{MOST_POINTS, Run, refusal, schedule};
+use matex_ir::Dim;
 use matex_ir::loops::{AxisKind, Kernel, Role};
-use matex_ir::{DType, Dim};
 use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
 use std::sync::Arc;
 
@@ -44,9 +45,13 @@ enum Fresh {
 struct Copy {
     fresh: Fresh,
     array: Option<Arc<DeviceArray>>,
+    /// The argument that it is a copy of, where that may stay on the device. No kernel writes to its array: the memory of
+    /// an argument is never the call's alone, which what is written to has to be.
+    lent: Option<DeviceTensor>,
 }
 
-const NOTHING: Copy = Copy { fresh: Fresh::Neither, array: None };
+const NOTHING: Copy = Copy { fresh: Fresh::Neither, array: None, lent: None };
+const ON_HOST: Copy = Copy { fresh: Fresh::Host, ..NOTHING };
 
 /// The device's side of a call.
 #[derive(Debug)]
@@ -62,7 +67,7 @@ impl Residence {
         let device = Device::get().map_err(ExecError::Gpu)?;
         let queue = device.queue();
         let copy = |source: &Source| match source {
-            Source::Param(_) | Source::Constant(_) => Copy { fresh: Fresh::Host, array: None },
+            Source::Param(_) | Source::Constant(_) => ON_HOST,
             Source::Own => NOTHING,
         };
         let copies = plan.buffers.iter().map(|b| copy(&b.source)).collect();
@@ -76,7 +81,39 @@ impl Residence {
 
     /// A buffer was written on the host.
     pub(super) fn written(&mut self, buffer: BufferId) {
-        self.copies[buffer.0 as usize] = Copy { fresh: Fresh::Host, array: None };
+        self.copies[buffer.0 as usize] = ON_HOST;
+    }
+
+    /// A buffer is an argument that may be on the device, or go there and stay. What its memory is.
+    pub(super) fn lend(&mut self, buffer: usize, value: &DeviceTensor) -> Result<Memory, ExecError> {
+        let array = value.array_on(&self.device);
+        let away = array.is_some() && !value.is_on_host();
+        let fresh = match (&array, away) {
+            (None, _) => Fresh::Host,
+            (Some(_), true) => Fresh::Device,
+            (Some(_), false) => Fresh::Both,
+        };
+        self.copies[buffer] = Copy { fresh, array, lent: Some(value.clone()) };
+        if away {
+            return Ok(Memory::Away(value.bytes() as i64));
+        }
+        Ok(Memory::Caller(CallerMemory::of(&value.host()?.as_view())))
+    }
+
+    /// The array of a buffer where that is up to date, and whether the host's memory is not.
+    pub(super) fn array(&self, buffer: BufferId) -> Option<(Arc<DeviceArray>, bool)> {
+        let copy = &self.copies[buffer.0 as usize];
+        let array = copy.array.clone()?;
+        match copy.fresh {
+            Fresh::Device => Some((array, true)),
+            Fresh::Both => Some((array, false)),
+            Fresh::Neither | Fresh::Host => None,
+        }
+    }
+
+    /// Sends what waits, for results that stay on the device.
+    pub(super) fn send(&mut self) -> Result<(), ExecError> {
+        self.queue.send().map_err(ExecError::Gpu)
     }
 
     /// `to` holds from now on what `from` holds.
@@ -98,11 +135,6 @@ impl Residence {
         let others = self.copies.iter().enumerate().filter(|(i, _)| *i != buffer.0 as usize);
         others.into_iter().any(|(_, c)| c.array.as_ref().is_some_and(|a| Arc::ptr_eq(a, mine)))
     }
-}
-
-/// The bytes of a host's buffer on the device, where a truth value takes a word.
-fn device_bytes(dtype: DType, bytes: u64) -> u64 {
-    if dtype == DType::Bool { bytes.saturating_mul(4) } else { bytes }
 }
 
 /// What keeps a kernel from running on a device.
@@ -232,14 +264,14 @@ impl DeviceRun<'_, '_> {
 
     /// The bytes of a buffer on the device.
     fn bytes(&self, buffer: BufferId) -> u64 {
-        let held = self.machine.state.memory[buffer.0 as usize].reach();
+        let held = self.machine.state.memory[buffer.0 as usize].bounds();
         let bytes = held.map_or(0, |(_, low, high)| u64::try_from(high - low).unwrap_or(0));
         device_bytes(self.machine.exe.plan.buffer(buffer).dtype, bytes)
     }
 
     /// The byte of the host's memory that is the first one on the device.
     fn low(&self, buffer: BufferId) -> i64 {
-        self.machine.state.memory[buffer.0 as usize].reach().map_or(0, |(_, low, _)| low)
+        self.machine.state.memory[buffer.0 as usize].bounds().map_or(0, |(_, low, _)| low)
     }
 
     /// The operands that are bound together; nothing where these have different types, which a binding cannot.
@@ -266,8 +298,7 @@ impl DeviceRun<'_, '_> {
             // What was never written and is read has no elements.
             (Fresh::Neither, None) => {
                 let array = self.fresh(self.bytes(buffer))?;
-                self.residence.copies[buffer.0 as usize] =
-                    Copy { fresh: Fresh::Neither, array: Some(array.clone()) };
+                self.residence.copies[buffer.0 as usize] = Copy { array: Some(array.clone()), ..NOTHING };
                 Ok(array)
             }
             (Fresh::Both | Fresh::Device, Some(array)) if written && self.residence.is_shared(buffer) => {
@@ -289,14 +320,13 @@ impl DeviceRun<'_, '_> {
         let array = self.fresh(self.bytes(buffer))?;
         let memory = &self.machine.state.memory[buffer.0 as usize];
         let bytes = memory.bytes().ok_or_else(|| internal("a kernel reads what is not there"))?;
-        let sent = if self.machine.exe.plan.buffer(buffer).dtype == DType::Bool {
-            let words: Vec<u8> = bytes.iter().flat_map(|b| u32::from(*b).to_le_bytes()).collect();
-            self.residence.queue.upload(&array, &words)
-        } else {
-            self.residence.queue.upload(&array, bytes)
-        };
-        sent.map_err(ExecError::Gpu)?;
-        self.residence.copies[buffer.0 as usize] = Copy { fresh: Fresh::Both, array: Some(array.clone()) };
+        let dtype = self.machine.exe.plan.buffer(buffer).dtype;
+        self.residence.queue.put(&array, dtype, bytes).map_err(ExecError::Gpu)?;
+        let copy = &mut self.residence.copies[buffer.0 as usize];
+        (copy.fresh, copy.array) = (Fresh::Both, Some(array.clone()));
+        if let Some(lent) = &copy.lent {
+            lent.keep(array.clone());
+        }
         Ok(array)
     }
 }
@@ -322,6 +352,13 @@ impl Machine<'_> {
     fn download(&mut self, buffer: BufferId) -> Result<(), ExecError> {
         let decl = self.exe.plan.buffer(buffer);
         let (i, dtype, origin) = (buffer.0 as usize, decl.dtype, decl.origin);
+        let lent = self.residence.as_mut().and_then(|r| r.copies[i].lent.clone());
+        if let Some(value) = lent {
+            // Read once for all calls, and borrowed by this one as any argument is.
+            self.state.memory[i] = Memory::Caller(CallerMemory::of(&value.host()?.as_view()));
+            self.residence.iter_mut().for_each(|r| r.copies[i].fresh = Fresh::Both);
+            return Ok(());
+        }
         if self.state.memory[i].unique().is_none() {
             // What else holds this memory has its own idea of what is in it.
             let bytes = self.extent(decl.bytes, origin)?;
@@ -331,15 +368,7 @@ impl Machine<'_> {
         let copy = &mut residence.copies[i];
         let array = copy.array.clone().ok_or_else(|| internal("an array that is not there"))?;
         let target = self.state.memory[i].bytes_mut(false).ok_or_else(|| internal("a value is shared"))?;
-        if dtype == DType::Bool {
-            let mut words = vec![0; target.len() * 4];
-            residence.queue.download(&array, &mut words).map_err(ExecError::Gpu)?;
-            for (byte, word) in target.iter_mut().zip(words.chunks_exact(4)) {
-                *byte = u8::from(word != [0; 4]);
-            }
-        } else {
-            residence.queue.download(&array, target).map_err(ExecError::Gpu)?;
-        }
+        residence.queue.fetch(&array, dtype, target).map_err(ExecError::Gpu)?;
         copy.fresh = Fresh::Both;
         Ok(())
     }

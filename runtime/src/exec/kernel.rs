@@ -271,7 +271,7 @@ fn place(
         let (start, first, last) = match operand.role {
             Role::In => {
                 let (start, first, last) =
-                    memory.reach().ok_or_else(|| internal("a kernel reads what is not there"))?;
+                    memory.bounds().ok_or_else(|| internal("a kernel reads what is not there"))?;
                 (start.cast_mut(), first, last)
             }
             Role::Out | Role::Scratch => {
@@ -353,7 +353,9 @@ fn image(memory: &Memory) -> Result<(Vec<u8>, i64), ExecError> {
         }
         // SAFETY: these bytes are those of another buffer of this call, which lives and is not written to meanwhile.
         Memory::Lent(m) => Ok((unsafe { std::slice::from_raw_parts(m.start, m.len) }.to_vec(), 0)),
-        Memory::Empty | Memory::Place(_) => Err(internal("a kernel reads what is not there")),
+        Memory::Empty | Memory::Place(_) | Memory::Away(_) => {
+            Err(internal("a kernel reads what is not there"))
+        }
     }
 }
 

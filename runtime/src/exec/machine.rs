@@ -256,7 +256,7 @@ impl<'e> Machine<'e> {
                 let result = || self.plan().arena.results.iter().any(|r| r.buffer == buffer);
                 own.len() as u64 == bytes && Arc::strong_count(own) == 1 && result()
             }
-            Memory::Empty | Memory::Caller(_) | Memory::Lent(_) => false,
+            Memory::Empty | Memory::Caller(_) | Memory::Lent(_) | Memory::Away(_) => false,
         }
     }
 

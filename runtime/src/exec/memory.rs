@@ -22,6 +22,8 @@ pub(super) enum Memory {
     Place(PlaceMemory),
     /// Memory that another buffer of the call has got already, readable until this one is freed.
     Lent(PlaceMemory),
+    /// So many bytes of an argument that is on the GPU, to be read there or copied first.
+    Away(i64),
 }
 
 /// The bytes of a place.
@@ -60,10 +62,20 @@ impl Memory {
     /// Where the first byte of offset 0 is, and the offsets that may be touched.
     pub(super) fn reach(&self) -> Option<(*const u8, i64, i64)> {
         match self {
-            Memory::Empty => None,
+            Memory::Empty | Memory::Away(_) => None,
             Memory::Caller(m) => Some((m.start, m.low, m.high)),
             Memory::Own(buffer) => Some((buffer.as_ptr(), 0, buffer.len() as i64)),
             Memory::Place(m) | Memory::Lent(m) => Some((m.start.cast_const(), 0, m.len as i64)),
+        }
+    }
+
+    /// As [`reach`](Memory::reach), also of what is not on the host: then the pointer is none, and not to be read from.
+    pub(super) fn bounds(&self) -> Option<(*const u8, i64, i64)> {
+        match self {
+            Memory::Away(len) => Some((std::ptr::null(), 0, *len)),
+            Memory::Empty | Memory::Caller(_) | Memory::Own(_) | Memory::Place(_) | Memory::Lent(_) => {
+                self.reach()
+            }
         }
     }
 
@@ -86,7 +98,7 @@ impl Memory {
                 Some(PlaceMemory { start: buffer.as_mut_ptr(), len: buffer.len() })
             }
             Memory::Place(place) => Some(*place),
-            Memory::Empty | Memory::Caller(_) | Memory::Lent(_) => None,
+            Memory::Empty | Memory::Caller(_) | Memory::Lent(_) | Memory::Away(_) => None,
         }
     }
 

@@ -29,7 +29,7 @@ pub use error::ExecError;
 pub use warning::Warning;
 
 use crate::pool::Pool;
-use crate::{Buffer, Element, Tensor, View, ViewMut};
+use crate::{Buffer, DeviceTensor, Element, Given, Tensor, Value, View, ViewMut};
 use machine::Machine;
 use matex_codegen_cpu::{Compiled, KernelCache, Simd};
 use matex_ir::Dim;
@@ -252,7 +252,7 @@ impl Executable {
     ///
     /// # Errors
     /// Arguments that do not fit, guards and checks that fail, indices out of range, singular matrices, limits, memory.
-    pub fn call(&self, args: &[View<'_>]) -> Result<Vec<Tensor>, ExecError> {
+    pub fn call<G: Given>(&self, args: &[G]) -> Result<Vec<Tensor>, ExecError> {
         self.call_with(args, &CallOptions::default())
     }
 
@@ -260,11 +260,30 @@ impl Executable {
     ///
     /// # Errors
     /// As for [`call`](Executable::call), and when it was cancelled.
-    pub fn call_with(&self, args: &[View<'_>], options: &CallOptions<'_>) -> Result<Vec<Tensor>, ExecError> {
+    pub fn call_with<G: Given>(
+        &self,
+        args: &[G],
+        options: &CallOptions<'_>,
+    ) -> Result<Vec<Tensor>, ExecError> {
         let temporary = Temporary::new(self, args)?;
         let mut machine = self.start(args, &temporary, options)?;
         machine.run(self.plan.body)?;
-        results::collect(self, machine)
+        results::collect(machine)
+    }
+
+    /// [`call_with`](Executable::call_with) whose results stay where they were made: on the GPU, nobody waits for them.
+    ///
+    /// # Errors
+    /// As for [`call_with`](Executable::call_with); what goes wrong on the GPU afterwards is told when a result is read.
+    pub fn call_resident(
+        &self,
+        args: &[Value<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<Vec<DeviceTensor>, ExecError> {
+        let temporary = Temporary::new(self, args)?;
+        let mut machine = self.start(args, &temporary, options)?;
+        machine.run(self.plan.body)?;
+        results::leave(machine)
     }
 
     /// Calls the function and counts the most bytes that the call held at a time besides its arguments and constants;
@@ -277,7 +296,7 @@ impl Executable {
         let mut machine = self.start(args, &temporary, &CallOptions::default())?;
         machine.run(self.plan.body)?;
         let most = machine.most;
-        Ok((results::collect(self, machine)?, most))
+        Ok((results::collect(machine)?, most))
     }
 
     /// Calls the function and writes its results into the caller's memory.
@@ -285,7 +304,7 @@ impl Executable {
     /// # Errors
     /// As for [`call`](Executable::call), and when a place does not fit its result. Nothing is written then; a call that
     /// fails otherwise leaves the places with unspecified numbers.
-    pub fn call_into(&self, args: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
+    pub fn call_into<G: Given>(&self, args: &[G], outputs: &mut [ViewMut<'_>]) -> Result<(), ExecError> {
         self.call_into_with(args, outputs, &CallOptions::default())
     }
 
@@ -293,9 +312,9 @@ impl Executable {
     ///
     /// # Errors
     /// As for [`call_into`](Executable::call_into), and when it was cancelled.
-    pub fn call_into_with(
+    pub fn call_into_with<G: Given>(
         &self,
-        args: &[View<'_>],
+        args: &[G],
         outputs: &mut [ViewMut<'_>],
         options: &CallOptions<'_>,
     ) -> Result<(), ExecError> {
@@ -311,9 +330,9 @@ impl Executable {
     }
 
     /// A call whose dims are evaluated and whose arguments are in place.
-    fn start<'e>(
+    fn start<'e, G: Given>(
         &'e self,
-        args: &[View<'_>],
+        args: &[G],
         temporary: &Temporary,
         options: &CallOptions<'e>,
     ) -> Result<Machine<'e>, ExecError> {
@@ -331,7 +350,7 @@ impl Executable {
         machine.copied = !temporary.copies.is_empty();
         for (i, decl) in self.plan.buffers.iter().enumerate() {
             machine.state.memory[i] = match &decl.source {
-                Source::Param(p) => argument(args, temporary, *p as usize),
+                Source::Param(p) => argument(&mut machine, i, args.get(*p as usize), temporary, *p as usize)?,
                 Source::Constant(_) => {
                     self.constants.get(&(i as u32)).cloned().map_or(Memory::Empty, Memory::Own)
                 }
@@ -341,20 +360,18 @@ impl Executable {
         Ok(machine)
     }
 
-    fn bind(&self, args: &[View<'_>]) -> Result<Bindings, ExecError> {
-        let described: Vec<Argument<'_>> = args
-            .iter()
-            .map(|v| Argument { dtype: v.dtype(), shape: v.shape(), int: state::integer(v) })
-            .collect();
+    fn bind<G: Given>(&self, args: &[G]) -> Result<Bindings, ExecError> {
+        let described: Vec<Argument<'_>> =
+            args.iter().map(|v| Argument { dtype: v.dtype(), shape: v.shape(), int: v.integer() }).collect();
         let bindings = bind_sizes(&self.params, &described)?;
         check_guards(&self.guards, &bindings)?;
         Ok(bindings)
     }
 
-    fn evaluate_dims(
+    fn evaluate_dims<G: Given>(
         &self,
         state: &mut State,
-        args: &[View<'_>],
+        args: &[G],
         copies: &[Option<Tensor>],
         mut bindings: Bindings,
     ) {
@@ -399,14 +416,15 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn new(exe: &Executable, args: &[View<'_>]) -> Result<Temporary, ExecError> {
+    fn new<G: Given>(exe: &Executable, args: &[G]) -> Result<Temporary, ExecError> {
         let mut temporary = Temporary::default();
         let params = || exe.plan.params.iter().zip(args);
         if params().any(|(p, v)| p.stride_names.is_none() && !v.is_contiguous()) {
-            let copy = |(param, view): (&matex_passes::plan::PlanParam, &View<'_>)| {
-                if param.stride_names.is_some() || view.is_contiguous() {
+            let copy = |(param, given): (&matex_passes::plan::PlanParam, &G)| {
+                if param.stride_names.is_some() || given.is_contiguous() {
                     return Ok(None);
                 }
+                let view = given.host()?;
                 let bytes = (view.len() as u64).saturating_mul(view.dtype().size() as u64);
                 let failed = |_| ExecError::OutOfMemory { bytes, origin: matex_ir::Span::default() };
                 view.to_tensor().map(Some).map_err(failed)
@@ -415,9 +433,9 @@ impl Temporary {
         }
         let interpreted = matches!(exe.code, Code::Interpreted);
         if interpreted || exe.placement.is_some() {
-            let image = |view: &View<'_>| {
-                let needed = interpreted || !view.is_contiguous();
-                needed.then(|| memory::image(view)).transpose()
+            let image = |given: &G| {
+                let needed = interpreted || !given.is_contiguous();
+                needed.then(|| memory::image(&given.host()?)).transpose()
             };
             temporary.images = args.iter().map(image).collect::<Result<_, _>>()?;
         }
@@ -425,16 +443,26 @@ impl Temporary {
     }
 }
 
-/// The memory of an argument, or of what stands for it.
-fn argument(args: &[View<'_>], temporary: &Temporary, index: usize) -> Memory {
+/// The memory of an argument, which is a buffer of the plan, or of what stands for it.
+fn argument<G: Given>(
+    machine: &mut Machine<'_>,
+    buffer: usize,
+    given: Option<&G>,
+    temporary: &Temporary,
+    index: usize,
+) -> Result<Memory, ExecError> {
     if let Some(Some(copy)) = temporary.copies.get(index) {
-        return Memory::Own(copy.buffer().clone());
+        return Ok(Memory::Own(copy.buffer().clone()));
     }
-    let Some(mut memory) = args.get(index).map(CallerMemory::of) else { return Memory::Empty };
+    let Some(given) = given else { return Ok(Memory::Empty) };
+    if let (Some(residence), Some(value)) = (&mut machine.residence, given.device()) {
+        return residence.lend(buffer, value);
+    }
+    let mut memory = CallerMemory::of(&given.host()?);
     if let Some(Some(image)) = temporary.images.get(index) {
         memory.start = image.as_ptr().wrapping_offset(-memory.low as isize);
     }
-    Memory::Caller(memory)
+    Ok(Memory::Caller(memory))
 }
 
 fn compile(plan: &Plan, options: &PrepareOptions) -> Result<Machinery, ExecError> {

@@ -4,7 +4,7 @@
 use super::again::Recipe;
 use super::kernel::Scratch;
 use super::memory::{Memory, Pool, Shared};
-use crate::{Dims, Strides, View};
+use crate::{Dims, Given, Strides};
 use matex_ir::DType;
 use std::cell::RefCell;
 
@@ -35,11 +35,11 @@ pub(super) struct State {
 impl Seen {
     /// Whether a view is like the one that was seen.
     #[inline]
-    pub(super) fn is(&self, view: &View<'_>) -> bool {
+    pub(super) fn is(&self, view: &impl Given) -> bool {
         self.dtype == view.dtype()
             && same(&self.shape, view.shape())
             && same(&self.strides, view.strides())
-            && (view.rank() > 0 || self.int == integer(view))
+            && (view.rank() > 0 || self.int == view.integer())
     }
 }
 
@@ -101,18 +101,18 @@ impl State {
     }
 
     /// Whether the dims are those of these arguments.
-    pub(super) fn fits(&self, args: &[View<'_>]) -> bool {
+    pub(super) fn fits(&self, args: &[impl Given]) -> bool {
         self.bound
             && self.seen.len() == args.len()
             && self.seen.iter().zip(args).all(|(seen, view)| seen.is(view))
     }
 
     /// Remembers which arguments the dims belong to.
-    pub(super) fn bind(&mut self, args: &[View<'_>]) {
+    pub(super) fn bind(&mut self, args: &[impl Given]) {
         self.seen.clear();
         self.seen.extend(args.iter().map(|view| Seen {
             dtype: view.dtype(),
-            int: integer(view),
+            int: view.integer(),
             shape: view.shape().into(),
             strides: view.strides().into(),
         }));
@@ -126,12 +126,4 @@ impl State {
 #[inline]
 fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x == y)
-}
-
-/// The value of an integer scalar, which may size results; none past the i64 range.
-pub(super) fn integer(view: &View<'_>) -> Option<i64> {
-    if view.rank() > 0 || !view.dtype().is_int() {
-        return None;
-    }
-    view.get(&[]).and_then(|s| i64::try_from(s.to_i128()).ok())
 }

@@ -22,6 +22,10 @@ impl Device {
         ))
     }
 
+    pub(crate) fn opened() -> Option<Arc<Device>> {
+        None
+    }
+
     pub(crate) fn info(&self) -> GpuInfo {
         match *self {}
     }
@@ -43,7 +47,17 @@ impl Device {
     }
 }
 
+impl DeviceArray {
+    pub(crate) fn device(&self) -> Option<Arc<Device>> {
+        match *self {}
+    }
+}
+
 impl Queue {
+    pub(crate) fn send(&mut self) -> Result<(), GpuError> {
+        match *self.0 {}
+    }
+
     pub(crate) fn upload(&mut self, _: &Arc<DeviceArray>, _: &[u8]) -> Result<(), GpuError> {
         match *self.0 {}
     }

@@ -4,7 +4,7 @@ use super::pipelines::Pipelines;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::{GpuError, GpuInfo};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An open device.
@@ -16,6 +16,8 @@ pub(crate) struct Device {
     adapter: wgpu::AdapterInfo,
     limits: wgpu::Limits,
     failure: Arc<Failure>,
+    pub(super) uploaded: AtomicU64,
+    pub(super) downloaded: AtomicU64,
 }
 
 /// What the driver reported without being asked.
@@ -57,6 +59,11 @@ impl Device {
         Ok(device)
     }
 
+    /// The device of the process, where it was opened and not lost.
+    pub(crate) fn opened() -> Option<Arc<Device>> {
+        lock(&CURRENT).as_ref().filter(|d| !d.is_lost()).cloned()
+    }
+
     /// Opens the fastest adapter that there is. `MATEX_GPU_LIMITS=downlevel` opens it with the least limits of WebGPU,
     /// under which tests run once.
     fn open() -> Result<Device, GpuError> {
@@ -87,7 +94,9 @@ impl Device {
         device.set_device_lost_callback(move |reason, why| lost.report(format!("{reason:?} {why}")));
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| uncaptured.report(e.to_string())));
         let (pool, pipelines) = (Pool::default(), Pipelines::default());
-        Ok(Device { device, queue, pool, pipelines, adapter: adapter.get_info(), limits, failure })
+        let (uploaded, downloaded) = (AtomicU64::new(0), AtomicU64::new(0));
+        let adapter = adapter.get_info();
+        Ok(Device { device, queue, pool, pipelines, adapter, limits, failure, uploaded, downloaded })
     }
 
     /// Whether nothing can be expected of it any more.
@@ -131,6 +140,8 @@ impl Device {
             bindings: self.bindings(),
             bytes: self.pool.bytes(),
             pipelines: self.pipelines.made(),
+            uploaded: self.uploaded.load(Ordering::Relaxed),
+            downloaded: self.downloaded.load(Ordering::Relaxed),
         }
     }
 

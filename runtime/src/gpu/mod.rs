@@ -4,6 +4,7 @@
 //! `gpu` there is never a device. A device is opened when it is asked for first and shared by the whole process; one that
 //! was lost is replaced by a fresh one at the next call.
 
+mod elements;
 mod error;
 #[cfg(all(test, feature = "gpu"))]
 mod tests;
@@ -24,6 +25,7 @@ mod queue;
 pub(crate) use absent::{Device, DeviceArray, Queue};
 #[cfg(feature = "gpu")]
 pub(crate) use device::Device;
+pub(crate) use elements::device_bytes;
 pub use error::GpuError;
 #[cfg(feature = "gpu")]
 pub(crate) use pool::DeviceArray;
@@ -51,6 +53,10 @@ pub struct GpuInfo {
     pub bytes: u64,
     /// The number of pipelines that were made.
     pub pipelines: u64,
+    /// The bytes that were copied to it since it was opened.
+    pub uploaded: u64,
+    /// The bytes that were copied back since it was opened.
+    pub downloaded: u64,
 }
 
 /// Whether this build can use a GPU.

@@ -37,6 +37,11 @@ pub(crate) struct DeviceArray {
 }
 
 impl DeviceArray {
+    /// The device that it is on, while that is there.
+    pub(crate) fn device(&self) -> Option<Arc<Device>> {
+        self.device.upgrade()
+    }
+
     pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {
         self.buffer.as_ref().ok_or_else(|| GpuError::Refused("an array without memory".to_owned()))
     }

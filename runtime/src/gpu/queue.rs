@@ -7,6 +7,7 @@
 use super::device::Device;
 use super::{DeviceArray, Dispatch, GpuError};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// After how many runs they are sent at the latest, so that the device has something to do meanwhile.
 const RUNS: usize = 256;
@@ -65,7 +66,7 @@ impl Queue {
     }
 
     /// Sends what waits.
-    fn send(&mut self) -> Result<(), GpuError> {
+    pub(crate) fn send(&mut self) -> Result<(), GpuError> {
         let Some(Waiting { encoder, pass, arrays, words, place, .. }) = self.waiting.take() else {
             return self.device.check();
         };
@@ -83,6 +84,7 @@ impl Queue {
     /// Fills an array that no waiting work uses, from its beginning on.
     pub(crate) fn upload(&mut self, array: &Arc<DeviceArray>, bytes: &[u8]) -> Result<(), GpuError> {
         self.send()?;
+        self.device.uploaded.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let buffer = array.buffer()?;
         let whole = bytes.len() / 4 * 4;
         self.device.guarded(bytes.len() as u64, || {
@@ -143,6 +145,7 @@ impl Queue {
         }
         let view = staging.slice(..).get_mapped_range().map_err(|e| GpuError::Refused(e.to_string()))?;
         bytes.copy_from_slice(&view[..bytes.len()]);
+        device.downloaded.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         drop(view);
         staging.unmap();
         Ok(())

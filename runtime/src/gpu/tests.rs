@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::{Device, GpuError};
-use crate::{AsView, ExecError, Executable, PrepareOptions, Tensor};
+use crate::{AsArg, AsView, CallOptions, DeviceTensor, ExecError, Executable, PrepareOptions, Tensor};
 use matex_ir::tensor::parse;
 use matex_ir::{DType, Scalar};
 use matex_lang::codes;
@@ -20,14 +20,20 @@ fn device() -> Option<std::sync::Arc<Device>> {
     found.ok()
 }
 
-fn doubled(n: usize) -> Result<Vec<f64>, ExecError> {
+fn doubling() -> Executable {
     let text = "func @f(%x: f32[n]) -> f32[n] {\n  %1: f32[n] = add %x, %x\n  return %1\n}\n";
     let func = parse(text).unwrap();
     let options = PrepareOptions { gpu: true, ..PrepareOptions::default() };
-    let f = Executable::prepare(&func, &[], &options)?;
+    Executable::prepare(&func, &[], &options).unwrap()
+}
+
+fn numbers(n: usize) -> Tensor {
     let data = (0..n).map(|i| Scalar::from_f64(DType::F32, i as f64));
-    let x = Tensor::from_scalars(DType::F32, &[n], data).unwrap();
-    let out = f.call(&[x.as_view()])?;
+    Tensor::from_scalars(DType::F32, &[n], data).unwrap()
+}
+
+fn doubled(n: usize) -> Result<Vec<f64>, ExecError> {
+    let out = doubling().call(&[numbers(n).as_view()])?;
     Ok(out[0].as_view().scalars().map(|s| s.to_f64()).collect())
 }
 
@@ -43,6 +49,32 @@ fn a_lost_device_is_an_error_and_the_next_call_has_a_fresh_one() {
     assert!(matches!(device.array(64), Err(GpuError::Lost(_))));
     assert_eq!(ExecError::Gpu(lost).code(), codes::DEVICE_LOST);
     assert_eq!(doubled(3).unwrap(), [0.0, 2.0, 4.0]);
+}
+
+#[test]
+fn a_value_is_lost_with_the_device_that_has_the_only_copy() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if device().is_none() {
+        return;
+    }
+    let f = doubling();
+    let run = |x: &DeviceTensor| {
+        let mut results = f.call_resident(&[x.as_arg()], &CallOptions::default())?;
+        results.pop().ok_or_else(|| ExecError::Internal("no result".to_owned()))
+    };
+    let x = DeviceTensor::from_tensor(&numbers(3)).unwrap();
+    let (read, unread) = (run(&x).unwrap(), run(&x).unwrap());
+    assert_eq!(read.host().unwrap().to_string(), "[0.0, 2.0, 4.0]");
+    Device::get().unwrap().lose();
+    let lost = |e: ExecError| assert_eq!(e.code(), codes::DEVICE_LOST, "{e}");
+    lost(unread.host().map(|_| ()).unwrap_err());
+    lost(unread.to_gpu().unwrap_err());
+    lost(run(&unread).map(|_| ()).unwrap_err());
+    assert!(!unread.is_on_host() && !unread.is_on_gpu() && !read.is_on_gpu());
+    // What has a copy here goes to the fresh device by itself.
+    assert_eq!(run(&read).unwrap().host().unwrap().to_string(), "[0.0, 4.0, 8.0]");
+    assert!(read.is_on_gpu());
+    lost(unread.host().map(|_| ()).unwrap_err());
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) fn of_rank_1(len: usize) -> (Dims, Strides) {
 }
 
 /// Row-major strides of a shape that [`element_count`] accepted.
-pub(super) fn contiguous_strides(shape: &[usize]) -> Strides {
+pub(crate) fn contiguous_strides(shape: &[usize]) -> Strides {
     let mut strides = Strides::from_elem(0, shape.len());
     let mut step = 1isize;
     for (stride, &extent) in strides.iter_mut().zip(shape).rev() {

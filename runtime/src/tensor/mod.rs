@@ -22,6 +22,7 @@ mod view;
 pub use buffer::{ALIGNMENT, Buffer};
 pub use element::Element;
 pub use error::TensorError;
+pub(crate) use layout::contiguous_strides;
 pub use layout::{Dims, MAX_RANK, Strides};
 pub use typed::{FromTensors, TypeKind, TypedView};
 pub use view::{AsView, AsViewMut, FromTensor, View, ViewMut};
