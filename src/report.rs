@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Error, guarded};
 use crate::failure::failed;
 use crate::function::{Function, Ready};
-use crate::stage::{head, maker};
+use crate::stage::{gpu_plan, head, maker};
 use matex_ir::Span;
 use matex_ir::loops::Role;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
@@ -42,18 +42,22 @@ pub struct Report {
     pub steps: Vec<ReportedStep>,
     /// The kernels that the steps run.
     pub kernels: Vec<ReportedKernel>,
+    /// The kernels as WGSL, whatever the program runs on.
+    pub wgsl: Vec<Line>,
     /// Memory besides the arguments and constants.
     pub buffers: Vec<ReportedBuffer>,
     /// The most bytes that a call holds at a time, besides the arguments.
     pub peak_bytes: u64,
 }
 
-/// A line of a text, and the place that it comes from.
+/// A line of a text, and the places that it comes from.
 ///
 /// ```
-/// let report = matex::compile("x * 2.5")?.report(&[matex::Arg::new(&1.5)])?;
+/// let report = matex::compile("x * 2.5")?.report(&[matex::Arg::new(&[1.5])])?;
 /// let line = report.tensor.iter().find(|l| l.text.contains("= mul ")).unwrap();
-/// assert_eq!(line.origin.map(|o| (o.start, o.end)), Some((0, 7)));
+/// assert_eq!((line.origins[0].start, line.origins[0].end), (0, 7));
+/// let multiplies = |l: &&matex::Line| l.origins == line.origins;
+/// assert!(report.kernels[0].assembly.iter().filter(multiplies).count() > 0);
 /// # Ok::<(), matex::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +65,8 @@ pub struct Report {
 pub struct Line {
     /// The line.
     pub text: String,
-    /// The place, for lines that have one.
-    pub origin: Option<Span>,
+    /// The places, for lines that have some; several where a kernel runs for several.
+    pub origins: Vec<Span>,
 }
 
 /// Something that the runtime does.
@@ -103,7 +107,7 @@ pub struct ReportedStep {
 /// ```
 /// let report = matex::compile("x * 2")?.report(&[matex::Arg::new(&[1.0, 2.0])])?;
 /// let kernel = &report.kernels[0];
-/// assert!(kernel.loops.contains("kernel") && !kernel.assembly.is_empty());
+/// assert!(kernel.loops[0].text.contains("kernel") && !kernel.assembly.is_empty());
 /// # Ok::<(), matex::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,11 +118,11 @@ pub struct ReportedKernel {
     /// Which emitter made it; empty where kernels are interpreted.
     pub maker: String,
     /// The loop IR.
-    pub loops: String,
+    pub loops: Vec<Line>,
     /// Cranelift's IR.
-    pub clif: String,
+    pub clif: Vec<Line>,
     /// Machine code.
-    pub assembly: String,
+    pub assembly: Vec<Line>,
     /// The places that its operations come from.
     pub origins: Vec<Span>,
 }
@@ -162,7 +166,8 @@ impl Function {
 }
 
 fn lines(func: &matex_ir::tensor::Func) -> Vec<Line> {
-    func.lines().into_iter().map(|(text, origin)| Line { text, origin }).collect()
+    let line = |(text, origin): (String, Option<Span>)| Line { text, origins: origin.into_iter().collect() };
+    func.lines().into_iter().map(line).collect()
 }
 
 fn report(function: &Function, ready: &Ready<'_>) -> Result<Report, Error> {
@@ -180,6 +185,7 @@ fn report(function: &Function, ready: &Ready<'_>) -> Result<Report, Error> {
     out.optimized = lines(&optimize(func, passes).0);
     out.rewritings = matex_passes::explain(func, passes).proofs;
     out.kernels = kernels(exe);
+    out.wgsl = wgsl(ready.special);
     let plan = exe.plan();
     out.peak_bytes = plan.peak_bytes(&|dim| bindings.eval(dim));
     let mut walk = Walk { plan, bindings: &bindings, held: vec![None; plan.buffers.len()], out: &mut out };
@@ -195,20 +201,51 @@ fn report(function: &Function, ready: &Ready<'_>) -> Result<Report, Error> {
     Ok(out)
 }
 
+/// All runs of kernels in a plan.
+fn runs(plan: &Plan) -> impl Iterator<Item = &KernelStep> {
+    plan.blocks.iter().flat_map(|b| &b.items).flat_map(|item| item.step.kernels())
+}
+
+/// The places that a run comes from.
+fn places(k: &KernelStep) -> impl Iterator<Item = Span> {
+    k.ops.iter().map(|op| op.origin).chain([k.origin])
+}
+
+/// The kernels for a GPU; each line comes from all that its kernel comes from.
+fn wgsl(special: &Special) -> Vec<Line> {
+    let Ok((plan, text)) = gpu_plan(special) else { return Vec::new() };
+    let mut steps = (0..plan.kernels.len()).filter_map(|k| runs(&plan).find(|s| s.kernel == k));
+    let mut origins = Vec::new();
+    let line = |text: &str| {
+        if text.starts_with("// kernel ") {
+            origins = steps.next().into_iter().flat_map(places).collect();
+        }
+        Line { text: text.to_owned(), origins: origins.clone() }
+    };
+    text.lines().map(line).collect()
+}
+
 fn kernels(exe: &Executable) -> Vec<ReportedKernel> {
-    let all = exe.plan().kernels.iter().enumerate();
+    let plan = exe.plan();
     let one = |(i, k): (usize, &std::sync::Arc<matex_ir::loops::Kernel>)| {
+        let line = |(text, of): matex_runtime::Line| {
+            let steps = runs(plan).filter(|s| s.kernel == i);
+            let mut origins: Vec<Span> = steps.filter_map(|s| plan.origin(s, of?)).collect();
+            origins.dedup();
+            Line { text, origins }
+        };
+        let lines = |text: Vec<matex_runtime::Line>| text.into_iter().map(line).collect();
         let compiled = exe.compiled().get(i);
         ReportedKernel {
             name: k.name.clone(),
             maker: compiled.map(|c| maker(c)).unwrap_or_default(),
-            loops: k.to_string(),
-            clif: compiled.and_then(|c| c.clif().ok()).unwrap_or_default(),
-            assembly: compiled.and_then(|c| c.disassembly().ok()).unwrap_or_default(),
+            loops: lines(k.lines()),
+            clif: lines(compiled.and_then(|c| c.clif_listing().ok()).unwrap_or_default()),
+            assembly: lines(compiled.and_then(|c| c.listing().ok()).unwrap_or_default()),
             origins: Vec::new(),
         }
     };
-    all.map(one).collect()
+    plan.kernels.iter().enumerate().map(one).collect()
 }
 
 /// Goes through a plan in the order of its text.
@@ -296,7 +333,7 @@ impl Walk<'_> {
 
     fn kernel(&self, k: &KernelStep, into: &mut ReportedStep) -> String {
         into.kernels.push(k.kernel);
-        into.origins.extend(k.ops.iter().map(|op| op.origin).chain([k.origin]));
+        into.origins.extend(places(k));
         let Some(kernel) = self.plan.kernels.get(k.kernel) else { return String::new() };
         for (operand, binding) in kernel.operands.iter().zip(&k.operands) {
             let side = if operand.role == Role::In { &mut into.reads } else { &mut into.writes };

@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::options::{UnknownChoice, choices};
 use matex_ir::tensor::Func;
 use matex_lang::unit::Signature;
-use matex_passes::{Options, PIPELINE, optimize};
+use matex_passes::{LowerError, Options, PIPELINE, Plan, optimize};
 use matex_runtime::{CompileError, Compiled, Executable, LayoutClass};
 use std::fmt;
 use std::str::FromStr;
@@ -108,6 +108,15 @@ pub(crate) fn show(stage: Stage, special: &Special) -> String {
 
 /// The kernels of the GPU, whatever the program runs on here.
 fn wgsl(special: &Special) -> String {
+    match gpu_plan(special) {
+        Ok((plan, _)) if plan.kernels.is_empty() => "// this program has no kernels\n".to_owned(),
+        Ok((_, text)) => text,
+        Err(e) => format!("// there is no plan: {e}\n"),
+    }
+}
+
+/// The plan for a GPU, and its kernels as WGSL.
+pub(crate) fn gpu_plan(special: &Special) -> Result<(Plan, String), LowerError> {
     // Options of its own: what is looked at here is none of what the program's plan was chosen by.
     let passes = special.passes.clone();
     let class = |strided: &bool| if *strided { LayoutClass::Strided } else { LayoutClass::Contiguous };
@@ -116,11 +125,9 @@ fn wgsl(special: &Special) -> String {
     let classes: Vec<LayoutClass> = given.map(|(_, strided)| class(strided)).collect();
     let func = optimize(&special.func, &passes).0;
     let sizes = |dim: &matex_ir::Dim| Some(passes.sizes.estimate(dim) as i64);
-    match matex_passes::lower_unexpanded(&func, &classes, &passes) {
-        Ok(plan) if plan.kernels.is_empty() => "// this program has no kernels\n".to_owned(),
-        Ok(plan) => matex_runtime::wgsl(&plan, &sizes),
-        Err(e) => format!("// there is no plan: {e}\n"),
-    }
+    let plan = matex_passes::lower_unexpanded(&func, &classes, &passes)?;
+    let text = matex_runtime::wgsl(&plan, &sizes);
+    Ok((plan, text))
 }
 
 /// A stage of a program that has a plan.

@@ -319,3 +319,27 @@ fn what_was_rewritten_is_explained() {
         "{dump}"
     );
 }
+
+#[test]
+fn lines_of_code_know_their_places() {
+    let source = "fn f(x: f64[n]) -> f64 { y = exp(x) * 3.5; sum(sqrt(y)) }";
+    for simd in [matex::Simd::W128, matex::Simd::Auto] {
+        let f = matex::Compiler::new().simd(simd).compile(source).unwrap();
+        let report = f.report(&[matex::Arg::new(&[1.0, 2.0])]).unwrap();
+        let kernel = &report.kernels[0];
+        for (view, lines) in
+            [("loops", &kernel.loops), ("clif", &kernel.clif), ("assembly", &kernel.assembly)]
+        {
+            let texts = |place: &str| {
+                let is = |o: &matex::Span| &source[o.start as usize..o.end as usize] == place;
+                let mine = lines.iter().filter(|l| l.origins.iter().any(is));
+                mine.map(|l| l.text.as_str()).collect::<Vec<_>>()
+            };
+            let (exp, sqrt, sum) = (texts("exp(x)"), texts("sqrt(y)"), texts("sum(sqrt(y))"));
+            // A polynomial and what is around it, one instruction a copy, and at least one addition.
+            assert!(exp.len() > 10 && !sqrt.is_empty() && !sum.is_empty(), "{view}: {lines:#?}");
+            assert!(sqrt.iter().any(|l| l.contains("sqrt")), "{view}: {sqrt:?}");
+            assert!(exp.iter().all(|l| !l.contains("sqrt")), "{view}: {exp:?}");
+        }
+    }
+}

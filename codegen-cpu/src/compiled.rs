@@ -3,13 +3,14 @@
 use crate::abi::{Args, Entry, status};
 use crate::emit_clif::{self, isa};
 use crate::emit_wide::{self, Emitted};
+use crate::listing::{Line, Mark, clif_lines, disassembled};
 use crate::simd::{Emitter, Simd};
-use cranelift_codegen::Context;
 use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
-use matex_ir::loops::{Kernel, Status, verify};
+use matex_ir::loops::{InstId, Kernel, Status, verify};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -104,7 +105,7 @@ struct Built {
     refused: Option<String>,
     code_size: usize,
     /// The machine code as text, if it was asked for.
-    text: String,
+    text: Vec<Line>,
 }
 
 /// Turns a panic of the code generator into an error.
@@ -128,7 +129,7 @@ fn build(kernel: &Kernel, simd: Simd, text: bool) -> Result<Built, CompileError>
     let mut ctx = Context::new();
     let mut frontend = FunctionBuilderContext::new();
     let mut define = || {
-        emit_clif::emit(kernel, &mut module, &mut ctx.func, &mut frontend)?;
+        emit_clif::emit(kernel, &mut module, &mut ctx.func, &mut frontend, text)?;
         ctx.set_disasm(text);
         let signature = &ctx.func.signature;
         let id = module.declare_function("kernel", Linkage::Export, signature).map_err(|e| e.to_string())?;
@@ -139,7 +140,7 @@ fn build(kernel: &Kernel, simd: Simd, text: bool) -> Result<Built, CompileError>
         Ok(id) => {
             let code = ctx.compiled_code();
             let code_size = code.map_or(0, |c| c.code_buffer().len());
-            let text = code.and_then(|c| c.vcode.clone()).unwrap_or_default();
+            let text = code.filter(|_| text).map(lines_of).unwrap_or_default();
             Ok(Built { module, id, emitter: Emitter::Cranelift, refused, code_size, text })
         }
         Err(why) => {
@@ -147,6 +148,17 @@ fn build(kernel: &Kernel, simd: Simd, text: bool) -> Result<Built, CompileError>
             Err(CompileError::Codegen(why))
         }
     }
+}
+
+/// Cranelift's code as text: instructions where it is for x86-64, else what Cranelift says of it.
+fn lines_of(code: &CompiledCode) -> Vec<Line> {
+    if cfg!(target_arch = "x86_64") {
+        let located = code.buffer.get_srclocs_sorted().iter().filter(|l| !l.loc.is_default());
+        let marks: Vec<Mark> = located.map(|l| (l.start..l.end, InstId(l.loc.bits()))).collect();
+        return disassembled(code.code_buffer(), &marks);
+    }
+    let text = code.vcode.as_deref().unwrap_or_default();
+    text.lines().map(|l| (l.to_owned(), None)).collect()
 }
 
 /// Puts the code of the wide emitter into a module, which fills the addresses of functions in and owns the memory.
@@ -166,7 +178,8 @@ fn build_wide(emitted: &Emitted, emitter: Emitter, text: bool) -> Result<Built, 
     };
     match define() {
         Ok(id) => {
-            let text = if text { emitted.text() } else { String::new() };
+            let code = &emitted.bytes[..emitted.code_len];
+            let text = if text { disassembled(code, &emitted.marks) } else { Vec::new() };
             let code_size = emitted.bytes.len();
             Ok(Built { module, id, emitter, refused: None, code_size, text })
         }
@@ -248,6 +261,14 @@ impl Compiled {
     /// # Errors
     /// As [`compile`].
     pub fn disassembly(&self) -> Result<String, CompileError> {
+        Ok(self.listing()?.into_iter().map(|(line, _)| line + "\n").collect())
+    }
+
+    /// [`disassembly`](Compiled::disassembly) by lines, with what each is for.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    pub fn listing(&self) -> Result<Vec<Line>, CompileError> {
         guarded(|| {
             let built = build(&self.kernel, self.simd(), true)?;
             free(built.module);
@@ -260,11 +281,23 @@ impl Compiled {
     /// # Errors
     /// As [`compile`].
     pub fn clif(&self) -> Result<String, CompileError> {
+        self.clif_text(false)
+    }
+
+    /// [`clif`](Compiled::clif) by lines, with what each is for.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    pub fn clif_listing(&self) -> Result<Vec<Line>, CompileError> {
+        Ok(clif_lines(&self.clif_text(true)?))
+    }
+
+    fn clif_text(&self, located: bool) -> Result<String, CompileError> {
         guarded(|| {
             let mut module = isa::module().map_err(CompileError::Host)?;
             let mut ctx = Context::new();
             let mut frontend = FunctionBuilderContext::new();
-            let emitted = emit_clif::emit(&self.kernel, &mut module, &mut ctx.func, &mut frontend);
+            let emitted = emit_clif::emit(&self.kernel, &mut module, &mut ctx.func, &mut frontend, located);
             free(module);
             emitted.map_err(CompileError::Codegen)?;
             Ok(ctx.func.display().to_string())

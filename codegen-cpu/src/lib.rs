@@ -12,9 +12,11 @@ mod cache;
 mod compiled;
 mod emit_clif;
 mod emit_wide;
+mod listing;
 mod simd;
 mod walk;
 
 pub use cache::{CacheStats, KernelCache};
 pub use compiled::{CompileError, Compiled, compile, compile_for};
+pub use listing::Line;
 pub use simd::{Emitter, Simd};

@@ -60,19 +60,21 @@ fn step(mark: &Mark) -> Option<(u64, f64)> {
 /// The report as the page's script takes it: places in the units of its strings.
 fn described(report: &Report, times: &BTreeMap<u64, f64>) -> Value {
     let at = |span: &Span| [span.start, span.end].map(|byte| units(&report.source, byte as usize));
-    let line = |l: &Line| json!({ "text": l.text, "at": l.origin.as_ref().map(at) });
+    let places = |all: &[Span]| all.iter().map(at).collect::<Vec<_>>();
+    let line = |l: &Line| json!({ "text": l.text, "at": places(&l.origins) });
+    let lines = |all: &[Line]| all.iter().map(line).collect::<Vec<_>>();
     let steps = report.steps.iter().map(|s| {
         let measured = s.id.and_then(|id| times.get(&(id as u64)));
         json!({
-            "name": s.name, "depth": s.depth, "at": s.origins.iter().map(at).collect::<Vec<_>>(),
+            "name": s.name, "depth": s.depth, "at": places(&s.origins),
             "reads": s.reads, "writes": s.writes, "bytes": s.bytes, "operations": s.operations,
             "expected": s.expected_us, "measured": measured,
         })
     });
     let kernels = report.kernels.iter().map(|k| {
         json!({
-            "name": k.name, "maker": k.maker, "loops": k.loops, "clif": k.clif, "assembly": k.assembly,
-            "at": k.origins.iter().map(at).collect::<Vec<_>>(),
+            "name": k.name, "maker": k.maker, "at": places(&k.origins),
+            "loops": lines(&k.loops), "clif": lines(&k.clif), "assembly": lines(&k.assembly),
         })
     });
     let buffers = report.buffers.iter().map(
@@ -81,8 +83,9 @@ fn described(report: &Report, times: &BTreeMap<u64, f64>) -> Value {
     json!({
         "title": report.title,
         "source": report.source,
-        "tensor": report.tensor.iter().map(line).collect::<Vec<_>>(),
-        "optimized": report.optimized.iter().map(line).collect::<Vec<_>>(),
+        "tensor": lines(&report.tensor),
+        "optimized": lines(&report.optimized),
+        "wgsl": lines(&report.wgsl),
         "rewritings": report.rewritings,
         "steps": steps.collect::<Vec<_>>(),
         "kernels": kernels.collect::<Vec<_>>(),

@@ -11,10 +11,14 @@ use std::process::Command;
 const PROGRAM: &str = "fn f(X: f64[n, k], y: f64[n]) -> f64[k] {\n    // ε, no byte for a letter\n    s = softmax(X, axis=1) * 2.0;\n    solve(X.T @ X, s.T @ y)\n}\n";
 
 fn page_in(folder: &Path) -> String {
-    std::fs::write(folder.join("f.mx"), PROGRAM).unwrap();
+    page_of(folder, PROGRAM, &["X=[[1.0,2.0],[3.0,5.0],[0.5,1.0]]", "y=[1.0,2.0,3.0]"])
+}
+
+fn page_of(folder: &Path, program: &str, args: &[&str]) -> String {
+    std::fs::write(folder.join("f.mx"), program).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_matex"));
     command.current_dir(folder).args(["explain", "--html", "p.html", "f.mx"]);
-    let done = command.args(["X=[[1.0,2.0],[3.0,5.0],[0.5,1.0]]", "y=[1.0,2.0,3.0]"]).output().unwrap();
+    let done = command.args(args).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     std::fs::read_to_string(folder.join("p.html")).unwrap()
 }
@@ -102,6 +106,35 @@ fn a_click_marks_what_comes_of_a_place() {
         "{out}"
     );
     assert!(!out["steps"].as_array().unwrap().is_empty() && out["boxes"].as_u64() > Some(0), "{out}");
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn instructions_belong_to_places_inside_of_a_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "fn f(x: f32[n], y: f32[n]) -> f32 { sum(exp(x) + sqrt(y)) }";
+    let page = page_of(folder.path(), program, &["x=[1.0,2.0]", "y=[4.0,9.0]"]);
+    let out = found(
+        &page,
+        1200,
+        "document.querySelector('[data-view=kernels]').click();
+         [...document.querySelectorAll('#view .line')].find((l) => l.textContent.includes('= sqrt ')).click();
+         found.source = [...document.querySelectorAll('#source .on')].map((p) => p.textContent).join('');
+         for (const view of ['kernels', 'clif', 'asm']) {
+             document.querySelector(`[data-view=${view}]`).click();
+             found[view] = [lines().length, document.querySelectorAll('#view .line').length];
+             found[view + 'Text'] = lines().join();
+         }
+         document.querySelector('[data-view=wgsl]').click();
+         found.wgsl = [...document.querySelectorAll('#view .line')].map((l) => l.textContent).join();",
+    );
+    assert_eq!(out["source"], "sqrt(y)");
+    for view in ["kernels", "clif", "asm"] {
+        let [on, of] = [0, 1].map(|i| out[view][i].as_u64().unwrap());
+        assert!(0 < on && 4 * on < of, "{view}: {out}");
+        assert!(out[&format!("{view}Text")].as_str().unwrap().contains("sqrt"), "{view}: {out}");
+    }
+    assert!(out["wgsl"].as_str().unwrap().contains("@compute"), "{out}");
 }
 
 #[test]

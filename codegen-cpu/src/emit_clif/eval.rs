@@ -70,12 +70,14 @@ impl Emitter<'_, '_> {
                 for id in insts.clone() {
                     let load = matches!(k.body[id].kind, InstKind::Load(_));
                     if wanted[id] && load == loads && copies.values[copy][id].is_none() {
+                        self.locate(Some(id));
                         let v = self.inst(copies, copy, id, at, d, w);
                         copies.values[copy][id] = v;
                     }
                 }
             }
         }
+        self.locate(None);
     }
 
     fn inst(
@@ -140,10 +142,12 @@ impl Emitter<'_, '_> {
             let d = copy as i64 * i64::from(w.lanes());
             for s in stores {
                 if let Some(v) = copies.get(copy, s.value) {
+                    self.locate(Some(s.value.index()));
                     self.store(s.operand, v, at, d, w);
                 }
             }
         }
+        self.locate(None);
     }
 
     /// The elements of a reduction in a copy.
@@ -153,10 +157,13 @@ impl Emitter<'_, '_> {
 
     /// One step of a combination.
     pub(super) fn combine(&mut self, r: &Reduction, a: &[Value], b: &[Value], w: Width) -> Vec<Value> {
-        match r.combine.op() {
+        self.locate(Some(r.id));
+        let state = match r.combine.op() {
             Some(op) => vec![self.map(op, r.dtypes[0], &[a[0], b[0]], w)],
             None => self.arg_step(r, a, b),
-        }
+        };
+        self.locate(None);
+        state
     }
 
     /// The state that changes nothing, in every lane.

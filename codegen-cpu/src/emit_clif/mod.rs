@@ -21,7 +21,7 @@ mod types;
 mod vector;
 
 use cranelift_codegen::ir::{
-    AbiParam, FuncRef, Function, InstBuilder, MemFlagsData, Signature, Type, Value, types as ct,
+    AbiParam, FuncRef, Function, InstBuilder, MemFlagsData, Signature, SourceLoc, Type, Value, types as ct,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -30,12 +30,13 @@ use cranelift_module::{Linkage, Module};
 use matex_ir::loops::{Form, InstKind, Kernel};
 use std::collections::HashMap;
 
-/// Writes a verified kernel into `func`.
+/// Writes a verified kernel into `func`. With `located`, the source locations there are the kernel's instructions.
 pub(crate) fn emit(
     kernel: &Kernel,
     module: &mut JITModule,
     func: &mut Function,
     frontend: &mut FunctionBuilderContext,
+    located: bool,
 ) -> Result<(), String> {
     func.signature = signature(module);
     let config = module.target_config();
@@ -45,6 +46,7 @@ pub(crate) fn emit(
     b.switch_to_block(entry);
     let run_time = RunTime::read(kernel, &mut b, entry);
     let mut e = Emitter::new(kernel, b, module, run_time);
+    e.located = located;
     match kernel.form() {
         Form::Map => e.map_kernel(),
         Form::RowReduce => e.row_kernel(),
@@ -128,6 +130,8 @@ struct Emitter<'a, 'f> {
     calls: HashMap<&'static str, FuncRef>,
     /// The first failure to declare a function.
     failed: Option<String>,
+    /// Whether instructions are told what of the loop IR they are for.
+    located: bool,
 }
 
 impl<'a, 'f> Emitter<'a, 'f> {
@@ -145,6 +149,7 @@ impl<'a, 'f> Emitter<'a, 'f> {
             scans: HashMap::new(),
             calls: HashMap::new(),
             failed: None,
+            located: false,
         };
         if k.body.iter().any(|i| matches!(i.kind, InstKind::LoadAt { .. })) {
             let slot = e.slot(8);
@@ -153,6 +158,13 @@ impl<'a, 'f> Emitter<'a, 'f> {
             e.zeros = Some(slot);
         }
         e
+    }
+
+    /// What comes next is for this instruction of the loop IR, or for none.
+    fn locate(&mut self, id: Option<usize>) {
+        if self.located {
+            self.b.set_srcloc(id.map_or(SourceLoc::default(), |id| SourceLoc::new(id as u32)));
+        }
     }
 
     /// Calls one of the [`libcalls`].

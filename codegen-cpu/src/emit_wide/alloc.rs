@@ -9,6 +9,7 @@ use super::level::Level;
 use super::mir::{Arg, Base, Index, Insn, Item, Place, Rescue, V, View};
 use super::write::{Line, Saved};
 use iced_x86::{Code, Register};
+use matex_ir::loops::InstId;
 use std::collections::HashMap;
 
 /// Where a value from outside of the line is.
@@ -31,12 +32,12 @@ pub(super) struct Outside<'a> {
 /// The number of mask registers; the first cannot mask and is not given out.
 const MASKS: usize = 8;
 
-/// Writes the line with registers.
+/// Writes the line with registers, and what of the loop IR each part of it is for.
 pub(super) fn allocate(
     items: &[Item],
     outside: &Outside<'_>,
     frame: &mut Frame,
-) -> Result<Vec<Line>, String> {
+) -> Result<Vec<(Line, Option<InstId>)>, String> {
     let mut uses: HashMap<V, Vec<usize>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         for v in item.reads() {
@@ -53,6 +54,7 @@ pub(super) fn allocate(
         spilled: HashMap::new(),
         locked: vec![],
         out: vec![],
+        of: vec![],
         at: 0,
     };
     for (v, r) in outside.pins {
@@ -66,13 +68,15 @@ pub(super) fn allocate(
         match item {
             Item::Insn(i) => s.insn(i.clone())?,
             Item::Rescue(r) => s.rescue(r)?,
-            Item::Bytes { operand, slot, left, out } => {
+            Item::Bytes { operand, slot, left, out, .. } => {
                 s.out.push(Line::Bytes { operand: *operand, slot: *slot, left: *left, out: *out });
             }
         }
+        // What moves its operands is for it, too.
+        s.of.resize(s.out.len(), item.of());
     }
     s.frame.forget_spills();
-    Ok(s.out)
+    Ok(s.out.into_iter().zip(s.of).collect())
 }
 
 struct Scan<'a, 'f> {
@@ -88,6 +92,8 @@ struct Scan<'a, 'f> {
     /// The registers that the item at hand needs.
     locked: Vec<V>,
     out: Vec<Line>,
+    /// What of the loop IR each of them is for.
+    of: Vec<Option<InstId>>,
     at: usize,
 }
 

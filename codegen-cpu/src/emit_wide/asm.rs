@@ -9,9 +9,11 @@
 //! | `rax` | nothing for long |
 //! | the others | where operands stand |
 
+use crate::listing::Mark;
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register,
 };
+use matex_ir::loops::InstId;
 
 /// The register of offsets in bytes.
 pub(super) const OFFSET: Register = Register::RCX;
@@ -59,6 +61,10 @@ pub(super) enum When {
 #[derive(Default)]
 pub(super) struct Asm {
     code: Vec<Instruction>,
+    /// What of the loop IR each of them is for.
+    of: Vec<Option<InstId>>,
+    /// The same of those to come.
+    pub(super) now: Option<InstId>,
     labels: u64,
     /// A label that stands at the next instruction.
     here: Option<Label>,
@@ -84,6 +90,7 @@ impl Asm {
             i.set_ip(ip);
         }
         self.code.push(i);
+        self.of.push(self.now);
     }
 
     fn try_push(&mut self, i: Result<Instruction, iced_x86::IcedError>) {
@@ -261,30 +268,33 @@ impl Asm {
     }
 
     /// Takes what was written, to put it elsewhere.
-    pub(super) fn take(&mut self) -> Vec<Instruction> {
+    pub(super) fn take(&mut self) -> Written {
         if self.here.is_some() {
             self.push(Instruction::with(Code::Nopd));
         }
-        std::mem::take(&mut self.code)
+        Written(std::mem::take(&mut self.code), std::mem::take(&mut self.of))
     }
 
     /// Puts instructions behind what there is.
-    pub(super) fn extend(&mut self, code: Vec<Instruction>) {
+    pub(super) fn extend(&mut self, Written(code, of): Written) {
         if self.here.is_some() {
             self.push(Instruction::with(Code::Nopd));
         }
         self.code.extend(code);
+        self.of.extend(of);
     }
 
-    /// The bytes of a function: head, code, and the constants, at a multiple of 64 bytes. Also where those begin.
-    pub(super) fn finish(mut self, pool: &[u8]) -> Result<(Vec<u8>, usize), String> {
+    /// The bytes of a function: head, code, and the constants, at a multiple of 64 bytes.
+    pub(super) fn finish(mut self, pool: &[u8]) -> Result<Bytes, String> {
         if let Some(why) = self.failed.take() {
             return Err(why);
         }
-        let code = self.take();
+        let Written(code, of) = self.take();
         let block = InstructionBlock::new(&code, HEAD.len() as u64);
-        let encoded =
-            BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).map_err(|e| e.to_string())?;
+        let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)
+            .map_err(|e| e.to_string())?;
+        let at = encoded.new_instruction_offsets.iter().map(|at| at + HEAD.len() as u32);
+        let marks = at.zip(of).filter_map(|(at, of)| Some((at..at + 1, of?))).collect();
         let mut bytes = HEAD.to_vec();
         bytes.extend(encoded.code_buffer);
         let pool_at = bytes.len().next_multiple_of(64);
@@ -292,8 +302,20 @@ impl Asm {
         bytes.extend(pool);
         let distance = i32::try_from(pool_at - HEAD.len()).map_err(|e| e.to_string())?;
         bytes[4..8].copy_from_slice(&distance.to_le_bytes());
-        Ok((bytes, pool_at))
+        Ok(Bytes { bytes, pool_at, marks })
     }
+}
+
+/// Instructions, and what of the loop IR each is for.
+pub(super) struct Written(Vec<Instruction>, Vec<Option<InstId>>);
+
+/// A function.
+pub(super) struct Bytes {
+    pub(super) bytes: Vec<u8>,
+    /// Where its constants begin.
+    pub(super) pool_at: usize,
+    /// The instructions that are for some of the loop IR, in order; of each, its first byte.
+    pub(super) marks: Vec<Mark>,
 }
 
 fn memory(base: Register, disp: i32) -> MemoryOperand {

@@ -113,7 +113,7 @@ impl Emitter<'_> {
             // There are no masked loads of bytes.
             let slot = self.frame.place(8, 8);
             let left = at.left.unwrap_or(self.left);
-            self.items.push(Item::Bytes { operand: place, slot, left, out: false });
+            self.items.push(Item::Bytes { operand: place, slot, left, out: false, of: self.of });
             return Ok(self.bytes_to_lanes(Arg::Mem(Place::frame(slot))));
         }
         let def = self.vector();
@@ -337,7 +337,7 @@ impl Emitter<'_> {
         let slot = self.frame.place(8, 8);
         self.emit(Insn::new(code, None, vec![Arg::Mem(Place::frame(slot)), bytes]));
         let left = at.left.unwrap_or(self.left);
-        self.items.push(Item::Bytes { operand: place, slot, left, out: true });
+        self.items.push(Item::Bytes { operand: place, slot, left, out: true, of: self.of });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Machine instructions over virtual registers, as selection makes them and allocation takes them.
 
 use iced_x86::{Code, Register};
+use matex_ir::loops::InstId;
 
 /// A virtual register. Most are defined once; accumulators are defined again by what adds to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +90,8 @@ pub(super) struct Insn {
     pub(super) commutes: bool,
     /// For `a * b + c`: the form that overwrites `c`. The code is the one that overwrites `a`.
     pub(super) over_c: Option<Code>,
+    /// What of the loop IR it is for.
+    pub(super) of: Option<InstId>,
 }
 
 impl Insn {
@@ -104,6 +107,7 @@ impl Insn {
             folds: None,
             commutes: false,
             over_c: None,
+            of: None,
         }
     }
 
@@ -128,6 +132,8 @@ pub(super) struct Rescue {
     pub(super) fast: V,
     pub(super) beyond: V,
     pub(super) x: V,
+    /// What of the loop IR it is for.
+    pub(super) of: Option<InstId>,
 }
 
 /// What allocation goes through.
@@ -143,6 +149,7 @@ pub(super) enum Item {
         /// The slot of how many lanes are left.
         left: i32,
         out: bool,
+        of: Option<InstId>,
     },
 }
 
@@ -152,6 +159,15 @@ impl Item {
             Item::Insn(i) => i.reads().collect(),
             Item::Rescue(r) => vec![r.fast, r.beyond, r.x],
             Item::Bytes { .. } => Vec::new(),
+        }
+    }
+
+    /// What of the loop IR it is for.
+    pub(super) fn of(&self) -> Option<InstId> {
+        match self {
+            Item::Insn(i) => i.of,
+            Item::Rescue(r) => r.of,
+            Item::Bytes { of, .. } => *of,
         }
     }
 

@@ -37,15 +37,16 @@ mod values;
 mod walk;
 mod write;
 
+use crate::listing::Mark;
 use alloc::{Home, Outside, allocate, load_home, store_slot};
-use asm::{Asm, TEMP, When};
+use asm::{Asm, Bytes, TEMP, When};
 use fold::{drop_dead, fold_loads};
 use frame::{Frame, Pool};
 use gather::Gathers;
 use iced_x86::{Code, Register};
 use level::Level;
 use matex_ir::DType;
-use matex_ir::loops::{Form, Kernel, Role};
+use matex_ir::loops::{Form, InstId, Kernel, Role};
 use mir::{Item, V};
 use std::collections::HashMap;
 use write::{Cold, RescueFrame};
@@ -61,25 +62,8 @@ pub(crate) struct Emitted {
     pub(crate) code_len: usize,
     /// The functions whose addresses have to be filled in, and where.
     pub(crate) calls: Vec<(&'static str, u32)>,
-}
-
-impl Emitted {
-    /// The instructions as text, one a line, with offsets from the start.
-    pub(crate) fn text(&self) -> String {
-        use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
-        let mut decoder = Decoder::new(64, &self.bytes[..self.code_len], DecoderOptions::NONE);
-        let mut formatter = GasFormatter::new();
-        let mut out = String::new();
-        for i in &mut decoder {
-            if i.code() == iced_x86::Code::Int3 {
-                break;
-            }
-            let mut line = String::new();
-            formatter.format(&i, &mut line);
-            out.push_str(&format!("{:5x}: {line}\n", i.ip()));
-        }
-        out
-    }
+    /// The instructions that are for some of the loop IR, in order.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// The code of a verified kernel.
@@ -128,8 +112,9 @@ struct Emitter<'k> {
     args: RunTime,
     next: u32,
     homes: HashMap<V, Home>,
-    /// The line that is being selected.
+    /// The line that is being selected, and what of the loop IR that is done for.
     items: Vec<Item>,
+    of: Option<InstId>,
     /// Known values, by copy and instruction.
     values: Vec<Vec<Option<Vec<V>>>>,
     /// Comparisons that are not computed, because what uses them does without.
@@ -175,6 +160,7 @@ impl<'k> Emitter<'k> {
             next: 0,
             homes: HashMap::new(),
             items: Vec::new(),
+            of: None,
             values: vec![vec![None; k.body.len()]],
             absorbed: clamp::absorbed(k),
             parts: HashMap::new(),
@@ -272,9 +258,11 @@ impl<'k> Emitter<'k> {
         self.fold();
         let items = std::mem::take(&mut self.items);
         let outside = Outside { level: self.level, homes: &self.homes, pins };
-        for line in allocate(&items, &outside, &mut self.frame)? {
+        for (line, of) in allocate(&items, &outside, &mut self.frame)? {
+            self.asm.now = of;
             self.write(line);
         }
+        self.asm.now = None;
         Ok(())
     }
 
@@ -362,9 +350,9 @@ impl<'k> Emitter<'k> {
         }
         self.asm.add_const(Register::RSP, -left);
         self.asm.extend(rest);
-        let (bytes, code_len) = self.asm.finish(&self.pool.bytes)?;
+        let Bytes { bytes, pool_at: code_len, marks } = self.asm.finish(&self.pool.bytes)?;
         let calls = self.pool.cells.iter().map(|(s, at)| (*s, code_len as u32 + *at as u32)).collect();
-        Ok(Emitted { bytes, code_len, calls })
+        Ok(Emitted { bytes, code_len, calls, marks })
     }
 
     /// Whether an operand's stride along an axis is used: not where it does not move, nor along the vector axis where

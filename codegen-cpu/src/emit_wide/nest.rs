@@ -195,8 +195,7 @@ impl Emitter<'_> {
         for s in &self.k.stores {
             if stage.insts().contains(&s.value.index()) && !self.k.stores_elements(s) {
                 for copy in 0..copies {
-                    let v = self.get(copy, s.value)?;
-                    self.store(s.operand, &v, copy, at)?;
+                    self.store_value(s, copy, at)?;
                 }
             }
         }

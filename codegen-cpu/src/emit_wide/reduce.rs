@@ -9,7 +9,7 @@ use super::mir::{Item, V};
 use super::values::lane;
 use super::{Emitter, Out};
 use crate::walk::Reduction;
-use matex_ir::loops::{Combine, InstKind};
+use matex_ir::loops::{Combine, InstId, InstKind};
 use matex_ir::{DType, Op, Scalar};
 use std::collections::HashMap;
 
@@ -84,6 +84,7 @@ impl Emitter<'_> {
 
     /// The elements of a copy as a state. `line` is where the line of lanes begins, for those that are counted.
     pub(super) fn element(&mut self, r: &Reduction, copy: usize, line: V) -> Out<State> {
+        self.of = Some(InstId(r.id as u32));
         if self.counted(r) {
             let value = self.get(copy, r.values[0])?;
             return Ok(vec![value, vec![line; self.chunks(DType::I64)]]);
@@ -98,6 +99,7 @@ impl Emitter<'_> {
 
     /// Makes what a reduction came to known as the value of its instruction and of its parts.
     pub(super) fn know(&mut self, r: &Reduction, copy: usize, result: &State) {
+        self.of = Some(InstId(r.id as u32));
         let mut values = result.clone();
         if r.dtypes[0] == DType::Bool {
             let truth = self.lanes_truth(values[0][0]);
@@ -110,6 +112,7 @@ impl Emitter<'_> {
 
     /// A state and an element that comes after all that are in it.
     pub(super) fn take_in(&mut self, r: &Reduction, state: &State, element: &State) -> Out<State> {
+        self.of = Some(InstId(r.id as u32));
         if !self.counted(r) {
             return self.combine(r, state, element);
         }
@@ -130,6 +133,7 @@ impl Emitter<'_> {
 
     /// Two states become one.
     pub(super) fn combine(&mut self, r: &Reduction, a: &State, b: &State) -> Out<State> {
+        self.of = Some(InstId(r.id as u32));
         let Some(op) = r.combine.op() else { return self.arg_step(r, a, b) };
         let mut out = Vec::new();
         for (a, b) in a[0].iter().zip(&b[0]) {
@@ -166,6 +170,7 @@ impl Emitter<'_> {
 
     /// `mask ? a : b` of states.
     pub(super) fn select_state(&mut self, r: &Reduction, mask: V, a: &State, b: &State) -> Out<State> {
+        self.of = Some(InstId(r.id as u32));
         let mut out = Vec::new();
         for ((a, b), d) in a.iter().zip(b).zip(&r.dtypes) {
             let size = if *d == DType::Bool { self.narrow } else { d.size() };
@@ -207,6 +212,7 @@ impl Emitter<'_> {
 
     /// Every lane combined with every other, in the canonical order: the result in all lanes.
     pub(super) fn merge_lanes(&mut self, r: &Reduction, state: State) -> Out<State> {
+        self.of = Some(InstId(r.id as u32));
         let mut state = state;
         let mut distance = self.lanes / 2;
         while distance > 0 {

@@ -15,7 +15,7 @@ use super::{Emitter, Out};
 use crate::walk::{Reduction, Walk};
 use iced_x86::Code;
 use matex_ir::loops::canon::SCAN_BLOCK;
-use matex_ir::loops::{InstKind, Kernel, Stage};
+use matex_ir::loops::{InstId, InstKind, Kernel, Stage};
 use std::collections::HashMap;
 
 /// The registers of a value, by copy.
@@ -142,6 +142,7 @@ impl Emitter<'_> {
     fn scan_blocks(&mut self, r: &Reduction, before: V, registers: &[V]) -> Out<Vec<V>> {
         let d = r.dtypes[0];
         let op = r.combine.op().ok_or("a scan of states")?;
+        self.of = Some(InstId(r.id as u32));
         let identity = self.identity(r)[0][0];
         let (mut carried, mut out) = (before, Vec::new());
         for block in registers.chunks(SCAN_BLOCK / self.level.bytes()) {
@@ -226,6 +227,7 @@ impl Emitter<'_> {
         let ats = vec![At { walked: Some(axis), ..at }; copies];
         self.eval_around(&ids, &ats, scans, |e, n, r, x| {
             let op = r.combine.op().ok_or("a scan of states")?;
+            e.of = Some(InstId(r.id as u32));
             for (x, running) in x.iter().zip(&running[n]) {
                 for (x, running) in x.iter().zip(running) {
                     let next = e.combine_one(op, r.dtypes[0], *running, *x)?;

@@ -88,6 +88,7 @@ impl Emitter<'_> {
     }
 
     fn inst(&mut self, id: usize, copy: usize, at: At) -> Out<Vec<V>> {
+        self.of = Some(InstId(id as u32));
         if let Some(v) = self.clamp(id, copy)? {
             return Ok(v);
         }
@@ -121,7 +122,7 @@ impl Emitter<'_> {
 
     /// Adds an instruction with a result of its own.
     pub(super) fn emit(&mut self, insn: Insn) {
-        self.items.push(Item::Insn(insn));
+        self.items.push(Item::Insn(Insn { of: self.of, ..insn }));
     }
 
     /// `def = what(args)` on whole vectors.
@@ -255,7 +256,15 @@ impl Emitter<'_> {
             let beyond = self.mask_for(args[1][0], d.size(), chunk);
             let def = self.vector();
             let (fast, x) = (args[0][chunk], args[2][chunk]);
-            self.items.push(Item::Rescue(Rescue { helper, size: d.size(), def, fast, beyond, x }));
+            self.items.push(Item::Rescue(Rescue {
+                helper,
+                size: d.size(),
+                def,
+                fast,
+                beyond,
+                x,
+                of: self.of,
+            }));
             out.push(def);
         }
         Ok(out)

@@ -7,7 +7,7 @@ use super::values::At;
 use super::{Emitter, Out};
 use crate::walk::Walk;
 use iced_x86::Code;
-use matex_ir::loops::{Access, InstKind};
+use matex_ir::loops::{Access, InstKind, Store};
 use std::collections::HashMap;
 
 impl Emitter<'_> {
@@ -34,8 +34,7 @@ impl Emitter<'_> {
         let ids: Vec<usize> = (0..self.k.body.len()).filter(|id| plan.used[*id]).collect();
         self.eval(&ids, 1, At::POINT)?;
         for s in &self.k.stores {
-            let v = self.get(0, s.value)?;
-            self.store(s.operand, &v, 0, At::POINT)?;
+            self.store_value(s, 0, At::POINT)?;
         }
         self.flush(&HashMap::new())
     }
@@ -111,11 +110,14 @@ impl Emitter<'_> {
 
     /// The same for one copy.
     pub(super) fn store_copy(&mut self, walk: &Walk, copy: usize, at: At) -> Out<()> {
-        for s in &walk.stores {
-            let v = self.get(copy, s.value)?;
-            self.store(s.operand, &v, copy, at)?;
-        }
-        Ok(())
+        walk.stores.iter().try_for_each(|s| self.store_value(s, copy, at))
+    }
+
+    /// Writes a value of a copy.
+    pub(super) fn store_value(&mut self, s: &Store, copy: usize, at: At) -> Out<()> {
+        self.of = Some(s.value);
+        let v = self.get(copy, s.value)?;
+        self.store(s.operand, &v, copy, at)
     }
 
     /// How many copies of a body are worth having in one turn. Large ones have enough independent work in them; the loads

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::dtype::{DType, Scalar};
 use crate::ops::Op;
+use crate::span::Span;
 
 /// Puts a kernel together. Mistakes are not refused here but reported, all of them, by [`KernelBuilder::finish`].
 ///
@@ -26,6 +27,8 @@ use crate::ops::Op;
 #[derive(Clone, Debug)]
 pub struct KernelBuilder {
     kernel: Kernel,
+    origin: Span,
+    origins: Vec<Span>,
 }
 
 impl KernelBuilder {
@@ -41,7 +44,20 @@ impl KernelBuilder {
                 stages: vec![0],
                 stores: Vec::new(),
             },
+            origin: Span::default(),
+            origins: Vec::new(),
         }
+    }
+
+    /// The place in the source that the next instructions come from.
+    pub fn at(&mut self, origin: Span) {
+        self.origin = origin;
+    }
+
+    /// The places that the instructions up to now come from, in their order. They are no part of the kernel, which programs
+    /// share.
+    pub fn origins(&self) -> &[Span] {
+        &self.origins
     }
 
     /// Adds a tensor that is read, with its access class for each axis.
@@ -88,6 +104,7 @@ impl KernelBuilder {
     /// Adds an instruction.
     pub fn inst(&mut self, dtype: DType, kind: InstKind) -> InstId {
         self.kernel.body.push(Inst { dtype, kind });
+        self.origins.push(self.origin);
         InstId(self.kernel.body.len() as u32 - 1)
     }
 

@@ -1,6 +1,6 @@
 //! The text form of kernels: stable, without addresses, and read back by [`super::parse::parse`].
 
-use super::{Access, AxisKind, InstId, InstKind, Kernel, Operand, Role};
+use super::{Access, AxisKind, InstId, InstKind, Kernel, Role};
 use crate::dtype::Scalar;
 use std::fmt::{self, Write};
 
@@ -45,6 +45,17 @@ impl Kernel {
         let _ = write_kernel(&mut key, self, "");
         key
     }
+
+    /// The lines of the text, and the instruction that each is or stores.
+    pub fn lines(&self) -> Vec<(String, Option<InstId>)> {
+        let mut out = Vec::new();
+        // Writing to a list cannot fail.
+        let _ = write_lines(self, &self.name, &mut |text, inst| {
+            out.push((text.to_string(), inst));
+            Ok(())
+        });
+        out
+    }
 }
 
 impl fmt::Display for Kernel {
@@ -54,36 +65,46 @@ impl fmt::Display for Kernel {
 }
 
 fn write_kernel(f: &mut dyn Write, k: &Kernel, name: &str) -> fmt::Result {
+    write_lines(k, name, &mut |text, _| writeln!(f, "{text}"))
+}
+
+/// Gives the text line by line, each with the instruction that it is or stores.
+fn write_lines(
+    k: &Kernel,
+    name: &str,
+    line: &mut dyn FnMut(fmt::Arguments<'_>, Option<InstId>) -> fmt::Result,
+) -> fmt::Result {
     let axes: Vec<&str> = k.axes.iter().map(|a| a.kind.name()).collect();
-    writeln!(f, "kernel @{name} [{}] {{", axes.join(", "))?;
+    line(format_args!("kernel @{name} [{}] {{", axes.join(", ")), None)?;
     for (i, o) in k.operands.iter().enumerate() {
-        write_operand(f, i, o)?;
+        let access: Vec<&str> = o.access.iter().map(|a| a.name()).collect();
+        let gathers = if o.gathers > 0 { format!(" gather {}", o.gathers) } else { String::new() };
+        let (role, dtype, access) = (o.role.name(), o.dtype, access.join(", "));
+        line(format_args!("  ${i}: {role} {dtype}[{access}]{gathers}"), None)?;
     }
     let mut stages = k.stages.iter().skip(1).peekable();
     for (i, inst) in k.body.iter().enumerate() {
         while stages.next_if(|begin| **begin <= i).is_some() {
-            f.write_str("  stage\n")?;
+            line(format_args!("  stage"), None)?;
         }
-        write!(f, "  %{i}: {} = ", inst.dtype)?;
-        write_inst(f, &inst.kind)?;
-        f.write_char('\n')?;
+        line(format_args!("  %{i}: {} = {}", inst.dtype, Text(&inst.kind)), Some(InstId(i as u32)))?;
     }
     for _ in stages {
-        f.write_str("  stage\n")?;
+        line(format_args!("  stage"), None)?;
     }
     for s in &k.stores {
-        writeln!(f, "  store ${}, %{}", s.operand.0, s.value.0)?;
+        line(format_args!("  store ${}, %{}", s.operand.0, s.value.0), Some(s.value))?;
     }
-    f.write_str("}\n")
+    line(format_args!("}}"), None)
 }
 
-fn write_operand(f: &mut dyn Write, i: usize, o: &Operand) -> fmt::Result {
-    let access: Vec<&str> = o.access.iter().map(|a| a.name()).collect();
-    write!(f, "  ${i}: {} {}[{}]", o.role.name(), o.dtype, access.join(", "))?;
-    if o.gathers > 0 {
-        write!(f, " gather {}", o.gathers)?;
+/// An instruction without the name of its value.
+struct Text<'a>(&'a InstKind);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_inst(f, self.0)
     }
-    f.write_char('\n')
 }
 
 fn write_inst(f: &mut dyn Write, kind: &InstKind) -> fmt::Result {

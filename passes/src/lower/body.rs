@@ -224,6 +224,7 @@ impl<'a> Body<'a> {
     }
 
     fn inst(&mut self, id: ExprId) -> Option<InstId> {
+        self.b.at(self.terms.origin(id));
         let dtype = self.terms.dtype(id);
         Some(match self.terms.term(id) {
             Term::Load(_) => self.b.load(self.ids[self.draft.loads[&id]]),
@@ -279,6 +280,7 @@ impl<'a> Body<'a> {
         let mut parts = Vec::new();
         for id in folds {
             let Term::Fold { combine, values, component } = self.terms.term(*id) else { continue };
+            self.b.at(self.terms.origin(*id));
             let before = done.iter().find(|(c, v, _)| c == combine && v == values);
             let state = match before {
                 Some((_, _, state)) => *state,

@@ -10,7 +10,7 @@
 use crate::layout::Layout;
 use matex_ir::loops::Combine;
 use matex_ir::tensor::ValueId;
-use matex_ir::{DType, Dim, Op, Scalar};
+use matex_ir::{DType, Dim, Op, Scalar, Span};
 use std::collections::HashMap;
 
 /// An expression, by its place in the arena; the terms it uses stand before it.
@@ -138,6 +138,10 @@ impl Term {
 #[derive(Debug, Default)]
 pub(super) struct Terms {
     terms: Vec<(Term, DType)>,
+    /// The place in the source that each was first written for.
+    origins: Vec<Span>,
+    /// That of new ones.
+    origin: Span,
     known: HashMap<(Term, DType), ExprId>,
     layouts: Vec<Layout>,
     known_layouts: HashMap<Layout, LayoutId>,
@@ -164,6 +168,16 @@ impl Terms {
         self.terms[id.0 as usize].1
     }
 
+    /// New terms come from this place in the source.
+    pub(super) fn at(&mut self, origin: Span) {
+        self.origin = origin;
+    }
+
+    /// The place in the source that a term comes from.
+    pub(super) fn origin(&self, id: ExprId) -> Span {
+        self.origins[id.0 as usize]
+    }
+
     pub(super) fn layout(&self, id: LayoutId) -> &Layout {
         &self.layouts[id.0 as usize]
     }
@@ -185,6 +199,7 @@ impl Terms {
         }
         let id = ExprId(self.terms.len() as u32);
         self.terms.push(key.clone());
+        self.origins.push(self.origin);
         self.known.insert(key, id);
         id
     }
@@ -350,7 +365,13 @@ impl Terms {
                 // The elements before a point are others in a view.
                 Term::Fold { .. } | Term::Scan { .. } => return None,
             }
-            new.insert(id, self.add(term, dtype));
+            let known = self.terms.len();
+            let made = self.add(term, dtype);
+            // What is written in other coordinates comes from where it came from.
+            if made.0 as usize == known {
+                self.origins[known] = self.origin(id);
+            }
+            new.insert(id, made);
         }
         new.get(&root).copied()
     }

@@ -30,7 +30,7 @@ use crate::plan::{
     live,
 };
 use expr::{ExprId, Terms};
-use matex_ir::loops::expand::expand;
+use matex_ir::loops::expand::expand_with_sources;
 use matex_ir::tensor::{Func, Kind, Node, Param, RegionId, TensorType, Type, ValueId};
 use matex_ir::{DType, Dim, Scalar, Span};
 use std::collections::HashMap;
@@ -120,7 +120,9 @@ pub fn lower_with(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Resu
 /// Last of all: nothing that knows algebra may see what an expansion is made of.
 fn expand_functions(plan: &mut Plan) {
     for kernel in &mut plan.kernels {
-        *kernel = Arc::new(expand(kernel));
+        let (expanded, sources) = expand_with_sources(kernel);
+        *kernel = Arc::new(expanded);
+        plan.sources.push(sources);
     }
 }
 
@@ -246,6 +248,7 @@ impl<'f> Lower<'f> {
     }
 
     fn node(&mut self, v: ValueId, node: &'f Node) -> Result<(), LowerError> {
+        self.terms.at(node.origin);
         if build::is_expression(&node.kind) {
             self.before(v, node)?;
             let value = self.expr(v)?;

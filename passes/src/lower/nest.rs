@@ -157,7 +157,9 @@ impl Lower<'_> {
             ids.push(builder.operand(Operand { dtype: o.dtype, role: o.role, access, gathers }));
             operands.push(self.binding(o));
         }
+        builder.at(nest.origin);
         body(&mut builder, &ids);
+        let origins = builder.origins().to_vec();
         let kernel = builder.finish().map_err(|v| LowerError::Kernel {
             name: nest.name.clone(),
             why: v.to_string(),
@@ -169,7 +171,8 @@ impl Lower<'_> {
         self.tables.plan.kernel_steps += 1;
         let gathers = nest.gathers.clone();
         let ops = Vec::new();
-        Ok(KernelStep { id, kernel, operands, extents, gathers, gemm: None, origin: nest.origin, ops })
+        let origin = nest.origin;
+        Ok(KernelStep { id, kernel, operands, extents, gathers, gemm: None, origin, origins, ops })
     }
 
     fn binding(&mut self, o: &NestOperand) -> Binding {

@@ -19,7 +19,7 @@ pub use arena::{Arena, Part, Piece, Places};
 pub use panels::Member;
 pub use work::Work;
 
-use matex_ir::loops::{Kernel, Role};
+use matex_ir::loops::{InstId, Kernel, Role};
 use matex_ir::tensor::{LibOp, TensorType};
 use matex_ir::{Code, DType, Dim, Span};
 use std::collections::HashMap;
@@ -157,6 +157,8 @@ pub struct KernelStep {
     pub gemm: Option<Gemm>,
     /// The place in the source it comes from.
     pub origin: Span,
+    /// The places that the instructions of the kernel come from, as they were before functions were expanded.
+    pub origins: Vec<Span>,
     /// The operations that it does, in the order of the program.
     pub ops: Vec<OpSite>,
 }
@@ -374,6 +376,8 @@ pub struct Plan {
     pub buffers: Vec<BufferDecl>,
     /// All kernels, without repetition.
     pub kernels: Vec<Arc<Kernel>>,
+    /// For each kernel the instructions that its own were expanded from; none where nothing was.
+    pub sources: Vec<Vec<InstId>>,
     /// How many registers there are.
     pub registers: u32,
     /// All blocks.
@@ -422,6 +426,13 @@ impl Step {
 }
 
 impl Plan {
+    /// The place in the source that an instruction of a run's kernel comes from.
+    pub fn origin(&self, step: &KernelStep, inst: InstId) -> Option<Span> {
+        let sources = self.sources.get(step.kernel);
+        let source = sources.and_then(|s| s.get(inst.index())).copied().unwrap_or(inst);
+        step.origins.get(source.index()).copied().filter(|o| o.start < o.end)
+    }
+
     /// The dim of a slot.
     pub fn dim(&self, slot: Slot) -> &Dim {
         &self.dims[slot.0 as usize]

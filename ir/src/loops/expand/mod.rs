@@ -209,8 +209,14 @@ fn called(e: &Expansion) -> Function {
 
 /// The kernel with every op that has an expansion replaced by its instructions.
 pub fn expand(kernel: &Kernel) -> Kernel {
+    expand_with_sources(kernel).0
+}
+
+/// [`expand`], and for each instruction the one that it stands for.
+pub fn expand_with_sources(kernel: &Kernel) -> (Kernel, Vec<InstId>) {
     let mut out = Kernel { body: Vec::with_capacity(kernel.body.len()), ..kernel.clone() };
     let mut place: Vec<InstId> = Vec::with_capacity(kernel.body.len());
+    let mut sources = Vec::with_capacity(kernel.body.len());
     for (i, inst) in kernel.body.iter().enumerate() {
         for (begin, _) in out.stages.iter_mut().zip(&kernel.stages).filter(|(_, old)| **old == i) {
             *begin = out.body.len();
@@ -227,11 +233,12 @@ pub fn expand(kernel: &Kernel) -> Kernel {
             push(&mut out, inst.dtype, kind)
         };
         place.push(id);
+        sources.resize(out.body.len(), InstId(i as u32));
     }
     for s in &mut out.stores {
         s.value = place[s.value.index()];
     }
-    out
+    (out, sources)
 }
 
 fn push(k: &mut Kernel, dtype: DType, kind: InstKind) -> InstId {
