@@ -102,6 +102,21 @@ impl Engine {
         }
     }
 
+    /// Runs the function on tensors that it may use up, but for their shapes.
+    pub(crate) fn run_owned(
+        &self,
+        func: &Func,
+        args: &mut [Tensor],
+        budget: Budget<'_>,
+    ) -> Result<Vec<Tensor>, ExecError> {
+        if let Engine::Plan(exe) = self {
+            let _span = tracing::trace_span!("call").entered();
+            return exe.call_owned(args, &budget.options());
+        }
+        let views: Vec<_> = args.iter().map(AsView::as_view).collect();
+        self.run(func, &views, budget)
+    }
+
     /// Runs the function and leaves its results where they are made.
     pub(crate) fn run_resident(
         &self,

@@ -1,6 +1,6 @@
 //! What a call of a program does and what it costs.
 
-use crate::arguments::{Arg, describe, described};
+use crate::arguments::{Arg, describe, described, display_name};
 use crate::cache::Special;
 use crate::engine::Engine;
 use crate::error::{Error, guarded};
@@ -280,6 +280,11 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
         let on_host = function.options().device != Device::Gpu;
         if let Some(shared) = temporaries(plan, &bindings).filter(|_| on_host) {
             let _ = writeln!(out, "  {shared}");
+        }
+        let mut donated: Vec<String> = plan.donated().map(|p| display_name(&p.name)).collect();
+        donated.dedup();
+        if !donated.is_empty() && on_host {
+            let _ = writeln!(out, "  used again when given away (`call_owned`): {}", donated.join(", "));
         }
     }
     let _ = writeln!(out, "bytes: {bytes_in} in, {} out", cost.bytes - bytes_in);

@@ -232,6 +232,57 @@ impl Function {
         Outputs::new(tensors, &names, self.warnings(warnings))
     }
 
+    /// Calls it with tensors that are given away: a result, or a value on the way to one, may then lie in the memory of an argument
+    /// that is of its dtype and shape and is read no more when it is written. That is decided for each argument on its own, as
+    /// with [`Arc::make_mut`](std::sync::Arc::make_mut): a tensor with a clone elsewhere, or one that is a part of another,
+    /// keeps its memory, and its numbers never change. [`explain`](Function::explain) tells which arguments
+    /// a program can use.
+    ///
+    /// # Errors
+    /// As for [`call`](Function::call); the tensors are gone then as well.
+    ///
+    /// ```
+    /// use matex::Tensor;
+    /// let f = matex::compile("x * 2 + 1")?;
+    /// let x = Tensor::from_slice(&[3], &[1.0, 2.0, 3.0])?;
+    /// let memory = x.data_ptr();
+    /// let out = f.call_owned(vec![x])?;
+    /// assert_eq!(out[0].to_string(), "[3.0, 5.0, 7.0]");
+    /// assert_eq!(out[0].data_ptr(), memory);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call_owned(&self, args: Vec<Tensor>) -> Result<Outputs, Error> {
+        let warnings = RefCell::default();
+        let (tensors, names) = guarded(|| self.run_owned(args, &warnings))?;
+        Outputs::new(tensors, &names, self.warnings(warnings))
+    }
+
+    fn run_owned(
+        &self,
+        mut args: Vec<Tensor>,
+        warnings: &Warnings,
+    ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
+        let special = {
+            let views: Views<'_> = args.iter().map(AsView::as_view).collect();
+            let known = self.plain(&views);
+            if known.is_none() {
+                self.with_ready(&strong(&views), |_| Ok(()))?;
+            }
+            known.or_else(|| self.plain(&views))
+        };
+        let Some(special) = special else {
+            // Some arguments have to be converted, or are not given.
+            let views: Views<'_> = args.iter().map(AsView::as_view).collect();
+            return self.with_ready(&strong(&views), |ready| {
+                ready.run(self, &CallOptions::default(), Some(warnings))
+            });
+        };
+        let results = special.engine.run_owned(&special.func, &mut args, self.budget(Some(warnings)));
+        let views: Views<'_> = args.iter().map(AsView::as_view).collect();
+        let results = results.map_err(|e| self.failed(&special, &views, e))?;
+        Ok((results, special.names.clone()))
+    }
+
     /// [`call`](Function::call) with views: results and their names. The way of all calls but the first: nothing is
     /// looked at but dtypes and shapes, and a form of the program that was found for them before takes the values as
     /// they are.

@@ -72,9 +72,14 @@ const CPU_ENGINES: &[Engine] = &[
         run: |f, a| execute(f, a, Code::Cranelift, Memory::Strided, Options::plain()),
     },
     Engine {
-        name: "Cranelift, exact",
+        name: "Cranelift, exact, arguments given away",
         tier: Tier::Exact,
-        run: |f, a| execute(f, a, Code::Cranelift, Memory::Plain, tier(Tier::Exact)),
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Given, tier(Tier::Exact)),
+    },
+    Engine {
+        name: "arguments given away, neither optimized nor fused",
+        tier: Tier::Exact,
+        run: |f, a| execute(f, a, Code::Cranelift, Memory::Given, Options::plain()),
     },
     Engine { name: "shared among threads", tier: Tier::Default, run: |f, a| shared(f, a, Simd::Auto, 2) },
     Engine {
@@ -116,6 +121,8 @@ fn tier(tier: Tier) -> Options {
 enum Memory {
     /// In row-major order without gaps.
     Plain,
+    /// The same, and the call's own.
+    Given,
     /// Every axis backwards and with a gap behind each element.
     Strided,
 }
@@ -216,14 +223,19 @@ fn execute_by(func: &Func, args: &[Array], memory: Memory, options: PrepareOptio
     let classes: Vec<LayoutClass> = args.iter().map(class).collect();
     let failed = |e: ExecError| (Some(e.code()), e.to_string());
     let executable = Executable::prepare(func, &classes, &options).map_err(failed)?;
+    let array =
+        |t: &Tensor| Array::new(t.dtype(), t.shape().to_vec(), t.as_view().scalars().collect()).unwrap();
+    if memory == Memory::Given {
+        let mut given: Vec<Tensor> = args.iter().map(|a| plain(a, a.shape(), a.data())).collect();
+        let results = executable.call_owned(&mut given, &CallOptions::default()).map_err(failed)?;
+        return Ok(results.iter().map(array).collect());
+    }
     let held: Vec<Box<dyn AsView>> = args
         .iter()
         .map(|a| if strided { spread(a) } else { Box::new(plain(a, a.shape(), a.data())) })
         .collect();
     let views: Vec<View<'_>> = held.iter().map(|t| t.as_view()).collect();
     let results = executable.call(&views).map_err(failed)?;
-    let array =
-        |t: &Tensor| Array::new(t.dtype(), t.shape().to_vec(), t.as_view().scalars().collect()).unwrap();
     Ok(results.iter().map(array).collect())
 }
 

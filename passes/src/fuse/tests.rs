@@ -196,3 +196,73 @@ fn the_search_finds_what_all_choices_hold() {
         }
     }
 }
+
+/// A random program of maps, broadcasts and reductions over `x: [n, m]` and `y: [m]`, with as many values to choose a place for as
+/// all choices can be tried.
+fn random(seed: u64) -> Func {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    let (mut lines, mut wide, mut rows, mut columns) =
+        (Vec::new(), vec!["%x".to_owned()], vec![], vec!["%y".to_owned()]);
+    let mut number = 4;
+    let mut push = |text: String, lines: &mut Vec<String>| {
+        lines.push(format!("%{number}: {text}"));
+        number += 1;
+        format!("%{}", number - 1)
+    };
+    for _ in 0..8 {
+        let (a, b) = (wide[wide.len() - 1 - next(wide.len().min(3))].clone(), wide[next(wide.len())].clone());
+        match next(6) {
+            0 => wide.push(push(format!("f64[n, m] = exp {a}"), &mut lines)),
+            1 | 2 => {
+                let op = ["add", "mul", "div"][next(3)];
+                wide.push(push(format!("f64[n, m] = {op} {a}, {b}"), &mut lines));
+            }
+            3 => rows.push(push(format!("f64[n] = reduce {} {a}, [1]", ["sum", "max"][next(2)]), &mut lines)),
+            4 => columns.push(push(format!("f64[m] = reduce sum {a}, [0]"), &mut lines)),
+            _ => {
+                let (from, axis) = match rows.len() {
+                    0 => (columns[next(columns.len())].clone(), 1),
+                    n if next(2) == 0 => (rows[next(n)].clone(), 0),
+                    _ => (columns[next(columns.len())].clone(), 1),
+                };
+                let spread = push(format!("f64[n, m] = broadcast {from}, [{axis}]"), &mut lines);
+                wide.push(push(format!("f64[n, m] = sub {a}, {spread}"), &mut lines));
+            }
+        }
+    }
+    let last = format!("f64[m] = reduce sum {}, [0]", wide[wide.len() - 1]);
+    let sum = push(last, &mut lines);
+    let rest = push(format!("f64[m] = add {sum}, {}", columns[columns.len() - 1]), &mut lines);
+    lines.push(format!("return {rest}"));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    func_of("f64[m]", &lines)
+}
+
+/// How often the search misses the cheapest plan of small random programs, and by how much at most. It is a heuristic: more would
+/// mean that it got worse.
+#[test]
+fn the_search_rarely_misses_the_cheapest_plan() {
+    let (mut tried, mut missed, mut worst) = (0, 0, 1.0f64);
+    for seed in 0..60 {
+        let func = crate::canon::canonicalize(&random(seed));
+        for n in [16, 4096] {
+            let name = |name: &str| matex_ir::dim::Atom::Size(name.into());
+            let sizes = Sizes::of([(name("n"), n), (name("m"), 256)]);
+            let graph = Graph::new(&func, &sizes, &captured(&func));
+            let found = Sweep::run(&graph, &sizes).0.total();
+            let best = best(&graph);
+            assert_eq!(found.impossible, best.impossible, "{func}");
+            tried += 1;
+            if found.time > best.time * 1.000_001 {
+                missed += 1;
+                worst = worst.max(found.time / best.time);
+            }
+        }
+    }
+    println!("{missed} of {tried}, by {worst:.3} at most");
+    assert!(missed * 50 <= tried && worst < 1.1, "{missed} of {tried}, by {worst:.3} at most");
+}

@@ -248,6 +248,10 @@ impl Handed {
             if let Step::Alloc(b) = &item.step {
                 handed.first.push(*b);
             } else if let Step::Reuse { from, to } = &item.step {
+                if plan.is_argument(*from) {
+                    handed.first.push(*to);
+                    continue;
+                }
                 handed.next[from.0 as usize].push(*to);
                 handed.before[to.0 as usize] = Some(*from);
             }

@@ -216,7 +216,8 @@ pub enum Step {
     /// Fresh memory for a buffer, its contents unspecified.
     Alloc(BufferId),
     /// The memory of `from`, which is read for the last time by the kernel that then fills `to`, each element before it is
-    /// written; fresh memory when something else holds that of `from`.
+    /// written; fresh memory when something else holds that of `from`, as the caller does that of an argument unless it was
+    /// given away.
     Reuse {
         /// Whose memory it is; readable until it is freed.
         from: BufferId,
@@ -453,6 +454,35 @@ impl Plan {
         let roles = self.kernels.get(step.kernel).map(|k| k.operands.as_slice()).unwrap_or_default();
         let written = step.operands.iter().zip(roles).filter(|(_, o)| o.role != matex_ir::loops::Role::In);
         written.map(|(b, _)| b.place.buffer)
+    }
+
+    /// Whether memory is fresh unless an argument is given away: what a reuse is where it is of an argument.
+    pub fn is_argument(&self, buffer: BufferId) -> bool {
+        matches!(self.buffer(buffer).source, Source::Param(_))
+    }
+
+    /// The arguments whose memory another value gets when they are given away.
+    pub fn donated(&self) -> impl Iterator<Item = &PlanParam> {
+        let from = |item: &Item| match &item.step {
+            Step::Reuse { from, .. } | Step::Take { from, last: true, .. } => Some(*from),
+            Step::Take { .. }
+            | Step::Alloc(_)
+            | Step::Kernel(_)
+            | Step::Panels(_)
+            | Step::Routine { .. }
+            | Step::Size { .. }
+            | Step::Index { .. }
+            | Step::Check { .. }
+            | Step::Move { .. }
+            | Step::For { .. }
+            | Step::While { .. }
+            | Step::If { .. } => None,
+        };
+        let whole = |b: BufferId| match self.buffer(b).source {
+            Source::Param(p) => self.params.get(p as usize),
+            Source::Constant(_) | Source::Own => None,
+        };
+        self.blocks.iter().flat_map(|b| &b.items).filter_map(from).filter_map(whole)
     }
 
     /// Chooses the temporaries that share memory, when it is known where buffers are freed and used again.

@@ -1,5 +1,8 @@
 //! Memory that is used again at once: a kernel of maps writes over what it reads for the last time.
 //!
+//! An argument that is read last is such memory too: where the caller gives it away with the call, and nowhere else, it is
+//! the plan's to write to.
+//!
 //! That is sound where each element is read at the place where it is written, by the same kernel and before: both walk
 //! their memory alike. Whether something else holds the memory is found out when the plan runs. Of kernels that run
 //! together, none may write over what another one has yet to read; but the result of a matrix product has the memory
@@ -38,8 +41,12 @@ impl Plan {
             let others = item.step.kernels().filter(|k| k.id != writer.id);
             others.flat_map(|k| &k.operands).any(|o| o.place.buffer == b)
         };
-        let candidates: Vec<BufferId> = self.reusable(to, writer, item).filter(|b| !taken(*b)).collect();
-        if let Some(from) = candidates.iter().copied().find(|b| !touched(*b)) {
+        let (own, arguments): (Vec<BufferId>, Vec<BufferId>) = self
+            .reusable(to, writer, item)
+            .filter(|b| !taken(*b))
+            .partition(|b| matches!(self.buffer(*b).source, Source::Own));
+        let untouched = |all: &[BufferId]| all.iter().copied().find(|b| !touched(*b));
+        if let Some(from) = untouched(&own) {
             items[at].step = Step::Reuse { from, to };
             return false;
         }
@@ -47,20 +54,27 @@ impl Plan {
             let mut others = item.step.kernels().filter(|k| k.id != writer.id);
             others.any(|k| self.outs(k).any(|out| out == *b))
         };
-        let Some(from) = candidates.into_iter().find(made_here) else { return false };
-        if touched(to) || !matches!(items[next].step, Step::Panels(_)) {
-            return false;
+        let joined = !touched(to) && matches!(item.step, Step::Panels(_));
+        let made = own.iter().copied().find(made_here).filter(|_| joined);
+        let made = made.and_then(|from| {
+            let alloc = |i: &Item| matches!(i.step, Step::Alloc(b) if b == from);
+            Some((from, items.iter().position(alloc)?))
+        });
+        // Arguments are rarely given away, and come last.
+        let argument = untouched(&arguments);
+        if let Some((from, own)) = made {
+            // The product writes at once where its result will be replaced.
+            items[next].frees.retain(|b| *b != from);
+            if let Step::Panels(members) = &mut items[next].step {
+                rename(members, from, to);
+            }
+            items.remove(own);
+            return own <= at;
         }
-        // The product writes at once where its result will be replaced.
-        items[next].frees.retain(|b| *b != from);
-        if let Step::Panels(members) = &mut items[next].step {
-            rename(members, from, to);
+        if let Some(from) = argument {
+            items[at].step = Step::Reuse { from, to };
         }
-        let Some(own) = items.iter().position(|i| matches!(i.step, Step::Alloc(b) if b == from)) else {
-            return false;
-        };
-        items.remove(own);
-        own <= at
+        false
     }
 
     /// The operands of a kernel whose memory the one that it writes may have.
@@ -84,7 +98,7 @@ impl Plan {
             let (old, new) = (self.buffer(*b), self.buffer(to));
             item.frees.contains(b)
                 && self.outs(step).all(|out| out != *b)
-                && matches!(old.source, Source::Own)
+                && !matches!(old.source, Source::Constant(_))
                 && old.bytes == new.bytes
                 && uses.all(alike)
         };

@@ -78,6 +78,9 @@ impl Plan {
     fn write_step(&self, f: &mut fmt::Formatter<'_>, step: &Step, depth: usize) -> fmt::Result {
         match step {
             Step::Alloc(b) => write!(f, "alloc {}", name(*b)),
+            Step::Reuse { from, to } if self.is_argument(*from) => {
+                write!(f, "alloc {} or given {}", name(*to), name(*from))
+            }
             Step::Reuse { from, to } => write!(f, "reuse {} = {}", name(*to), name(*from)),
             Step::Kernel(k) => self.write_kernel(f, k),
             Step::Panels(members) => members.iter().enumerate().try_for_each(|(i, m)| {

@@ -22,6 +22,8 @@ pub(super) fn only_kernel(plan: &Plan, direct: &[Option<BufferId>]) -> Option<Ke
     for item in &plan.block(plan.body).items {
         match &item.step {
             Step::Alloc(_) => {}
+            // Such a call borrows its arguments.
+            Step::Reuse { from, .. } if plan.is_argument(*from) => {}
             Step::Kernel(step) if kernel.is_none() => kernel = Some(step),
             Step::Kernel(_)
             | Step::Panels(_)

@@ -8,7 +8,7 @@ use super::state::State;
 use super::{CallOptions, ExecError, Executable, Warning, internal, kernel, panels, read_scalar, run_error};
 use crate::lib_ops::{self, Context, Operand};
 use crate::pool::Pool;
-use crate::{Dims, View};
+use crate::{Buffer, Dims, View};
 use matex_ir::tensor::RunError;
 use matex_ir::{DType, Scalar, Span};
 use matex_lang::Limits;
@@ -233,6 +233,12 @@ impl<'e> Machine<'e> {
             None => self.own(bytes, decl.origin)?,
         };
         Ok(())
+    }
+
+    /// Gives a buffer memory that was the caller's.
+    pub(super) fn give_memory(&mut self, buffer: BufferId, memory: Arc<Buffer>) {
+        self.count_bytes(memory.len() as u64);
+        self.state.memory[buffer.0 as usize] = Memory::Own(memory);
     }
 
     /// Fresh memory that counts.

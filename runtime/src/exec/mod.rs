@@ -29,7 +29,7 @@ pub use error::ExecError;
 pub use warning::Warning;
 
 use crate::pool::Pool;
-use crate::{Buffer, DeviceTensor, Element, Given, Tensor, Value, View, ViewMut};
+use crate::{AsView, Buffer, DeviceTensor, Element, Given, Tensor, Value, View, ViewMut};
 use machine::Machine;
 use matex_codegen_cpu::{Compiled, KernelCache, Simd};
 use matex_ir::Dim;
@@ -284,6 +284,33 @@ impl Executable {
         let mut machine = self.start(args, &temporary, options)?;
         machine.run(self.plan.body)?;
         results::leave(machine)
+    }
+
+    /// Calls the function with tensors of its own: memory that nothing else holds is used again for what the plan would have to
+    /// allocate, results included. What is left of them are zeros of the same shapes.
+    ///
+    /// # Errors
+    /// As for [`call_with`](Executable::call_with).
+    pub fn call_owned(
+        &self,
+        args: &mut [Tensor],
+        options: &CallOptions<'_>,
+    ) -> Result<Vec<Tensor>, ExecError> {
+        let views: Vec<View<'_>> = args.iter().map(AsView::as_view).collect();
+        if matches!(self.code, Code::Interpreted) || self.placement.is_some() {
+            return self.call_with(&views, options);
+        }
+        let temporary = Temporary::new(self, &views)?;
+        let mut machine = self.start(&views, &temporary, options)?;
+        for (i, decl) in self.plan.buffers.iter().enumerate() {
+            if let Source::Param(p) = decl.source
+                && let Some(given) = args.get_mut(p as usize).and_then(Tensor::give)
+            {
+                machine.give_memory(BufferId(i as u32), given);
+            }
+        }
+        machine.run(self.plan.body)?;
+        results::collect(machine)
     }
 
     /// Calls the function and counts the most bytes that the call held at a time besides its arguments and constants;

@@ -149,6 +149,19 @@ impl Tensor {
         Ok(Tensor { dtype, shape: shape.into(), strides: strides.into(), offset, buffer })
     }
 
+    /// Gives its memory away when nothing else holds it and its elements are all that is in it, one after the other; zeros of the same
+    /// dtype and shape stay behind, which take next to no memory.
+    pub(crate) fn give(&mut self) -> Option<Arc<Buffer>> {
+        let bytes = self.len() * self.dtype.size();
+        let whole = self.offset == 0 && self.is_contiguous() && self.buffer.len() == bytes && bytes > 0;
+        if !whole || Arc::get_mut(&mut self.buffer).is_none() {
+            return None;
+        }
+        let zero = Arc::new(Buffer::zeroed(self.dtype.size()).ok()?);
+        self.strides.iter_mut().for_each(|s| *s = 0);
+        Some(std::mem::replace(&mut self.buffer, zero))
+    }
+
     /// Takes the tensor apart: dtype, shape, strides, offset in elements, buffer.
     pub fn into_parts(self) -> (DType, Dims, Strides, usize, Arc<Buffer>) {
         (self.dtype, self.shape, self.strides, self.offset, self.buffer)
