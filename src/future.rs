@@ -1,13 +1,16 @@
 //! Calls that somebody waits for without holding a thread.
 //!
 //! A thread of the pool carries the call out, and the future is told when it is done: nothing here belongs to an
-//! executor, so that any of them can poll it.
+//! executor, so that any of them can poll it. While a GPU works, no thread of the pool waits for it: results stay there, and
+//! are read when it is done.
 
 use crate::arguments::Arg;
 use crate::error::Error;
 use crate::function::{CallOptions, Function};
+use crate::options::Device;
 use crate::outputs::Outputs;
-use matex_runtime::{Tensor, spawn};
+use crate::resident::DeviceTensor;
+use matex_runtime::{Tensor, after_gpu, spawn};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +27,34 @@ pub struct Call {
     cancel: Arc<AtomicBool>,
 }
 
+/// The end of a call that whoever carries it out has.
+struct Promise {
+    state: Arc<Mutex<State>>,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Promise {
+    /// Hands the result over.
+    fn keep(self, result: Result<Outputs, Error>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.result = Some(result);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Reads results once the GPU is done with them, and hands them over, unless nobody wants them any more.
+    fn keep_later(self, results: Outputs<DeviceTensor>) {
+        after_gpu(move || {
+            if !self.cancel.load(Ordering::Relaxed) {
+                self.keep(results.read());
+            }
+        });
+    }
+}
+
 /// What the thread of the call and whoever waits for it share.
 #[derive(Default)]
 struct State {
@@ -34,7 +65,8 @@ struct State {
 }
 
 impl Function {
-    /// Calls it on a thread of the pool, with values that it owns. The future that comes back is for any executor.
+    /// Calls it on a thread of the pool, with values that it owns. The future that comes back is for any executor. No
+    /// thread of the pool waits while a GPU works.
     ///
     /// # Errors
     /// What it resolves to is what [`call`](Function::call) gives; polled after that it stays pending.
@@ -57,17 +89,17 @@ impl Function {
     /// ```
     pub fn call_async(&self, args: Vec<Tensor>) -> Call {
         let (state, cancel) = (Arc::<Mutex<State>>::default(), Arc::new(AtomicBool::new(false)));
-        let (function, shared) = (self.clone(), state.clone());
+        let function = self.clone();
+        let promise = Promise { state: state.clone(), cancel: cancel.clone() };
         let options = CallOptions::new().cancel(cancel.clone());
         spawn(move || {
             let args: Vec<Arg<'_>> = args.iter().map(|t| Arg::new(t)).collect();
-            let result = function.call_with(&options, &args);
-            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            state.result = Some(result);
-            let waker = state.waker.take();
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
+            if function.options().device != Device::Gpu {
+                return promise.keep(function.call_with(&options, &args));
+            }
+            match function.call_resident_with(&options, &args) {
+                Ok(results) => promise.keep_later(results),
+                Err(error) => promise.keep(Err(error)),
             }
         });
         Call { state, cancel }

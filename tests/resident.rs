@@ -7,9 +7,14 @@
 
 mod support;
 
-use matex::{Arg, AsArg, CallOptions, Compiler, DType, Device, DeviceTensor, Function, Tensor};
+use matex::{
+    Arg, AsArg, CallOptions, Compiler, DType, Device, DeviceTensor, Error, Function, Limits, Outputs, Tensor,
+};
 use ndarray::{Array2, s};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use support::engines::gpu_is_there;
 
 static ALONE: Mutex<()> = Mutex::new(());
@@ -206,6 +211,51 @@ fn memory_goes_back_to_the_pool_with_the_last_of_its_owners() {
     drop(y);
     f.call_resident(&[&x]).unwrap();
     assert_eq!(bytes(), most);
+}
+
+/// Waits for a call as the smallest executor there is.
+fn wait(call: matex::Call) -> Result<Outputs, Error> {
+    let mut call = pin!(call);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match call.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[test]
+fn calls_complete_on_any_executor_and_end_when_they_are_dropped() {
+    let Some(_alone) = alone() else { return };
+    let f = on_gpu("fn f(x: f32[n]) { s = sum(x); return x * 2, s, sort(x) }");
+    let arg = |i: u8| Tensor::from_slice(&[3], &[f32::from(i), 2.0, -1.0]).unwrap();
+    let calls: Vec<_> = (0..50).map(|i| f.call_async(vec![arg(i)])).collect();
+    for (i, call) in calls.into_iter().enumerate() {
+        let (i, out) = (i as f64, wait(call).unwrap());
+        let mut sorted = [i, 2.0, -1.0];
+        sorted.sort_by(f64::total_cmp);
+        assert_eq!(numbers(&out[0]), [i * 2.0, 4.0, -2.0]);
+        assert_eq!((numbers(&out[1]), numbers(&out[2])), (vec![i + 1.0], sorted.to_vec()));
+    }
+    let wrong = f.call_async(vec![Tensor::from_slice(&[1], &[1.5f64]).unwrap()]);
+    assert_eq!(wait(wrong).unwrap_err().code().to_string(), "E0502");
+    // More of them than the pool has threads: one that went on would keep the last call from its turn.
+    let limits = Limits { loop_steps: u64::MAX, ..Limits::default() };
+    let endless = Compiler::new().device(Device::Gpu).limits(limits);
+    let endless = endless.compile("fn f(x: f32[n]) { while sum(x) >= 0 { x = x + 1; } x }").unwrap();
+    for _ in 0..8 {
+        drop(endless.call_async(vec![arg(1)]));
+    }
+    assert_eq!(numbers(&wait(f.call_async(vec![arg(1)])).unwrap()[0]), [2.0, 4.0, -2.0]);
 }
 
 #[test]

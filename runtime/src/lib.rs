@@ -11,7 +11,7 @@ mod resident;
 mod tensor;
 
 pub use exec::{Again, CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
-pub use gpu::{GpuError, GpuInfo, HAS_GPU, gpu_info, wgsl};
+pub use gpu::{GpuError, GpuInfo, HAS_GPU, after_gpu, gpu_info, wgsl};
 pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Line, Simd};
 pub use matex_passes::LayoutClass;

@@ -1,5 +1,6 @@
 //! The device of the process: how it is found, and what it says when something goes wrong.
 
+use super::answers::Answers;
 use super::pipelines::Pipelines;
 use super::pool::Pool;
 use super::queue::Queue;
@@ -13,6 +14,7 @@ pub(crate) struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) pool: Pool,
     pub(super) pipelines: Pipelines,
+    pub(super) answers: Answers,
     adapter: wgpu::AdapterInfo,
     limits: wgpu::Limits,
     failure: Arc<Failure>,
@@ -93,10 +95,10 @@ impl Device {
         let (lost, uncaptured) = (failure.clone(), failure.clone());
         device.set_device_lost_callback(move |reason, why| lost.report(format!("{reason:?} {why}")));
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| uncaptured.report(e.to_string())));
-        let (pool, pipelines) = (Pool::default(), Pipelines::default());
+        let (pool, pipelines, answers) = (Pool::default(), Pipelines::default(), Answers::default());
         let (uploaded, downloaded) = (AtomicU64::new(0), AtomicU64::new(0));
         let adapter = adapter.get_info();
-        Ok(Device { device, queue, pool, pipelines, adapter, limits, failure, uploaded, downloaded })
+        Ok(Device { device, queue, pool, pipelines, answers, adapter, limits, failure, uploaded, downloaded })
     }
 
     /// Whether nothing can be expected of it any more.

@@ -13,6 +13,8 @@ mod text;
 #[cfg(not(feature = "gpu"))]
 mod absent;
 #[cfg(feature = "gpu")]
+mod answers;
+#[cfg(feature = "gpu")]
 mod device;
 #[cfg(feature = "gpu")]
 mod pipelines;
@@ -68,6 +70,15 @@ pub const HAS_GPU: bool = cfg!(feature = "gpu");
 /// When there is none, with what was looked for.
 pub fn gpu_info() -> Result<GpuInfo, GpuError> {
     Device::get().map(|device| device.info())
+}
+
+/// Does something once the GPU has done all that calls of this process sent so far, at once where there is none. The
+/// caller waits for nothing.
+pub fn after_gpu(then: impl FnOnce() + Send + 'static) {
+    match Device::opened() {
+        Some(device) => device.when_done(then),
+        None => then(),
+    }
 }
 
 /// A run of a kernel on a device.

@@ -78,6 +78,26 @@ fn a_value_is_lost_with_the_device_that_has_the_only_copy() {
 }
 
 #[test]
+fn whoever_waits_is_told_when_the_work_is_done_and_when_the_device_is_lost() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    let wait = |device: &std::sync::Arc<Device>| {
+        let (told, heard) = std::sync::mpsc::channel();
+        for i in 0..20 {
+            let told = told.clone();
+            device.when_done(move || told.send(i).unwrap());
+        }
+        let mut all: Vec<i32> = heard.iter().take(20).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..20).collect::<Vec<_>>());
+    };
+    wait(&device);
+    wait(&device);
+    device.lose();
+    wait(&device);
+}
+
+#[test]
 fn memory_that_is_not_there_is_an_error_and_memory_is_used_again() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(device) = device() else { return };
