@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every example through the matex program and compares its results with examples/expected/, which were computed
 # apart from matex: longley.csv and those of misra1a, mgh10 and thurber have what NIST certifies, logistic.csv and
-# those of nbody what is published, metropolis has integrals on a grid, the others come from arithmetic with 40 digits
-# or with fractions. The comparison is a matex program too, so that nothing else has to be installed.
+# those of nbody what is published, metropolis has integrals on a grid, mlp.y comes from arithmetic in f64, the others
+# from arithmetic with 40 digits, with fractions or with whole numbers. The comparison is a matex program too, so that nothing else has to be installed.
 #
 #   examples/check.sh [PATH OF THE matex PROGRAM]         target/release/matex unless given
 set -euo pipefail
@@ -56,6 +56,9 @@ check power_iteration "lambda v" 'A=[[4, 1, 0], [1, 3, 1], [0, 1, 2]]' 'v=[1, 1,
 check kalman "x P" 'x=[0, 1]' 'P=[[1, 0], [0, 1]]' 'F=[[1, 1], [0, 1]]' 'Q=[[0.25, 0.5], [0.5, 1]]' \
     'H=[[1, 0]]' 'R=[[4]]' 'z=[2]'
 check markov p 'T=[[0.9, 0.1, 0], [0.3, 0.5, 0.2], [0, 0.4, 0.6]]'
+check matmul "total corner"
+tolerance=1e-3 check mlp y
+check mlp best
 
 # Fits to what is certified, from both starts that are published; six digits are asked for.
 fit() { tolerance=1e-6 check "$1" "b loss" "x=examples/data/$1.csv:x" "y=examples/data/$1.csv:y" "start=$2"; }

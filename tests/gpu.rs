@@ -338,6 +338,35 @@ fn parts_that_the_gpu_lacks_run_on_the_cpu_and_say_so() {
     );
 }
 
+/// The numbers of a table of `examples/expected`.
+fn expected(name: &str) -> Vec<f64> {
+    let file = format!("{}/examples/expected/{name}.csv", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(file).unwrap().split([',', '\n']).filter_map(|n| n.parse().ok()).collect()
+}
+
+#[test]
+fn the_examples_of_products_are_the_same_on_the_gpu() {
+    if !gpu_is_there() {
+        return;
+    }
+    for (name, relative) in [("matmul", 0.0), ("mlp", 1e-5)] {
+        let file = format!("{}/examples/{name}.mx", env!("CARGO_MANIFEST_DIR"));
+        let f = on_gpu(&std::fs::read_to_string(file).unwrap());
+        let (_, there) = placed(&f, &[]);
+        assert!(there > 0, "{name}");
+        let out = f.call(&[]).unwrap();
+        for (result, shown) in out.iter().zip(out.names()) {
+            let got: Vec<f64> = result.scalars().map(|s| s.to_f64()).collect();
+            let want = expected(&format!("{name}.{shown}"));
+            let size = want.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            assert_eq!(got.len(), want.len(), "{name}.{shown}");
+            for (g, w) in got.iter().zip(&want) {
+                assert!((g - w).abs() <= relative * size, "{name}.{shown}: {g}, wanted {w}");
+            }
+        }
+    }
+}
+
 #[test]
 fn calls_of_many_threads_share_the_device() {
     if !gpu_is_there() {
