@@ -11,8 +11,8 @@ use matex_ir::Span;
 use matex_ir::tensor::bind::{Bindings, bind_sizes};
 use matex_ir::tensor::{Kind, Node};
 use matex_passes::Plan;
-use matex_passes::plan::{KernelStep, OpSite, Step as PlanStep};
-use matex_runtime::{AsView, Executable, Given};
+use matex_passes::plan::{KernelStep, OpSite, Source, Step as PlanStep};
+use matex_runtime::{AsView, Executable, Given, HostCopy, Value};
 use std::fmt::Write;
 
 /// What a call costs.
@@ -258,7 +258,7 @@ fn explain(function: &Function, ready: &Ready<'_>) -> Result<String, Error> {
     // A String takes any text, so that writing to it cannot fail.
     let _ = writeln!(out, "engine: {}", special.engine.name());
     let _ = writeln!(out, "device: {}", device(function));
-    brought(ready).iter().for_each(|line| {
+    copies(function, ready, &bindings).iter().for_each(|line| {
         let _ = writeln!(out, "{line}");
     });
     let _ = writeln!(out, "kernels: {}", cost.kernels);
@@ -308,15 +308,44 @@ fn temporaries(plan: &Plan, bindings: &Bindings) -> Option<String> {
     (count > 0).then_some(text)
 }
 
-/// What a call on the CPU copies from the GPU before it begins: what it is given and has no copy here.
-fn brought(ready: &Ready<'_>) -> Vec<String> {
-    if matches!(&ready.special.engine, Engine::Plan(exe) if exe.uses_gpu()) {
-        return Vec::new();
-    }
+/// What a call copies between host and GPU, a line each; nothing for a program on the CPU that is given nothing from there.
+fn copies(function: &Function, ready: &Ready<'_>, bindings: &Bindings) -> Vec<String> {
     let given = ready.given();
-    let away =
-        given.iter().filter_map(|(p, slot)| Some((p, slot.value.device().filter(|v| !v.is_on_host())?)));
-    away.map(|(p, value)| format!("copies: {} bytes from the GPU for {}", value.bytes(), p.name)).collect()
+    let lines: Vec<String> = match &ready.special.engine {
+        Engine::Plan(exe) if exe.uses_gpu() => {
+            let values: Vec<Value<'_>> = given.iter().map(|(_, slot)| slot.value.clone()).collect();
+            match exe.copies(&values, &|dim| bindings.eval(dim)) {
+                Ok(copies) => copies.iter().map(|c| copied(function, ready, exe, c)).collect(),
+                Err(e) => vec![format!("none: {e}")],
+            }
+        }
+        Engine::Plan(_) | Engine::Interpreter => {
+            let away = given
+                .iter()
+                .filter_map(|(p, slot)| Some((p, slot.value.device().filter(|v| !v.is_on_host())?)));
+            away.map(|(p, value)| format!("{} bytes from the GPU for {}", value.bytes(), p.name)).collect()
+        }
+    };
+    let mut out = vec![format!("copies: {}", lines.len())];
+    out.extend(lines.iter().map(|line| format!("  {line}")));
+    let told = lines.is_empty() && function.options().device != Device::Gpu;
+    if told { Vec::new() } else { out }
+}
+
+/// One copy.
+fn copied(function: &Function, ready: &Ready<'_>, exe: &Executable, copy: &HostCopy) -> String {
+    let plan = exe.plan();
+    let decl = plan.buffer(copy.buffer);
+    let result = plan.results.iter().position(|r| r.buffer == copy.buffer);
+    let what = match (&decl.source, result.and_then(|i| ready.special.names.get(i))) {
+        (Source::Param(p), _) => plan.params.get(*p as usize).map_or("an argument", |p| &p.name).to_owned(),
+        (Source::Constant(_), _) => "a constant".to_owned(),
+        (Source::Own, Some(name)) => format!("the result {name}"),
+        (Source::Own, None) => format!("a value{}", cited(function, decl.origin)),
+    };
+    let way = if copy.up { "to" } else { "from" };
+    let often = if copy.repeated { " at each step of a loop" } else { "" };
+    format!("{} bytes {way} the GPU{often} for {what}", copy.bytes)
 }
 
 /// What was chosen to run on, and why.

@@ -180,7 +180,7 @@ fn a_function_for_the_cpu_reads_the_value_once_and_says_so() {
         let f = Compiler::new().device(Device::Cpu).engine(engine).compile("x * 2").unwrap();
         let fresh = on_gpu("fn f(x: f32[n]) { x + 0 }").call_resident(&[&x]).unwrap();
         let text = f.explain_with(&[Arg::new(&fresh[0])]).unwrap();
-        assert!(text.contains("copies: 8 bytes from the GPU for x\n"), "{text}");
+        assert!(text.contains("copies: 1\n  8 bytes from the GPU for x\n"), "{text}");
         let (out, up, down) = copied(|| f.call_resident(&[&fresh[0]]).unwrap());
         assert_eq!((read(&out[0]), up, down), (vec![4.0, 6.0], 0, 8));
         assert_eq!(copied(|| f.call_resident(&[&fresh[0]]).unwrap()).2, 0);
@@ -211,6 +211,43 @@ fn memory_goes_back_to_the_pool_with_the_last_of_its_owners() {
     drop(y);
     f.call_resident(&[&x]).unwrap();
     assert_eq!(bytes(), most);
+}
+
+#[test]
+fn explain_tells_the_copies_that_a_call_then_makes() {
+    let Some(_alone) = alone() else { return };
+    const STEPS: u64 = 5;
+    let programs = [
+        "fn f(x: f32[n]) { x + 1 }",
+        "fn f(x: f32[n]) { sort(x * 2) + x }",
+        "fn f(x: f32[n]) { y = exp(x); s = sum(cast(y, f64)); return y > 0.5, s }",
+        "fn f(x: f32[n]) { return x, x * 2 }",
+        "fn f(x: f32[n]) { for i in 0..5 { x = x * 2 + 1; } x }",
+        "fn f(x: f32[n]) { for i in 0..5 { x = sort(x * 2); } x }",
+        "fn f(x: f32[n]) { for i in 0..5 { x[i] = sum(x); } x }",
+    ];
+    for program in programs {
+        let f = on_gpu(program);
+        let host = Tensor::from_slice(&[6], &[0.5f32, -1.0, 2.0, 3.0, 0.0, 1.0]).unwrap();
+        let there = DeviceTensor::from_tensor(&host).unwrap().to(Device::Gpu).unwrap();
+        let id = on_gpu("fn f(x: f32[n]) { x + 0 }");
+        let away = id.call_resident(&[&there]).unwrap().into_single().unwrap();
+        let args: [&dyn AsArg; 3] = [&host, &there, &away];
+        for arg in args {
+            let text = f.explain_with(&[Arg::new(arg)]).unwrap();
+            let (mut up, mut down) = (0, 0);
+            for line in text.lines().filter(|l| l.contains(" the GPU") && l.contains(" bytes ")) {
+                let mut words = line.split_whitespace();
+                let bytes: u64 = words.next().unwrap().parse().unwrap();
+                let times = if line.contains("at each step") { STEPS - 1 } else { 1 };
+                let way = words.nth(1).unwrap();
+                *(if way == "to" { &mut up } else { &mut down }) += bytes * times;
+            }
+            let (out, got_up, got_down) = copied(|| f.call_with(&CallOptions::new(), &[Arg::new(arg)]));
+            out.unwrap();
+            assert_eq!((up, down), (got_up, got_down), "{program}\n{text}");
+        }
+    }
 }
 
 /// Waits for a call as the smallest executor there is.

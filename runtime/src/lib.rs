@@ -10,7 +10,7 @@ mod pool;
 mod resident;
 mod tensor;
 
-pub use exec::{Again, CallOptions, Engine, ExecError, Executable, PrepareOptions, Warning};
+pub use exec::{Again, CallOptions, Engine, ExecError, Executable, HostCopy, PrepareOptions, Warning};
 pub use gpu::{GpuError, GpuInfo, HAS_GPU, after_gpu, gpu_info, wgsl};
 pub use lib_ops::LinalgInfo;
 pub use matex_codegen_cpu::{CompileError, Compiled, Emitter, KernelCache, Line, Simd};

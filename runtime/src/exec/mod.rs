@@ -7,6 +7,7 @@
 
 mod again;
 mod bad_index;
+mod copies;
 mod device;
 mod error;
 mod gemm;
@@ -25,6 +26,7 @@ mod tests;
 mod warning;
 
 pub use again::Again;
+pub use copies::HostCopy;
 pub use error::ExecError;
 pub use warning::Warning;
 
