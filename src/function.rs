@@ -226,10 +226,17 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call(&self, args: &[&dyn AsView]) -> Result<Outputs, Error> {
+        let again = self.again(|special, call| {
+            let alike = args.iter().all(|a| call.arg(*a));
+            alike.then(|| Some((call.run_new()?, special.names.clone())))?
+        });
+        if let Some((tensors, names)) = again {
+            return Outputs::new(tensors, names, Vec::new());
+        }
         let views: Views<'_> = args.iter().map(|a| a.as_view()).collect();
         let warnings = RefCell::default();
         let (tensors, names) = self.call_views(&views, Some(&warnings))?;
-        Outputs::new(tensors, &names, self.warnings(warnings))
+        Outputs::new(tensors, names, self.warnings(warnings))
     }
 
     /// Calls it with tensors that are given away: a result, or a value on the way to one, may then lie in the memory of an argument
@@ -254,7 +261,7 @@ impl Function {
     pub fn call_owned(&self, args: Vec<Tensor>) -> Result<Outputs, Error> {
         let warnings = RefCell::default();
         let (tensors, names) = guarded(|| self.run_owned(args, &warnings))?;
-        Outputs::new(tensors, &names, self.warnings(warnings))
+        Outputs::new(tensors, names, self.warnings(warnings))
     }
 
     fn run_owned(
@@ -283,21 +290,13 @@ impl Function {
         Ok((results, special.names.clone()))
     }
 
-    /// [`call`](Function::call) with views: results and their names. The way of all calls but the first: nothing is
-    /// looked at but dtypes and shapes, and a form of the program that was found for them before takes the values as
-    /// they are.
+    /// [`call`](Function::call) with views: results and their names. Nothing is looked at but dtypes and shapes where a
+    /// form of the program was found for them before, which takes the values as they are.
     pub(crate) fn call_views(
         &self,
         views: &[View<'_>],
         warnings: Option<&Warnings>,
     ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
-        let again = self.again(|special, call| {
-            let tensors = views.iter().all(|view| call.arg(view)).then(|| call.run_new())??;
-            Some((tensors, special.names.clone()))
-        });
-        if let Some(results) = again {
-            return Ok(results);
-        }
         guarded(|| match self.plain(views) {
             Some(special) => {
                 let results = special.engine.run(&special.func, views, self.budget(warnings));
@@ -389,7 +388,7 @@ impl Function {
         let warnings = RefCell::default();
         let (tensors, names) =
             guarded(|| self.with_ready(args, |ready| ready.run(self, options, Some(&warnings))))?;
-        Outputs::new(tensors, &names, self.warnings(warnings))
+        Outputs::new(tensors, names, self.warnings(warnings))
     }
 
     /// Calls it and writes the results into memory of the caller's, which must be of the right dtypes and shapes.
@@ -405,6 +404,13 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call_into(&self, args: &[&dyn AsView], outputs: &mut [&mut dyn AsViewMut]) -> Result<(), Error> {
+        let again = self.again(|_, call| {
+            let alike = args.iter().all(|a| call.arg(*a)) && outputs.iter_mut().all(|o| call.result(*o));
+            alike.then(|| call.run())?
+        });
+        if again.is_some() {
+            return Ok(());
+        }
         let mut places: SmallVec<[ViewMut<'_>; 2]> = SmallVec::new();
         for (i, output) in outputs.iter_mut().enumerate() {
             let place = output.as_view_mut().map_err(|e| {
@@ -422,13 +428,6 @@ impl Function {
         views: &[View<'_>],
         places: &mut [ViewMut<'_>],
     ) -> Result<(), Error> {
-        let again = self.again(|_, call| {
-            let fits = views.iter().all(|view| call.arg(view)) && places.iter().all(|p| call.result(p));
-            fits.then(|| call.run())?
-        });
-        if again.is_some() {
-            return Ok(());
-        }
         guarded(|| match self.plain(views) {
             Some(special) => {
                 let done = special.engine.run_into(&special.func, views, places, self.budget(None));

@@ -28,13 +28,13 @@ pub struct Outputs<T = Tensor> {
 impl<T> Outputs<T> {
     pub(crate) fn new(
         tensors: Vec<T>,
-        names: &Arc<[String]>,
+        names: Arc<[String]>,
         warnings: Vec<Warning>,
     ) -> Result<Outputs<T>, Error> {
         if tensors.len() != names.len() {
             return Err(Error::plain(internal("a call has another number of results than its program")));
         }
-        Ok(Outputs { tensors, names: names.clone(), warnings })
+        Ok(Outputs { tensors, names, warnings })
     }
 
     /// The same results as something else.

@@ -224,6 +224,6 @@ impl Function {
         let (results, names) =
             guarded(|| self.with_ready(args, |ready| ready.run_resident(self, options, &warnings)))?;
         let results = results.into_iter().map(DeviceTensor).collect();
-        Outputs::new(results, &names, self.warnings(warnings))
+        Outputs::new(results, names, self.warnings(warnings))
     }
 }

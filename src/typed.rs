@@ -6,7 +6,7 @@ use crate::function::Function;
 use matex_ir::DType;
 use matex_lang::unit::{ArgSpec, DTypeClass, DimSig, ParamSig};
 use matex_lang::{Diagnostic, codes};
-use matex_runtime::{AsViewMut, FromTensors, TypeKind, TypedView, View};
+use matex_runtime::{AsViewMut, FromTensors, Tensor, TypeKind, TypedView, View};
 use std::fmt;
 use std::ops::Deref;
 
@@ -99,7 +99,17 @@ impl<F: TypedFn> fmt::Debug for Typed<F> {
 }
 
 fn call<R: FromTensors>(function: &Function, args: &[View<'_>]) -> Result<R, Error> {
-    let tensors = function.call_views(args, None)?.0;
+    results(function, function.call_views(args, None)?.0)
+}
+
+/// What is done by a call that is not like the last one, and kept out of the code of those that are.
+#[cold]
+#[inline(never)]
+fn otherwise<T>(call: impl FnOnce() -> T) -> T {
+    call()
+}
+
+fn results<R: FromTensors>(function: &Function, tensors: Vec<Tensor>) -> Result<R, Error> {
     R::from_tensors(tensors).map_err(|(place, e)| {
         let message = format!("result {place} does not fit its type: {e}");
         function.error(vec![Diagnostic::new(codes::CALL_OUTPUT, message)])
@@ -128,7 +138,16 @@ macro_rules! arities {
             const RESULTS: &'static [TypeKind] = R::KINDS;
 
             fn wrap(function: Function) -> Box<Self::Call> {
-                Box::new(move |$($a: &$A),*| call(&function, &[$($a.as_view()),*]))
+                Box::new(move |$($a: &$A),*| {
+                    let again = function.again(|_, call| {
+                        let alike = $(call.arg($a) &&)* true;
+                        alike.then(|| call.run_new())?
+                    });
+                    match again {
+                        Some(tensors) => results(&function, tensors),
+                        None => otherwise(|| call(&function, &[$($a.as_view()),*])),
+                    }
+                })
             }
         }
 
@@ -147,13 +166,12 @@ macro_rules! arities {
             fn wrap(function: Function) -> Box<Self::Call> {
                 Box::new(move |$($a: &$A,)* out: &mut O| {
                     let again = function.again(|_, call| {
-                        let fits = $(call.arg(&$a.as_view()) &&)* true;
-                        let place = out.as_view_mut().ok().filter(|_| fits)?;
-                        call.result(&place).then(|| call.run())?
+                        let alike = $(call.arg($a) &&)* call.result(out);
+                        alike.then(|| call.run())?
                     });
                     match again {
                         Some(()) => Ok(()),
-                        None => call_into(&function, &[$($a.as_view()),*], out),
+                        None => otherwise(|| call_into(&function, &[$($a.as_view()),*], out)),
                     }
                 })
             }

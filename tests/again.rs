@@ -66,6 +66,10 @@ fn places_for_results_have_to_fit_every_time() {
         let x = vec![f64::from(k); 3];
         typed(&x, &mut out).unwrap();
         assert_eq!(out, [x[0] + 1.0, x[1] + 2.0, x[2] + 3.0]);
+        // An argument too many, which lies as the place would.
+        let other = vec![7.0; 3];
+        assert!(f.call_into(&[&x, &other], &mut []).is_err());
+        assert_eq!(other, [7.0; 3]);
         let mut short = vec![0.0; 2];
         assert_eq!(typed(&x, &mut short).unwrap_err().code().to_string(), "E0509");
         assert_eq!(short, [0.0; 2]);
@@ -76,6 +80,36 @@ fn places_for_results_have_to_fit_every_time() {
         assert!(f.call_into(&[&x], &mut [&mut narrow]).is_err());
         assert!(f.call_into(&[&x], &mut []).is_err());
         assert!(f.call_into(&[&x, &x], &mut [&mut out]).is_err());
+    }
+}
+
+/// A type of a user's, which tells its layout by a view only.
+struct Backwards(Vec<f64>);
+
+impl AsView for Backwards {
+    fn as_view(&self) -> matex::View<'_> {
+        matex::View::from_slice(&self.0)
+    }
+}
+
+#[test]
+fn every_kind_of_array_in_turn() {
+    let (m, v) = (Array2::from_elem((3, 3), 2.0), vec![2.0; 9]);
+    let (n, t) = (nalgebra::DMatrix::from_element(3, 3, 2.0), matex::Tensor::from_vec(&[3, 3], v).unwrap());
+    let (square, view) = ([[2.0; 3]; 3], t.as_view());
+    let column = nalgebra::DVector::from_element(3, 2.0);
+    let (list, own) = (vec![2.0; 3], Backwards(vec![2.0; 3]));
+    let mut twos: Vec<&dyn AsView> = vec![&m, &n, &t, &square, &view, &column, &list, &own, &2.0, &2_i64];
+    let f = matex::compile("x * 3.0").unwrap();
+    for _ in 0..3 {
+        for x in &twos {
+            for _ in 0..2 {
+                let out = f.call(&[*x]).unwrap();
+                assert_eq!(out[0].shape(), x.as_view().shape());
+                assert!(out[0].as_view().scalars().all(|s| s.to_f64() == 6.0));
+            }
+        }
+        twos.reverse();
     }
 }
 

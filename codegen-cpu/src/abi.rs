@@ -47,6 +47,7 @@ macro_rules! kernel_abi {
 pub(crate) use kernel_abi;
 
 /// The meaning of a status word.
+#[inline]
 pub(crate) fn status(word: u32) -> Status {
     if word == Status::Ok.word() { Status::Ok } else { Status::IndexOutOfRange }
 }

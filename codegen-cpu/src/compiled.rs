@@ -217,6 +217,7 @@ impl Compiled {
     ///   extent is 0, nothing is reached, but for the outputs of an empty reduction.
     /// * Along the vector axis strides have the access classes that the kernel declares.
     /// * `bool` elements are 0 or 1. `begin` and `end` lie within `0..=extent`.
+    #[inline]
     pub unsafe fn call(&self, args: &Args, begin: i64, end: i64) -> Status {
         // SAFETY: passed on to the caller; the code is alive because `self` is.
         status(unsafe { (self.entry)(args, begin, end) })

@@ -19,8 +19,8 @@ pub use pool::spawn;
 pub use resident::{AsArg, DeviceTensor, Given, Value};
 pub(crate) use tensor::contiguous_strides;
 pub use tensor::{
-    ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, MAX_RANK, Strides, Tensor,
-    TensorError, TypeKind, TypedView, View, ViewMut,
+    ALIGNMENT, AsView, AsViewMut, Buffer, Dims, Element, FromTensor, FromTensors, LayoutCheck, MAX_RANK,
+    Strides, Tensor, TensorError, TypeKind, TypedView, View, ViewMut,
 };
 
 /// The linear algebra library of this build.

@@ -277,6 +277,7 @@ pub enum Status {
 
 impl Status {
     /// The status word of compiled kernels.
+    #[inline]
     pub const fn word(self) -> u32 {
         match self {
             Status::Ok => 0,

@@ -1,19 +1,22 @@
 //! A call that is like the last one: same dtypes, shapes and strides, and a plan that is one kernel from arguments to results.
 //!
 //! What such a call needs but for the pointers was bound, bounded and checked by the call before it, and is kept by the
-//! thread. All that is left to do is to compare the layouts, put the pointers in, and call the code.
+//! thread: a list of words that the layouts are compared with, a block of arguments for the code, and the code. All that
+//! is left to do is to walk along the words, put the pointers in, and call.
 
 use super::invoke::Frame;
+use super::kernel::Scratch;
 use super::machine::Machine;
 use super::share::Sharing;
-use super::state::{Seen, State};
+use super::state::State;
 use super::{Code, Executable};
-use crate::{Buffer, Dims, Tensor, View, ViewMut};
+use crate::tensor::{contiguous_strides, push_place};
+use crate::{AsView, AsViewMut, Buffer, Dims, LayoutCheck, Tensor};
+use matex_codegen_cpu::Compiled;
 use matex_ir::DType;
 use matex_ir::loops::Status;
-use matex_passes::plan::{BufferId, KernelStep, Plan, Source, Step};
+use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source, Step};
 use smallvec::SmallVec;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The kernel that a plan consists of, if it is no more than that and memory for its results.
@@ -52,17 +55,34 @@ pub(super) fn only_kernel(plan: &Plan, direct: &[Option<BufferId>]) -> Option<Ke
     simple.then(|| step.clone())
 }
 
-/// The operands that a piece of memory is, and how many bytes into it each begins.
-type Uses = SmallVec<[(usize, isize); 2]>;
-
 /// A call whose pointers are missing.
 pub(super) struct Recipe {
-    args: Vec<Uses>,
-    results: Vec<(DType, Dims, Uses)>,
-    /// The base pointers; those of constants are there.
+    /// The layouts of the arguments and of the places for results.
+    layouts: Vec<u64>,
+    /// The memory of each argument, result and constant; that of constants is there.
+    memory: Vec<*mut u8>,
+    block: Block,
+}
+
+/// All that a kernel is called with, but for its memory.
+struct Block {
+    args: usize,
+    results: Vec<Shaped>,
+    /// For each operand whose memory it is, and how many bytes into it the operand begins.
+    operands: Vec<(usize, isize)>,
+    /// What the code is given: the operands' pointers, the kernel's extents and strides, and the range to run.
     data: Vec<*mut u8>,
-    /// Which run of a kernel it is, for its extents and strides.
-    run: usize,
+    extents: Vec<i64>,
+    strides: Vec<i64>,
+    end: i64,
+    code: Arc<Compiled>,
+}
+
+/// A result, in row-major order.
+struct Shaped {
+    dtype: DType,
+    shape: Dims,
+    bytes: usize,
 }
 
 impl Recipe {
@@ -70,44 +90,61 @@ impl Recipe {
     pub(super) fn of(machine: &Machine<'_>) -> Option<Recipe> {
         let exe = machine.exe;
         let step = exe.only.as_ref()?;
-        let Code::Compiled(_) = &exe.code else { return None };
+        let Code::Compiled(code) = &exe.code else { return None };
         let scratch = machine.state.scratch.get(step.id)?;
         if scratch.sharing != Sharing::None || !scratch.is_bound() || machine.copied {
             return None;
         }
-        let mut args = vec![Uses::new(); exe.plan.params.len()];
-        let mut results = Vec::new();
-        for result in &exe.plan.results {
-            let shape: Option<Dims> =
-                result.shape.iter().map(|s| usize::try_from(machine.state.dims[s.0 as usize]).ok()).collect();
-            results.push((result.dtype, shape?, Uses::new()));
+        let results: Option<Vec<Shaped>> =
+            exe.plan.results.iter().map(|r| Shaped::of(r.dtype, machine, &r.shape)).collect();
+        let (kernel, code) = (exe.plan.kernels.get(step.kernel)?, code.kernels.get(step.kernel)?);
+        let (args, Scratch { extents, strides, .. }) = (exe.plan.params.len(), scratch);
+        let end = Frame { data: &[], extents, strides }.all(kernel).end;
+        let (results, mut layouts) = (results?, machine.state.layouts.clone());
+        results
+            .iter()
+            .for_each(|r| push_place(&mut layouts, r.dtype, &r.shape, &contiguous_strides(&r.shape)));
+        let mut memory = vec![std::ptr::null_mut(); args + results.len()];
+        let mut operands = Vec::with_capacity(step.operands.len());
+        for (binding, offset) in step.operands.iter().zip(&scratch.offsets) {
+            let source = source(exe, binding.place.buffer, &mut memory)?;
+            operands.push((source, isize::try_from(*offset).ok()?));
         }
-        let mut data = vec![std::ptr::null_mut(); step.operands.len()];
-        for (o, (binding, offset)) in step.operands.iter().zip(&scratch.offsets).enumerate() {
-            let (buffer, offset) = (binding.place.buffer, isize::try_from(*offset).ok()?);
-            match &exe.plan.buffer(buffer).source {
-                Source::Param(p) => args.get_mut(*p as usize)?.push((o, offset)),
-                Source::Constant(_) => {
-                    data[o] = exe.constants.get(&buffer.0)?.as_ptr().wrapping_offset(offset).cast_mut();
-                }
-                Source::Own => {
-                    let place = exe.plan.results.iter().position(|r| r.buffer == buffer)?;
-                    results[place].2.push((o, offset));
-                }
-            }
+        let data = vec![std::ptr::null_mut(); operands.len()];
+        let (extents, strides, code) = (extents.clone(), strides.clone(), code.clone());
+        let block = Block { args, results, operands, data, extents, strides, end, code };
+        Some(Recipe { layouts, memory, block })
+    }
+}
+
+/// Which piece of memory a buffer is; that of a constant is added.
+fn source(exe: &Executable, buffer: BufferId, memory: &mut Vec<*mut u8>) -> Option<usize> {
+    match &exe.plan.buffer(buffer).source {
+        Source::Param(p) => Some(*p as usize).filter(|p| *p < exe.plan.params.len()),
+        Source::Constant(_) => {
+            memory.push(exe.constants.get(&buffer.0)?.as_ptr().cast_mut());
+            Some(memory.len() - 1)
         }
-        Some(Recipe { args, results, data, run: step.id })
+        Source::Own => {
+            let place = exe.plan.results.iter().position(|r| r.buffer == buffer)?;
+            Some(exe.plan.params.len() + place)
+        }
+    }
+}
+
+impl Shaped {
+    fn of(dtype: DType, machine: &Machine<'_>, shape: &[Slot]) -> Option<Shaped> {
+        let extent = |s: &Slot| usize::try_from(*machine.state.dims.get(s.0 as usize)?).ok();
+        let shape: Dims = shape.iter().map(extent).collect::<Option<_>>()?;
+        let bytes = shape.iter().product::<usize>() * dtype.size();
+        Some(Shaped { dtype, shape, bytes })
     }
 }
 
 /// A call that may be like the last one of this thread: it takes arguments and places for results as long as they are.
 pub struct Again<'e, 'v> {
-    exe: &'e Executable,
-    state: &'e mut State,
-    /// How many arguments and places were taken.
-    args: usize,
-    results: usize,
-    borrowed: PhantomData<&'v ()>,
+    check: LayoutCheck<'e, 'v>,
+    block: &'e mut Block,
 }
 
 impl Executable {
@@ -117,8 +154,8 @@ impl Executable {
     pub fn again<'v, T>(&self, call: impl FnOnce(&mut Again<'_, 'v>) -> Option<T>) -> Option<T> {
         self.only.as_ref()?;
         State::kept(self.id, |state| {
-            state.recipe.as_ref()?;
-            call(&mut Again { exe: self, state, args: 0, results: 0, borrowed: PhantomData })
+            let Recipe { layouts, memory, block } = state.recipe.as_mut()?;
+            call(&mut Again { check: LayoutCheck::new(layouts, memory), block })
         })
     }
 }
@@ -126,86 +163,53 @@ impl Executable {
 impl<'v> Again<'_, 'v> {
     /// Takes the next argument. Whether it lies as that of the last call did.
     #[inline]
-    pub fn arg(&mut self, view: &View<'v>) -> bool {
-        let State { seen, recipe: Some(recipe), .. } = &mut *self.state else { return false };
-        let (Some(seen), Some(uses)) = (seen.get(self.args), recipe.args.get(self.args)) else {
-            return false;
-        };
-        if !Seen::is(seen, view) {
-            return false;
-        }
-        for (operand, offset) in uses {
-            recipe.data[*operand] = view.data_ptr().wrapping_offset(*offset).cast_mut();
-        }
-        self.args += 1;
-        true
+    pub fn arg<A: AsView + ?Sized>(&mut self, arg: &'v A) -> bool {
+        arg.check_layout(&mut self.check)
     }
 
     /// Takes the place for the next result. Whether it fits, and lies in row-major order.
     #[inline]
-    pub fn result(&mut self, place: &ViewMut<'v>) -> bool {
-        let fits = self.state.recipe.as_ref().and_then(|r| r.results.get(self.results)).is_some_and(
-            |(dtype, shape, _)| {
-                *dtype == place.dtype() && shape[..] == *place.shape() && place.is_contiguous()
-            },
-        );
-        fits && self.put(place.data_ptr())
-    }
-
-    /// Notes where the next result goes.
-    #[inline]
-    fn put(&mut self, start: *mut u8) -> bool {
-        let Some(recipe) = &mut self.state.recipe else { return false };
-        let Some((_, _, uses)) = recipe.results.get(self.results) else { return false };
-        for (operand, offset) in uses {
-            recipe.data[*operand] = start.wrapping_offset(*offset);
-        }
-        self.results += 1;
-        true
+    pub fn result<O: AsViewMut + ?Sized>(&mut self, place: &'v mut O) -> bool {
+        place.check_place(&mut self.check)
     }
 
     /// Carries the call out when all arguments and places were taken. `None` when not, and when it failed: the ordinary
     /// way tells why.
     #[inline]
     pub fn run(&mut self) -> Option<()> {
-        let (exe, recipe) = (self.exe, self.state.recipe.as_ref()?);
-        let Code::Compiled(code) = &exe.code else { return None };
-        let step = exe.only.as_ref()?;
-        if self.args != recipe.args.len() || self.results != recipe.results.len() {
+        let Block { args, results, operands, data, extents, strides, end, code } = &mut *self.block;
+        if self.check.taken() != *args + results.len() {
             return None;
         }
-        let (kernel, code) = (exe.plan.kernels.get(step.kernel)?, code.kernels.get(step.kernel)?);
-        let scratch = self.state.scratch.get(recipe.run)?;
-        let frame = Frame { data: &recipe.data, extents: &scratch.extents, strides: &scratch.strides };
+        let memory = self.check.starts();
+        for (pointer, (source, offset)) in data.iter_mut().zip(operands.iter()) {
+            *pointer = memory.get(*source)?.wrapping_offset(*offset);
+        }
+        let frame = Frame { data, extents, strides };
         // SAFETY: extents, strides and offsets are those of a call before, which bound and bounded them for arguments and
         // places of the same dtypes, shapes and strides; the pointers are those of this one, which borrows what
         // they point to for as long as this is there. Places are unique borrows, so that nobody else looks at them.
-        let status = unsafe { frame.run(code, kernel, frame.all(kernel), None) };
+        let status = unsafe { frame.run_all(code, *end) };
         (status == Status::Ok).then_some(())
     }
 
     /// Allocates the results, carries the call out, and gives them.
     pub fn run_new(&mut self) -> Option<Vec<Tensor>> {
-        let count = self.state.recipe.as_ref()?.results.len();
+        if self.check.taken() != self.block.args {
+            return None;
+        }
         let mut buffers: SmallVec<[Buffer; 2]> = SmallVec::new();
-        for place in 0..count {
-            let (dtype, shape, _) = self.state.recipe.as_ref()?.results.get(place)?;
-            let bytes = shape.iter().product::<usize>() * dtype.size();
+        for result in &self.block.results {
             // SAFETY: the kernel is all of the plan, which fills its results; a call that fails drops them.
-            let mut buffer = unsafe { Buffer::uninit(bytes) }.ok()?;
+            let mut buffer = unsafe { Buffer::uninit(result.bytes) }.ok()?;
             let start = buffer.as_mut_ptr();
             buffers.push(buffer);
-            if !self.put(start) {
+            if !self.check.put(start) {
                 return None;
             }
         }
         self.run()?;
-        let recipe = self.state.recipe.as_ref()?;
-        let tensor = |(buffer, (dtype, shape, _)): (Buffer, &(DType, Dims, Uses))| {
-            let strides = crate::contiguous_strides(shape);
-            // SAFETY: kernels write 0 or 1 into bools.
-            unsafe { Tensor::from_parts_unchecked(*dtype, shape, &strides, 0, Arc::new(buffer)) }.ok()
-        };
-        buffers.into_iter().zip(&recipe.results).map(tensor).collect()
+        let tensor = |(buffer, r): (Buffer, &Shaped)| Tensor::over(r.dtype, &r.shape, buffer);
+        Some(buffers.into_iter().zip(&self.block.results).map(tensor).collect())
     }
 }

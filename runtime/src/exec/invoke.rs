@@ -34,6 +34,21 @@ impl Frame<'_> {
         bases.map(|(o, base)| base.wrapping_offset((position * stride(o)) as isize)).collect()
     }
 
+    /// Calls compiled code for all positions up to this one.
+    ///
+    /// # Safety
+    /// As for [`run`](Frame::run).
+    #[inline]
+    pub(super) unsafe fn run_all(&self, code: &Compiled, end: i64) -> Status {
+        // SAFETY: the caller's promise.
+        unsafe { code.call(&self.args(), 0, end) }
+    }
+
+    #[inline]
+    fn args(&self) -> Args {
+        Args { data: self.data.as_ptr(), extents: self.extents.as_ptr(), strides: self.strides.as_ptr() }
+    }
+
     /// Calls compiled code for a range, in pieces when someone may cancel.
     ///
     /// # Safety
@@ -53,8 +68,7 @@ impl Frame<'_> {
         range: Range<i64>,
         cancel: Option<&AtomicBool>,
     ) -> Status {
-        let (data, extents, strides) = (self.data.as_ptr(), self.extents.as_ptr(), self.strides.as_ptr());
-        let args = Args { data, extents, strides };
+        let args = self.args();
         let Range { start: mut begin, end } = range;
         let piece = match cancel {
             Some(_) => {

@@ -4,8 +4,8 @@
 use super::again::Recipe;
 use super::kernel::Scratch;
 use super::memory::{Memory, Pool, Shared};
-use crate::{Dims, Given, Strides};
-use matex_ir::DType;
+use crate::Given;
+use crate::tensor::{push_layout, strip_layout};
 use std::cell::RefCell;
 
 /// The parts of a call that outlive it.
@@ -13,8 +13,8 @@ use std::cell::RefCell;
 pub(super) struct State {
     /// Whose it is.
     owner: u64,
-    /// The arguments that `dims` belongs to, when `bound`.
-    pub(super) seen: Vec<Seen>,
+    /// The layouts of the arguments that `dims` belongs to, one behind the other, when `bound`.
+    pub(super) layouts: Vec<u64>,
     bound: bool,
     /// The value of each dim of the plan.
     pub(super) dims: Vec<i64>,
@@ -30,25 +30,6 @@ pub(super) struct State {
     pub(super) scratch: Vec<Scratch>,
     /// How the next call is done if it is like the last one.
     pub(super) recipe: Option<Recipe>,
-}
-
-impl Seen {
-    /// Whether a view is like the one that was seen.
-    #[inline]
-    pub(super) fn is(&self, view: &impl Given) -> bool {
-        self.dtype == view.dtype()
-            && same(&self.shape, view.shape())
-            && same(&self.strides, view.strides())
-            && (view.rank() > 0 || self.int == view.integer())
-    }
-}
-
-/// All that dims may depend on of an argument.
-pub(super) struct Seen {
-    dtype: DType,
-    int: Option<i64>,
-    shape: Dims,
-    strides: Strides,
 }
 
 /// Of how many executables a thread keeps the state.
@@ -102,28 +83,15 @@ impl State {
 
     /// Whether the dims are those of these arguments.
     pub(super) fn fits(&self, args: &[impl Given]) -> bool {
-        self.bound
-            && self.seen.len() == args.len()
-            && self.seen.iter().zip(args).all(|(seen, view)| seen.is(view))
+        self.bound && args.iter().try_fold(&self.layouts[..], strip_layout).is_some_and(<[u64]>::is_empty)
     }
 
     /// Remembers which arguments the dims belong to.
     pub(super) fn bind(&mut self, args: &[impl Given]) {
-        self.seen.clear();
-        self.seen.extend(args.iter().map(|view| Seen {
-            dtype: view.dtype(),
-            int: view.integer(),
-            shape: view.shape().into(),
-            strides: view.strides().into(),
-        }));
+        self.layouts.clear();
+        args.iter().for_each(|view| push_layout(&mut self.layouts, view));
         self.bound = true;
         self.recipe = None;
         self.scratch.iter_mut().for_each(Scratch::unbind);
     }
-}
-
-/// Compares two short lists: for a few words, a loop is faster than a call that compares bytes.
-#[inline]
-fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x == y)
 }

@@ -65,13 +65,8 @@ pub trait Given {
             return None;
         }
         // One that cannot be read is told by who settles it before.
-        self.host().ok().as_ref().and_then(integer)
+        self.host().ok().and_then(|view| view.integer())
     }
-}
-
-/// The value of a scalar within the i64 range.
-fn integer(view: &View<'_>) -> Option<i64> {
-    view.get(&[]).and_then(|s| i64::try_from(s.to_i128()).ok())
 }
 
 impl Given for View<'_> {
@@ -105,10 +100,7 @@ impl Given for View<'_> {
 
     #[inline]
     fn integer(&self) -> Option<i64> {
-        if self.rank() > 0 || !self.dtype().is_int() {
-            return None;
-        }
-        integer(self)
+        View::integer(self)
     }
 }
 

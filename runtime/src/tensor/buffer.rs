@@ -19,8 +19,18 @@ const HUGE_PAGE: usize = 2 << 20;
 /// From so many bytes on a buffer begins on the boundary of a huge page, and asks for such pages.
 const HUGE: usize = 4 << 20;
 
-/// How the memory of a buffer lies; none for more bytes than there can be.
+/// Below so many bytes a buffer is put on its boundary by hand: allocators of systems hand out small blocks from a list
+/// that they keep, but not where an alignment is asked for, which takes three times as long.
+const SMALL: usize = 4096;
+
+/// The alignment that an allocator gives anyway.
+const USUAL: usize = 16;
+
+/// What is asked of the allocator for a buffer; none for more bytes than there can be.
 fn layout_of(len: usize) -> Option<Layout> {
+    if (1..SMALL).contains(&len) {
+        return Layout::from_size_align(len + ALIGNMENT - USUAL, USUAL).ok();
+    }
     let boundary = if len >= HUGE && cfg!(target_os = "linux") { HUGE_PAGE } else { ALIGNMENT };
     Layout::from_size_align(len, boundary).ok()
 }
@@ -38,8 +48,11 @@ fn advise(start: *mut u8, len: usize) {
 
 /// Owned bytes on a 64-byte boundary.
 pub struct Buffer {
+    /// The first of the bytes, on the boundary.
     start: NonNull<u8>,
     len: usize,
+    /// How many bytes before it the block of the allocator begins.
+    skipped: usize,
 }
 
 // SAFETY: the bytes are owned by this value alone and hold no pointers or thread-bound state; `&Buffer` only reads.
@@ -89,12 +102,16 @@ impl Buffer {
         }
         if len == 0 {
             // A pointer that nothing is read through, but aligned, so that slices of no elements can be made of it.
-            return Ok(Buffer { start: layout.dangling_ptr(), len });
+            return Ok(Buffer { start: layout.dangling_ptr(), len, skipped: 0 });
         }
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { if zero { alloc::alloc_zeroed(layout) } else { alloc::alloc(layout) } };
-        advise(start, len);
-        NonNull::new(start).map(|start| Buffer { start, len }).ok_or(refused)
+        let block = unsafe { if zero { alloc::alloc_zeroed(layout) } else { alloc::alloc(layout) } };
+        advise(block, len);
+        let block = NonNull::new(block).ok_or(refused)?;
+        // At most the bytes that a small block has more than `len`; others begin on their boundary.
+        let skipped = block.addr().get().wrapping_neg() % ALIGNMENT;
+        // SAFETY: both are within the block.
+        Ok(Buffer { start: unsafe { block.add(skipped) }, len, skipped })
     }
 
     /// The number of bytes.
@@ -132,7 +149,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let own = Buffer { start: self.start, len: self.len };
+        let own = Buffer { ..*self };
         if let Err(own) = spare::keep(own) {
             Buffer::free(own);
         }
@@ -144,9 +161,9 @@ impl Buffer {
     pub(super) fn free(buffer: ManuallyDrop<Buffer>) {
         if buffer.len != 0 {
             let Some(layout) = layout_of(buffer.len) else { return };
-            // SAFETY: the layout is the one of `allocate`, which accepted it; the pointer came from the allocator, and
-            // the buffer is not used or dropped any more.
-            unsafe { alloc::dealloc(buffer.start.as_ptr(), layout) };
+            // SAFETY: the layout is the one of `allocate`, which accepted it; the block came from the allocator, begins
+            // `skipped` bytes before the buffer, which is not used or dropped any more.
+            unsafe { alloc::dealloc(buffer.start.sub(buffer.skipped).as_ptr(), layout) };
         }
     }
 }

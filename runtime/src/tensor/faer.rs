@@ -7,6 +7,7 @@ use ::faer::{Col, ColMut, ColRef, Mat, MatMut, MatRef};
 use matex_ir::DType;
 
 impl<T: Element> AsView for MatRef<'_, T> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let shape = Dims::from_slice(&[self.nrows(), self.ncols()]);
         let strides = Strides::from_slice(&[self.row_stride(), self.col_stride()]);
@@ -16,6 +17,7 @@ impl<T: Element> AsView for MatRef<'_, T> {
 }
 
 impl<T: Element> AsView for Mat<T> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let shape = Dims::from_slice(&[self.nrows(), self.ncols()]);
         let strides = Strides::from_slice(&[self.row_stride(), self.col_stride()]);
@@ -25,6 +27,7 @@ impl<T: Element> AsView for Mat<T> {
 }
 
 impl<T: Element> AsView for ColRef<'_, T> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let (shape, strides) = (Dims::from_slice(&[self.nrows()]), Strides::from_slice(&[self.row_stride()]));
         // SAFETY: as for `MatRef`.
@@ -33,6 +36,7 @@ impl<T: Element> AsView for ColRef<'_, T> {
 }
 
 impl<T: Element> AsView for Col<T> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let (shape, strides) = (Dims::from_slice(&[self.nrows()]), Strides::from_slice(&[self.row_stride()]));
         // SAFETY: as for `MatRef`.
@@ -41,6 +45,7 @@ impl<T: Element> AsView for Col<T> {
 }
 
 impl<T: Element> AsViewMut for MatMut<'_, T> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         let shape = Dims::from_slice(&[self.nrows(), self.ncols()]);
         let strides = Strides::from_slice(&[self.row_stride(), self.col_stride()]);
@@ -50,6 +55,7 @@ impl<T: Element> AsViewMut for MatMut<'_, T> {
 }
 
 impl<T: Element> AsViewMut for Mat<T> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         let shape = Dims::from_slice(&[self.nrows(), self.ncols()]);
         let strides = Strides::from_slice(&[self.row_stride(), self.col_stride()]);
@@ -59,6 +65,7 @@ impl<T: Element> AsViewMut for Mat<T> {
 }
 
 impl<T: Element> AsViewMut for ColMut<'_, T> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         let (shape, strides) = (Dims::from_slice(&[self.nrows()]), Strides::from_slice(&[self.row_stride()]));
         // SAFETY: as for `MatMut`.
@@ -67,6 +74,7 @@ impl<T: Element> AsViewMut for ColMut<'_, T> {
 }
 
 impl<T: Element> AsViewMut for Col<T> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         let (shape, strides) = (Dims::from_slice(&[self.nrows()]), Strides::from_slice(&[self.row_stride()]));
         // SAFETY: as for `MatMut`.

@@ -5,6 +5,7 @@
 //! give (shapes, strides, bytes of a file) is checked where it comes in, and no size can overflow afterwards.
 
 mod buffer;
+mod check;
 mod display;
 mod element;
 mod error;
@@ -20,6 +21,8 @@ mod typed;
 mod view;
 
 pub use buffer::{ALIGNMENT, Buffer};
+pub use check::LayoutCheck;
+pub(crate) use check::{push_layout, push_place, strip_layout};
 pub use element::Element;
 pub use error::TensorError;
 pub(crate) use layout::contiguous_strides;
@@ -168,9 +171,9 @@ impl Tensor {
     }
 
     /// A contiguous tensor over a buffer that was made for this dtype and shape.
-    fn over(dtype: DType, shape: &[usize], buffer: Buffer) -> Tensor {
-        let strides = layout::contiguous_strides(shape);
-        Tensor { dtype, shape: shape.into(), strides, offset: 0, buffer: Arc::new(buffer) }
+    pub(crate) fn over(dtype: DType, shape: &[usize], buffer: Buffer) -> Tensor {
+        let (shape, strides) = (Dims::from_slice(shape), layout::contiguous_strides(shape));
+        Tensor { dtype, shape, strides, offset: 0, buffer: Arc::new(buffer) }
     }
 
     /// The element type.

@@ -3,30 +3,43 @@
 //! A matrix whose number of columns is 1 at compile time, a `DVector` say, is a tensor of rank 1; all others are of
 //! rank 2.
 
+use super::check::LayoutCheck;
 use super::layout::{Dims, Strides};
 use super::view::{AsView, AsViewMut, FromTensor, View, ViewMut, expect_rank};
 use super::{Element, Tensor, TensorError};
 use matex_ir::DType;
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage, RawStorageMut};
 
-fn layout<T, R: Dim, C: Dim, S: RawStorage<T, R, C>>(storage: &S) -> (Dims, Strides) {
+/// Shape and strides, of which the first so many count.
+#[inline]
+fn layout<T, R: Dim, C: Dim, S: RawStorage<T, R, C>>(storage: &S) -> ([usize; 2], [isize; 2], usize) {
     let ((rows, cols), (down, right)) = (storage.shape(), storage.strides());
-    let shape = Dims::from_slice(&[rows.value(), cols.value()]);
-    let strides = Strides::from_slice(&[down.value() as isize, right.value() as isize]);
-    if C::try_to_usize() == Some(1) { (shape[..1].into(), strides[..1].into()) } else { (shape, strides) }
+    let rank = if C::try_to_usize() == Some(1) { 1 } else { 2 };
+    ([rows.value(), cols.value()], [down.value() as isize, right.value() as isize], rank)
 }
 
 impl<T: Element, R: Dim, C: Dim, S: RawStorage<T, R, C>> AsView for Matrix<T, R, C, S> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
-        let (shape, strides) = layout(&self.data);
+        let (shape, strides, rank) = layout(&self.data);
+        let (shape, strides) = (Dims::from_slice(&shape[..rank]), Strides::from_slice(&strides[..rank]));
         // SAFETY: a storage keeps every element that its shape and strides reach valid while it is borrowed.
         unsafe { View::from_raw(self.data.ptr(), shape, strides) }
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        let (shape, strides, rank) = layout(&self.data);
+        // SAFETY: as for `as_view`.
+        unsafe { check.parts(T::DTYPE, &shape[..rank], &strides[..rank], self.data.ptr().cast()) }
     }
 }
 
 impl<T: Element, R: Dim, C: Dim, S: RawStorageMut<T, R, C>> AsViewMut for Matrix<T, R, C, S> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
-        let (shape, strides) = layout(&self.data);
+        let (shape, strides, rank) = layout(&self.data);
+        let (shape, strides) = (Dims::from_slice(&shape[..rank]), Strides::from_slice(&strides[..rank]));
         // SAFETY: as for `as_view`; a mutable storage is unique, and has no elements that overlap.
         Ok(unsafe { ViewMut::from_raw(self.data.ptr_mut(), shape, strides) })
     }

@@ -1,5 +1,6 @@
 //! Arrays of the ndarray crate: any rank and storage, strided and reversed ones in place.
 
+use super::check::LayoutCheck;
 use super::layout::{Dims, Strides};
 use super::view::{AsView, AsViewMut, FromTensor, View, ViewMut, expect_rank};
 use super::{Element, Tensor, TensorError};
@@ -7,20 +8,35 @@ use matex_ir::DType;
 use ndarray::{Array, ArrayBase, Data, DataMut, Dimension, IxDyn};
 
 impl<T: Element, S: Data<Elem = T>, D: Dimension> AsView for ArrayBase<S, D> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let (shape, strides) = (Dims::from_slice(self.shape()), Strides::from_slice(self.strides()));
         // SAFETY: ndarray keeps every element that its shape and strides reach alive and valid while it is borrowed.
         unsafe { View::from_raw(self.as_ptr(), shape, strides) }
     }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `as_view`.
+        unsafe { check.parts(T::DTYPE, self.shape(), self.strides(), self.as_ptr().cast()) }
+    }
 }
 
 impl<T: Element, S: DataMut<Elem = T>, D: Dimension> AsViewMut for ArrayBase<S, D> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         // The pointer first: arrays that share memory make it their own here, which may change their strides.
         let data = self.as_mut_ptr();
         let (shape, strides) = (Dims::from_slice(self.shape()), Strides::from_slice(self.strides()));
         // SAFETY: as for `as_view`; ndarray's mutable arrays are unique and have no elements that overlap.
         Ok(unsafe { ViewMut::from_raw(data, shape, strides) })
+    }
+
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        let data = self.as_mut_ptr();
+        // SAFETY: as for `as_view_mut`.
+        unsafe { check.place_parts(T::DTYPE, self.shape(), self.strides(), data.cast()) }
     }
 }
 

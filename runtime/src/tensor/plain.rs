@@ -1,5 +1,6 @@
 //! Tensors, slices, vectors, arrays and numbers as views, and results as vectors and numbers.
 
+use super::check::LayoutCheck;
 use super::layout::{self, Dims, Strides};
 use super::view::{AsView, AsViewMut, FromTensor, View, ViewMut, expect_dtype, expect_rank};
 use super::{Element, Tensor, TensorError};
@@ -7,15 +8,23 @@ use matex_ir::DType;
 use std::sync::Arc;
 
 impl AsView for Tensor {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let (shape, strides) = (self.dims().clone(), self.steps().clone());
         // SAFETY: a tensor's layout stays inside its buffer and its bools are 0 or 1, which its constructors check;
         // the buffer lives as long as the borrow and, being behind an `Arc`, is not written to.
         unsafe { View::from_raw_dtype(self.dtype(), self.data_ptr(), shape, strides) }
     }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `as_view`.
+        unsafe { check.parts(self.dtype(), self.shape(), self.strides(), self.data_ptr()) }
+    }
 }
 
 impl AsViewMut for Tensor {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         if !layout::is_injective(self.shape(), self.strides()) {
             return Err(TensorError::Overlapping);
@@ -31,67 +40,134 @@ impl AsViewMut for Tensor {
 }
 
 impl<T: AsView + ?Sized> AsView for &T {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         (**self).as_view()
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        (**self).check_layout(check)
     }
 }
 
 impl<T: AsView + ?Sized> AsView for &mut T {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         (**self).as_view()
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        (**self).check_layout(check)
     }
 }
 
 impl<T: AsViewMut + ?Sized> AsViewMut for &mut T {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         (**self).as_view_mut()
+    }
+
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        (**self).check_place(check)
     }
 }
 
 impl AsView for View<'_> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         self.clone()
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        check.view(self)
     }
 }
 
 impl<T: Element> AsView for [T] {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         View::from_slice(self)
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `View::from_slice`.
+        unsafe { check.parts(T::DTYPE, &[self.len()], &[1], self.as_ptr().cast()) }
     }
 }
 
 impl<T: Element> AsViewMut for [T] {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         Ok(ViewMut::from_slice(self))
+    }
+
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `ViewMut::from_slice`.
+        unsafe { check.place_parts(T::DTYPE, &[self.len()], &[1], self.as_mut_ptr().cast()) }
     }
 }
 
 impl<T: Element> AsView for Vec<T> {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         View::from_slice(self)
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `View::from_slice`.
+        unsafe { check.parts(T::DTYPE, &[self.len()], &[1], self.as_ptr().cast()) }
     }
 }
 
 impl<T: Element> AsViewMut for Vec<T> {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         Ok(ViewMut::from_slice(self))
+    }
+
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `ViewMut::from_slice`.
+        unsafe { check.place_parts(T::DTYPE, &[self.len()], &[1], self.as_mut_ptr().cast()) }
     }
 }
 
 impl<T: Element, const N: usize> AsView for [T; N] {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         View::from_slice(self)
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `View::from_slice`.
+        unsafe { check.parts(T::DTYPE, &[self.len()], &[1], self.as_ptr().cast()) }
     }
 }
 
 impl<T: Element, const N: usize> AsViewMut for [T; N] {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         Ok(ViewMut::from_slice(self))
+    }
+
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        // SAFETY: as for `ViewMut::from_slice`.
+        unsafe { check.place_parts(T::DTYPE, &[self.len()], &[1], self.as_mut_ptr().cast()) }
     }
 }
 
 /// Rank 2, row by row.
 impl<T: Element, const N: usize, const M: usize> AsView for [[T; M]; N] {
+    #[inline]
     fn as_view(&self) -> View<'_> {
         let (shape, strides) = (Dims::from_slice(&[N, M]), Strides::from_slice(&[M as isize, 1]));
         // SAFETY: nested arrays are N * M elements in row-major order, borrowed as long as the view.
@@ -101,6 +177,7 @@ impl<T: Element, const N: usize, const M: usize> AsView for [[T; M]; N] {
 
 /// Rank 2, row by row.
 impl<T: Element, const N: usize, const M: usize> AsViewMut for [[T; M]; N] {
+    #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
         let (shape, strides) = (Dims::from_slice(&[N, M]), Strides::from_slice(&[M as isize, 1]));
         // SAFETY: as for `as_view`, and the borrow is unique.
@@ -112,14 +189,22 @@ macro_rules! numbers {
     ($($t:ty)*) => {$(
         /// Rank 0.
         impl AsView for $t {
+            #[inline]
             fn as_view(&self) -> View<'_> {
                 // SAFETY: rank 0 is one element, the one that is borrowed.
                 unsafe { View::from_raw(self, Dims::new(), Strides::new()) }
+            }
+
+            #[inline]
+            fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+                // SAFETY: as for `as_view`.
+                unsafe { check.parts(<$t as Element>::DTYPE, &[], &[], std::ptr::from_ref(self).cast()) }
             }
         }
 
         /// Rank 0.
         impl AsViewMut for $t {
+            #[inline]
             fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
                 // SAFETY: rank 0 is one element, the one that is uniquely borrowed.
                 Ok(unsafe { ViewMut::from_raw(self, Dims::new(), Strides::new()) })

@@ -4,6 +4,7 @@
 //! [`AsView`], [`AsViewMut`] and [`FromTensor`] are the three traits that connect other types to tensors; those of
 //! foreign crates are in the module of that crate's name.
 
+use super::check::LayoutCheck;
 use super::layout::{self, Dims, Rows, Strides};
 use super::{Element, Tensor, TensorError};
 use matex_ir::{DType, Scalar};
@@ -11,7 +12,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A borrowed, possibly strided array of elements. Strides count elements.
-#[derive(Clone)]
 pub struct View<'a> {
     dtype: DType,
     shape: Dims,
@@ -24,6 +24,14 @@ pub struct View<'a> {
 unsafe impl Send for View<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for View<'_> {}
+
+impl Clone for View<'_> {
+    #[inline]
+    fn clone(&self) -> Self {
+        // The lists are copied as words; a clone of theirs goes through them element by element.
+        View { shape: Dims::from_slice(&self.shape), strides: Strides::from_slice(&self.strides), ..*self }
+    }
+}
 
 /// A borrowed, possibly strided array of elements that may be written to.
 pub struct ViewMut<'a> {
@@ -44,6 +52,13 @@ unsafe impl Sync for ViewMut<'_> {}
 pub trait AsView {
     /// The borrowed tensor.
     fn as_view(&self) -> View<'_>;
+
+    /// Hands the borrowed tensor to a check. Whether it lies as that of the call before.
+    #[doc(hidden)]
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        check.view(&self.as_view())
+    }
 }
 
 /// What can be written to as a tensor: the destinations of results.
@@ -53,6 +68,13 @@ pub trait AsViewMut {
     /// # Errors
     /// [`TensorError::Shared`] and [`TensorError::Overlapping`] for a [`Tensor`] that is not alone with its memory.
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError>;
+
+    /// Hands the borrowed tensor to a check. Whether it lies as that of the call before, and may be written to.
+    #[doc(hidden)]
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        self.as_view_mut().is_ok_and(|place| check.place(&place))
+    }
 }
 
 /// What a result can be taken as.
@@ -87,6 +109,7 @@ impl<'a> View<'a> {
     ///
     /// # Safety
     /// As for [`from_raw`](View::from_raw), with the Rust type of `dtype`; bytes of a `bool` are 0 or 1.
+    #[inline]
     pub unsafe fn from_raw_dtype(dtype: DType, data: *const u8, shape: Dims, strides: Strides) -> View<'a> {
         debug_assert_eq!(shape.len(), strides.len(), "a stride for each axis");
         View { dtype, shape, strides, data, borrowed: PhantomData }
@@ -197,6 +220,11 @@ impl<'a> View<'a> {
         Some(self.load(offset))
     }
 
+    /// The value of an integer of rank 0, within the i64 range.
+    pub(crate) fn integer(&self) -> Option<i64> {
+        self.get(&[]).filter(|s| s.dtype().is_int()).and_then(|s| i64::try_from(s.to_i128()).ok())
+    }
+
     /// The elements in row-major order.
     pub fn scalars(&self) -> impl Iterator<Item = Scalar> + '_ {
         self.clone().into_scalars()
@@ -262,6 +290,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// # Safety
     /// As for [`from_raw`](ViewMut::from_raw), with the Rust type of `dtype`.
+    #[inline]
     pub unsafe fn from_raw_dtype(dtype: DType, data: *mut u8, shape: Dims, strides: Strides) -> ViewMut<'a> {
         debug_assert_eq!(shape.len(), strides.len(), "a stride for each axis");
         ViewMut { dtype, shape, strides, data, borrowed: PhantomData }
