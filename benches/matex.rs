@@ -1,14 +1,17 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
-//! Contestants alternate, and each figure is a median. `--json` prints one JSON object a line instead of a table; names of
-//! tables (`stages`, `overhead`, `sizes`, `work`, `scans`, `plans`, `layers`, `threads`, `linalg`, `plot`, `derivatives`) choose
-//! those. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
+//! Contestants alternate, and each figure is a median. They are built for any CPU of this kind, unless
+//! `RUSTFLAGS="-C target-cpu=native"` says otherwise; matex takes the vectors that it finds. `--json` prints one JSON object
+//! a line instead of a table; names of tables (`stages`, `overhead`, `nine`, `sizes`, `work`, `scans`, `plans`, `layers`,
+//! `threads`, `linalg`, `plot`, `derivatives`) choose those. Run without `--bench`, as `cargo test --benches` does, everything
+//! runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
 
 mod derivatives;
 mod linalg;
+mod nine;
 mod plot;
 mod threads;
 mod work;
@@ -113,11 +116,12 @@ fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
     let bench = Bench { real: given("--bench"), json: given("--json") };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 11] = [
+    let tables: [Table; 12] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 135, 200].iter().for_each(|ops| stages(b, *ops));
         }),
         ("overhead", "A call on 10 elements, ns", overhead),
+        ("nine", "Nine matrices added, ns", nine::all),
         ("sizes", "One program at 1,000 sizes", sizes),
         ("work", "Workloads, µs", work::all),
         ("scans", "Running sums and gathers, µs", work::scans::all),
@@ -192,7 +196,7 @@ fn overhead(bench: &Bench) {
     let one_typed = one.typed::<fn(&[f64; 10]) -> Vec<f64>>().unwrap();
     let one_into = one.typed::<fn(&[f64; 10], &mut [f64; 10])>().unwrap();
     let mut other = [0.0f64; 10];
-    let times = bench.times(&mut [
+    let times = bench.fastest(&mut [
         &mut || drop(black_box(one.call(&[&x]).unwrap())),
         &mut || drop(black_box(one_typed(&x).unwrap())),
         &mut || one.call_into(&[&x], &mut [&mut out]).unwrap(),
@@ -205,7 +209,7 @@ fn overhead(bench: &Bench) {
     let nine = matex::compile("a + b + c + d + e + f + g + h + i").unwrap();
     let (typed, into) = (nine.typed::<Out>().unwrap(), nine.typed::<Into>().unwrap());
     let args: [&dyn AsView; 9] = [&x; 9];
-    let times = bench.times(&mut [
+    let times = bench.fastest(&mut [
         &mut || drop(black_box(nine.call(&args).unwrap())),
         &mut || drop(black_box(typed(&x, &x, &x, &x, &x, &x, &x, &x, &x).unwrap())),
         &mut || nine.call_into(&args, &mut [&mut out]).unwrap(),
