@@ -517,13 +517,24 @@ impl Builder {
         let zero = match self.body.zero {
             Some(zero) => zero,
             None => {
-                let zero = self.arg_in(ZERO_WORD, 0);
+                let zero = self.unknown_zero();
                 *self.body.zero.insert(zero)
             }
         };
         let (bits, zero) = (self.bitcast(v, Ty::I32), zero);
         let same = self.binary(BinaryOperator::ExclusiveOr, bits, zero);
         self.bitcast(same, v.ty)
+    }
+
+    /// The word that is zero, read where that word itself says: drivers compile shaders anew for the values of words that
+    /// stand at known places, and would know this one.
+    fn unknown_zero(&mut self) -> Val {
+        let place = self.arg_in(ZERO_WORD, 0);
+        let Some((global, _)) = self.args else { return place };
+        let base = self.given(Expression::GlobalVariable(global), Ty::I32).handle;
+        let base = self.raw_in(Expression::Access { base, index: place.handle }, 0);
+        let pointer = self.raw_in(Expression::AccessIndex { base, index: ZERO_WORD % 4 }, 0);
+        Val { handle: self.raw_in(Expression::Load { pointer }, 0), ..place }
     }
 
     fn element(&mut self, array: Array, index: Val) -> Handle<Expression> {
