@@ -7,6 +7,7 @@
 //! | `build` | a typed builder over naga's arenas |
 //! | `kernel`, `reduce` | loops, places in memory, stages, reductions |
 //! | `product` | which kernels are matrix products, and when they are done by tiles |
+//! | `cut` | which reductions are done in two runs |
 //! | `body`, `arith`, `cast`, `divide`, `functions`, `turns` | what is computed for an element |
 //! | `narrow` | which 64-bit integers need no more than 32 bits |
 //! | `words` | the sizes of a run, as the shader wants them |
@@ -21,6 +22,7 @@ mod arith;
 mod body;
 mod build;
 mod cast;
+mod cut;
 mod divide;
 mod functions;
 mod kernel;
@@ -31,6 +33,7 @@ mod shader;
 mod turns;
 mod words;
 
+pub use cut::{Cut, cut};
 pub use kernel::Schedule;
 pub use narrow::MOST_POINTS;
 pub use product::Tiles;

@@ -4,7 +4,7 @@ use crate::functions;
 use crate::kernel::{self, Schedule, THREADS};
 use crate::words::Run;
 use crate::{body, narrow, product};
-use matex_ir::loops::{Form, InstKind, Kernel, Role, verify};
+use matex_ir::loops::{Access, Form, InstKind, Kernel, Role, verify};
 use naga::Module;
 use naga::back::wgsl::{WriterFlags, write_string};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -103,6 +103,27 @@ const LONG_ROW: i64 = 64;
 /// From how many points on there are enough threads without sharing rows.
 const MANY_POINTS: i64 = 1 << 16;
 
+/// From how many points on threads with a row each read whole pieces of memory, where rows lie side by side.
+const FEW_POINTS: i64 = 32;
+
+/// Whether of all that a kernel reads along the reduce axis and others the elements of different rows are neighbours.
+fn lies_across(kernel: &Kernel, run: &Run<'_>, reduced: usize) -> bool {
+    let axes = kernel.axes.len();
+    let mut found = false;
+    for (o, operand) in kernel.operands.iter().enumerate().filter(|(_, o)| o.role == Role::In) {
+        let stride = |axis: usize| run.strides.get(o * axes + axis).copied().unwrap_or(0);
+        let mut others = (0..axes).filter(|a| *a != reduced && run.extents[*a] > 1).map(stride);
+        if operand.access[reduced] == Access::Zero || others.clone().all(|s| s == 0) {
+            continue;
+        }
+        if stride(reduced) == 1 || others.all(|s| s != 1) {
+            return false;
+        }
+        found = true;
+    }
+    found
+}
+
 /// The schedule for a run of a kernel; `shares` as for [`compile`].
 pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
     if let Some(tiles) = product::tiles(kernel, run, shares) {
@@ -116,8 +137,10 @@ pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
     let length = extents.get(axis).copied().unwrap_or(0);
     let points =
         extents.iter().enumerate().filter(|(a, _)| *a != axis).fold(1i64, |n, (_, e)| n.saturating_mul(*e));
-    // A thread that walks a row alone reads far from its neighbours, which only many short rows make up for.
-    let alone = length < LONG_ROW && points >= MANY_POINTS;
+    // A thread that walks a row alone reads far from its neighbours, which only many short rows make up for, unless it
+    // is the next row that lies next in memory.
+    let alone = (length < LONG_ROW && points >= MANY_POINTS)
+        || (points >= FEW_POINTS && lies_across(kernel, run, axis));
     if scratch || !alone { Schedule::Rows } else { Schedule::Points }
 }
 

@@ -174,6 +174,79 @@ fn special_values_stay_in_their_rows_and_columns() {
     }
 }
 
+/// The kernels that the dump of a program names.
+fn shaders(source: &str) -> Vec<String> {
+    let text = matex::compile(source).unwrap().dump(Stage::Wgsl).unwrap();
+    text.lines().filter_map(|l| l.strip_prefix("// kernel ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn bias_and_activation_are_part_of_the_product() {
+    if !super::gpu_is_there() {
+        return;
+    }
+    let sources = [
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { relu(x @ w + b) }",
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { tanh(x @ w) }",
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { z = x @ w + b; return z, z > 0 }",
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { z = x @ w; return z, exp(z - b) }",
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { y = relu(x @ w + b); tanh(y @ w.T) * 2 + x }",
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { (x @ w) * sigmoid((x * 0.5) @ w + b) }",
+        "fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { x += tanh((x @ w) @ w.T); x }",
+    ];
+    for source in sources {
+        let (cpu, gpu) = (matex::compile(source).unwrap(), on_gpu(source));
+        for [n, m, k] in [[70, 36, 24], [64, 64, 16], [5, 33, 40], [1, 40, 600], [0, 20, 20], [20, 30, 0]] {
+            let (x, w, b) = (matrix(n, k, 1), matrix(k, m, 2), matrix(1, m, 3));
+            let b = tensor_or_empty(&b, m);
+            let (wanted, got) = (cpu.call(&[&x, &w, &b]).unwrap(), gpu.call(&[&x, &w, &b]).unwrap());
+            for (w, g) in wanted.iter().zip(&got) {
+                for (i, (w, g)) in numbers(w).iter().zip(numbers(g)).enumerate() {
+                    let near = (w - g).abs() <= 1e-4 * (1.0 + w.abs());
+                    assert!(near, "{source} of {n}, {m}, {k} at {i}: {g}, not {w}");
+                }
+            }
+        }
+    }
+}
+
+fn tensor_or_empty(t: &Tensor, len: usize) -> Tensor {
+    Tensor::from_scalars(DType::F32, &[len], t.as_view().scalars()).unwrap()
+}
+
+#[test]
+fn a_layer_is_one_shader() {
+    let of = |source: &str| shaders(source).into_iter().filter(|l| l.contains("of a product")).count();
+    assert_eq!(of("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { relu(x @ w + b) }"), 1);
+    assert_eq!(of("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { tanh(x @ w) }"), 1);
+    assert_eq!(of("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { softmax(x @ w + b, axis=1) }"), 0);
+}
+
+#[test]
+fn long_sums_of_few_elements_are_cut_and_keep_their_bits() {
+    if !super::gpu_is_there() {
+        return;
+    }
+    // Tiles, a product with a vector from either side, and one that no number of parts divides.
+    for [n, m, k] in [[16, 20, 1000], [64, 64, 4096], [1, 33, 5000], [33, 1, 70_001], [1, 3, 2309]] {
+        let (a, b) = (matrix(n, k, 13), matrix(k, m, 14));
+        let f = on_gpu("fn f(a: f32[n, k], b: f32[k, m]) { a @ b + 1 }");
+        let [first, again] = [0, 1].map(|_| numbers(&f.call(&[&a, &b]).unwrap()[0]));
+        assert_eq!(first, again);
+        let less: Vec<f64> = first.iter().map(|v| v - 1.0).collect();
+        let (a, b) = (numbers(&a), numbers(&b));
+        for r in 0..n {
+            for c in 0..m {
+                let terms = (0..k).map(|i| a[r * k + i] * b[i * m + c]);
+                let (sum, size) = terms.fold((0.0, 0.0), |(s, z), t| (s + t, z + t.abs()));
+                // The bound of the product, and the rounding of what is added to it.
+                let bound = (k + 1) as f64 * 2f64.powi(-24) * size + 2f64.powi(-23) * (1.0 + sum.abs());
+                assert!((less[r * m + c] - sum).abs() <= bound, "[{n}, {m}, {k}] at {r}, {c}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_product_over_nothing_is_zero() {
     if !super::gpu_is_there() {

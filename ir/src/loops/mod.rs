@@ -20,12 +20,14 @@
 //!
 //! The order in which a floating-point reduction combines its elements is part of the meaning; see [`canon`].
 
+pub mod append;
 pub mod build;
 pub mod canon;
 pub mod combine;
 pub mod expand;
 pub mod interp;
 pub mod parse;
+pub mod partial;
 pub mod split;
 pub mod text;
 pub mod verify;

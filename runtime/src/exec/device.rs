@@ -5,28 +5,55 @@
 //! writes makes the other copy out of date. Library routines, checks, loops and results read on the host, which copies
 //! back first.
 
+use super::joined::{Joined, joined};
 use super::kernel::Scratch;
 use super::machine::Machine;
 use super::memory::{CallerMemory, Memory};
 use super::{ExecError, Executable, internal};
-use crate::gpu::{Device, DeviceArray, Dispatch, GpuError, Queue, device_bytes};
+use crate::gpu::{Device, DeviceArray, GpuError, Queue, device_bytes};
 use crate::{AsView, DeviceTensor};
-use matex_codegen_gpu::{MOST_POINTS, Run, refusal, schedule};
+use matex_codegen_gpu::{MOST_POINTS, Run, cut, refusal, schedule};
 use matex_ir::Dim;
+use matex_ir::loops::partial::{Partial, partial};
 use matex_ir::loops::{AxisKind, Kernel, Role};
 use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
-use std::sync::Arc;
+use parts::Whole;
+use std::sync::{Arc, OnceLock};
+
+mod parts;
 
 /// What is known of the kernels of a plan before a call.
 #[derive(Debug)]
 pub(super) struct Placement {
-    /// Why each kernel stays on the CPU whatever the sizes.
-    refusals: Vec<Option<String>>,
+    kernels: Vec<Known>,
+    joined: Vec<(Joined, Known)>,
+}
+
+/// What is known of a kernel.
+#[derive(Debug)]
+struct Known {
+    /// Why it stays on the CPU whatever the sizes.
+    refusal: Option<String>,
+    /// How it is cut in two, once that was asked for.
+    partial: OnceLock<Option<Partial>>,
+}
+
+impl Known {
+    fn of(kernel: &Kernel) -> Known {
+        Known { refusal: refusal(kernel), partial: OnceLock::new() }
+    }
 }
 
 impl Placement {
     pub(super) fn of(plan: &Plan) -> Placement {
-        Placement { refusals: plan.kernels.iter().map(|k| refusal(k)).collect() }
+        let all = joined(plan).into_iter().map(|j| (Known::of(&j.kernel), j));
+        let joined = all.filter(|(known, _)| known.refusal.is_none()).map(|(known, j)| (j, known)).collect();
+        Placement { kernels: plan.kernels.iter().map(|k| Known::of(k)).collect(), joined }
+    }
+
+    /// What takes the place of two runs.
+    pub(super) fn joined(&self, replaced: [usize; 2]) -> Option<&Joined> {
+        self.joined.iter().map(|(j, _)| j).find(|j| j.replaced == replaced)
     }
 }
 
@@ -192,7 +219,7 @@ impl Executable {
             device_bytes(decl.dtype, of(&decl.bytes).max(0) as u64)
         };
         let bytes: Vec<u64> = step.operands.iter().map(bytes).collect();
-        let refusal = placement.refusals.get(step.kernel).and_then(Option::as_deref);
+        let refusal = placement.kernels.get(step.kernel).and_then(|k| k.refusal.as_deref());
         Ok(Needs { refusal, kernel, extents: &extents, bytes: &bytes }.obstacle(&*Device::get()?))
     }
 }
@@ -204,12 +231,33 @@ pub(super) fn run(
     kernel: &Kernel,
     scratch: &Scratch,
 ) -> Result<bool, ExecError> {
-    let (Some(placement), Some(residence)) = (&machine.exe.placement, machine.residence.take()) else {
-        return Ok(false);
-    };
-    let refusal = placement.refusals.get(step.kernel).and_then(Option::as_deref);
+    let placement = machine.exe.placement.as_ref();
+    let Some(known) = placement.and_then(|p| p.kernels.get(step.kernel)) else { return Ok(false) };
+    run_known(machine, known, step, kernel, scratch)
+}
+
+/// Runs two kernels as the one that takes their place, if that can be done.
+pub(super) fn run_joined(
+    machine: &mut Machine<'_>,
+    joined: &Joined,
+    scratch: &Scratch,
+) -> Result<bool, ExecError> {
+    let placement = machine.exe.placement.as_ref();
+    let mut all = placement.into_iter().flat_map(|p| &p.joined);
+    let Some((_, known)) = all.find(|(j, _)| j.replaced == joined.replaced) else { return Ok(false) };
+    run_known(machine, known, &joined.step, &joined.kernel, scratch)
+}
+
+fn run_known(
+    machine: &mut Machine<'_>,
+    known: &Known,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &Scratch,
+) -> Result<bool, ExecError> {
+    let Some(residence) = machine.residence.take() else { return Ok(false) };
     let mut run = DeviceRun { machine, residence, step, kernel, scratch };
-    let done = run.try_run(refusal);
+    let done = run.try_run(known);
     let DeviceRun { machine, residence, .. } = run;
     machine.residence = Some(residence);
     done
@@ -227,9 +275,10 @@ struct DeviceRun<'r, 'e> {
 }
 
 impl DeviceRun<'_, '_> {
-    fn try_run(&mut self, refusal: Option<&str>) -> Result<bool, ExecError> {
+    fn try_run(&mut self, known: &Known) -> Result<bool, ExecError> {
         let (kernel, extents) = (self.kernel, &self.scratch.extents);
         let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.bytes(b.place.buffer)).collect();
+        let refusal = known.refusal.as_deref();
         let needs = Needs { refusal, kernel, extents, bytes: &bytes };
         let Some(shares) = self.shares().filter(|_| needs.obstacle(&self.residence.device).is_none()) else {
             return Ok(false);
@@ -244,16 +293,24 @@ impl DeviceRun<'_, '_> {
         }
         let run = Run { extents, offsets: &offsets, strides: &strides };
         let schedule = schedule(kernel, &run, &shares);
-        let Ok(words) = run.words(kernel, schedule) else { return Ok(false) };
+        if run.words(kernel, schedule).is_err() {
+            return Ok(false);
+        }
         let points = run.points(kernel, schedule);
         let mut arrays = Vec::with_capacity(kernel.operands.len());
         for operand in 0..kernel.operands.len() {
             arrays.push(self.array(operand, points)?);
         }
-        let most_groups = kernel.scratch_operands() > 0;
-        let points = if most_groups { points.min(SCRATCH_GROUPS) } else { points };
-        let dispatch = Dispatch { kernel, schedule, shares: &shares, arrays: &arrays, words: &words, points };
-        self.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
+        let parts = cut(kernel, &run, schedule)
+            .and_then(|cut| Some((known.partial.get_or_init(|| partial(kernel)).as_ref()?, cut)));
+        let whole = Whole { run, shares: &shares, arrays: &arrays };
+        let in_parts = match parts {
+            Some((partial, cut)) => self.run_cut(partial, cut, &whole)?,
+            None => false,
+        };
+        if !in_parts && !self.dispatch(kernel, &whole)? {
+            return Ok(false);
+        }
         for (binding, operand) in self.step.operands.iter().zip(&kernel.operands) {
             if operand.role == Role::Out {
                 self.residence.copies[binding.place.buffer.0 as usize].fresh = Fresh::Device;

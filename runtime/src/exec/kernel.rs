@@ -35,6 +35,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// What is known of operands that lie so; they were found to stay inside their memory.
+    pub(super) fn located(extents: Vec<i64>, offsets: Vec<i64>, strides: Vec<i64>) -> Scratch {
+        Scratch { extents, offsets, strides, ..Scratch::default() }
+    }
+
     /// Whether all but the pointers is right for the dims at hand, and there is something to do.
     pub(super) fn is_bound(&self) -> bool {
         self.bound && !self.idle

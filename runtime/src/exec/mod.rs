@@ -12,6 +12,7 @@ mod device;
 mod error;
 mod gemm;
 mod invoke;
+pub(crate) mod joined;
 mod kernel;
 mod machine;
 mod memory;

@@ -11,7 +11,7 @@ use super::kernel::{self, Scratch};
 use super::machine::Machine;
 use super::products::{Along, Call};
 use super::rows::{refused, with_rows};
-use super::{Code, ExecError, internal};
+use super::{Code, ExecError, internal, joined};
 use matex_codegen_cpu::Compiled;
 use matex_ir::loops::{Kernel, Role, Status};
 use matex_passes::plan::Member;
@@ -45,8 +45,26 @@ pub(super) fn run<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Resul
     }
     match done {
         Some(done) => done.and_then(|()| machine.check_cancelled()),
-        None => members.iter().try_for_each(|m| kernel::run(machine, &m.step)),
+        None => one_by_one(machine, members),
     }
+}
+
+/// Runs kernels one after another, a product along with the map behind it where a device does that.
+fn one_by_one<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Result<(), ExecError> {
+    let mut rest = members;
+    while let [first, behind @ ..] = rest {
+        rest = match behind {
+            [next, after @ ..] if joined::run(machine, &first.step, &next.step)? => {
+                machine.check_cancelled()?;
+                after
+            }
+            _ => {
+                kernel::run(machine, &first.step)?;
+                behind
+            }
+        };
+    }
+    Ok(())
 }
 
 /// What computes a panel of a kernel.

@@ -1,31 +1,52 @@
 //! The kernels of a plan as people read them: WGSL, for which no device is needed.
 
+use crate::exec::joined::joined;
 use matex_codegen_gpu::{Run, compile, schedule};
 use matex_ir::Dim;
+use matex_ir::loops::Kernel;
 use matex_passes::Plan;
 use matex_passes::plan::{KernelStep, Slot};
 use std::fmt::Write;
 
-/// The kernels of a plan that was made without expansions: each as WGSL, or why it stays on the CPU. How points are shared
-/// out depends on sizes, by the values given.
+/// The kernels of a plan that was made without expansions: each as WGSL, or why it stays on the CPU; then those that take the
+/// place of two. How points are shared out depends on sizes, by the values given.
 pub fn wgsl(plan: &Plan, value: &impl Fn(&Dim) -> Option<i64>) -> String {
     let mut text = String::new();
     for (number, kernel) in plan.kernels.iter().enumerate() {
         let Some(step) = steps(plan).find(|s| s.kernel == number) else { continue };
         let of = |slot: &Slot| value(plan.dim(*slot)).unwrap_or(i64::MAX);
-        let extents: Vec<i64> = step.extents.iter().map(of).collect();
-        let offsets: Vec<i64> = step.operands.iter().map(|b| of(&b.place.offset)).collect();
         let strides: Vec<i64> = step.operands.iter().flat_map(|b| b.strides.iter().map(of)).collect();
-        let (run, shares) =
-            (Run { extents: &extents, offsets: &offsets, strides: &strides }, step.bound_together(kernel));
-        let shader = compile(kernel, schedule(kernel, &run, &shares), &shares);
-        // Writing to a string cannot fail.
-        let _ = match shader.and_then(|s| s.wgsl()) {
-            Ok(code) => write!(text, "// kernel {}\n{}\n", kernel.name, code.trim_end()),
+        let _ = match code(plan, value, (step, kernel), &strides) {
+            Ok(code) => write!(text, "// kernel {}\n{code}\n", kernel.name),
             Err(why) => writeln!(text, "// kernel {} stays on the CPU: {why}", kernel.name),
         };
     }
+    for one in joined(plan) {
+        let of = |slot: &Slot| value(plan.dim(*slot)).unwrap_or(i64::MAX);
+        let extents: Vec<i64> = one.step.extents.iter().map(of).collect();
+        let strides = one.strides(&extents, &|o| one.step.operands[o].strides.iter().map(of).collect());
+        if let Ok(code) = code(plan, value, (&one.step, &one.kernel), &strides) {
+            // Writing to a string cannot fail.
+            let _ =
+                write!(text, "// kernel {}, of a product and what is done to it\n{code}\n", one.kernel.name);
+        }
+    }
     text
+}
+
+/// A kernel as WGSL, for such strides of its operands.
+fn code(
+    plan: &Plan,
+    value: &impl Fn(&Dim) -> Option<i64>,
+    (step, kernel): (&KernelStep, &Kernel),
+    strides: &[i64],
+) -> Result<String, matex_codegen_gpu::Refused> {
+    let of = |slot: &Slot| value(plan.dim(*slot)).unwrap_or(i64::MAX);
+    let extents: Vec<i64> = step.extents.iter().map(of).collect();
+    let offsets: Vec<i64> = step.operands.iter().map(|b| of(&b.place.offset)).collect();
+    let (run, shares) = (Run { extents: &extents, offsets: &offsets, strides }, step.bound_together(kernel));
+    let shader = compile(kernel, schedule(kernel, &run, &shares), &shares)?;
+    shader.wgsl().map(|code| code.trim_end().to_owned())
 }
 
 /// All runs of kernels.

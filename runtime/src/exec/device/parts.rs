@@ -1,0 +1,171 @@
+//! Reductions of few results in two runs: first of parts of the axis, then of what these came to.
+//!
+//! A device has something to do only when thousands of threads do; how many parts there are is told by sizes alone
+//! ([`matex_codegen_gpu::cut`]), so that the order of a sum, and with it each bit, is the same at every run.
+
+use super::DeviceRun;
+use crate::exec::ExecError;
+use crate::gpu::{DeviceArray, Dispatch};
+use matex_codegen_gpu::{Cut, Run, schedule};
+use matex_ir::loops::partial::Partial;
+use matex_ir::loops::split::Bound;
+use matex_ir::loops::{AxisKind, Kernel};
+use std::sync::Arc;
+
+/// The arrays of a whole kernel, and where its operands lie in them.
+pub(super) struct Whole<'a> {
+    pub(super) run: Run<'a>,
+    pub(super) shares: &'a [usize],
+    pub(super) arrays: &'a [Arc<DeviceArray>],
+}
+
+/// What the pieces of a kernel need of the whole.
+struct Pieces<'a> {
+    whole: &'a Whole<'a>,
+    /// The reduce axis, and how many axes there are.
+    axis: usize,
+    axes: usize,
+    /// The parallel points.
+    points: i64,
+    /// For each axis the distance of a state to the next one; none along the reduce axis.
+    apart: Vec<i64>,
+    states: Vec<Arc<DeviceArray>>,
+}
+
+/// A run of a piece: places of its operands, one after the other.
+#[derive(Default)]
+struct Places {
+    offsets: Vec<i64>,
+    strides: Vec<i64>,
+    arrays: Vec<Arc<DeviceArray>>,
+}
+
+impl DeviceRun<'_, '_> {
+    /// Runs a kernel in two pieces; whether that could be done.
+    pub(super) fn run_cut(
+        &mut self,
+        partial: &Partial,
+        cut: Cut,
+        whole: &Whole<'_>,
+    ) -> Result<bool, ExecError> {
+        let kernel = self.kernel;
+        let Some(axis) = kernel.reduce_axis() else { return Ok(false) };
+        let extents = whole.run.extents;
+        let (mut points, mut apart) = (1i64, vec![0; extents.len()]);
+        for (i, extent) in extents.iter().enumerate().rev() {
+            if kernel.axes[i].kind == AxisKind::Parallel {
+                apart[i] = points;
+                points = points.saturating_mul(*extent);
+            }
+        }
+        let rest = extents[axis] % cut.length;
+        let parts = cut.parts + i64::from(rest > 0);
+        let bytes = points.saturating_mul(parts).saturating_mul(4).max(0) as u64;
+        let bindings = self.residence.device.bindings();
+        let most = partial.parts.operands.len().max(partial.finish.operands.len());
+        if bytes > self.residence.device.binding_bytes() || most > bindings {
+            return Ok(false);
+        }
+        let mut states = Vec::new();
+        for _ in partial.states() {
+            states.push(self.fresh(bytes)?);
+        }
+        let pieces = Pieces { whole, axis, axes: extents.len(), points, apart, states };
+        for (first, count, length) in [(0, cut.parts, cut.length), (cut.parts, 1, rest)] {
+            if length > 0 && !self.run_parts(partial, &pieces, (first, count, length), cut.length)? {
+                return Ok(false);
+            }
+        }
+        self.run_finish(partial, &pieces, parts)
+    }
+
+    /// Reduces parts of one length from one on.
+    fn run_parts(
+        &mut self,
+        partial: &Partial,
+        pieces: &Pieces<'_>,
+        (first, count, length): (i64, i64, i64),
+        full: i64,
+    ) -> Result<bool, ExecError> {
+        let mut extents = pieces.whole.run.extents.to_vec();
+        extents[pieces.axis] = length;
+        extents.insert(0, count);
+        let mut places = Places::default();
+        for bound in &partial.parts_operands {
+            pieces.put(&mut places, *bound, |offset, strides, along| {
+                let step = if matches!(bound, Bound::State { .. }) { along } else { along * full };
+                (offset + step * first, [&[step], strides].concat())
+            });
+        }
+        let shares: Vec<usize> = (0..partial.parts_operands.len()).collect();
+        let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides };
+        self.dispatch(&partial.parts, &Whole { run, shares: &shares, arrays: &places.arrays })
+    }
+
+    /// Reduces the states of all parts.
+    fn run_finish(&mut self, partial: &Partial, pieces: &Pieces<'_>, parts: i64) -> Result<bool, ExecError> {
+        let mut extents = pieces.whole.run.extents.to_vec();
+        extents.remove(pieces.axis);
+        extents.push(parts);
+        let mut places = Places::default();
+        for bound in &partial.finish_operands {
+            pieces.put(&mut places, *bound, |offset, strides, along| {
+                let mut strides = strides.to_vec();
+                strides.remove(pieces.axis);
+                // Only states have something for each part.
+                strides.push(if matches!(bound, Bound::State { .. }) { along } else { 0 });
+                (offset, strides)
+            });
+        }
+        let of = |bound: &Bound| match bound {
+            Bound::Operand(o) => pieces.whole.shares.get(o.index()),
+            Bound::State { .. } | Bound::Start => None,
+        };
+        let all = &partial.finish_operands;
+        let share = |i: usize| {
+            let mine = of(&all[i]);
+            (0..i).find(|j| mine.is_some() && of(&all[*j]) == mine).unwrap_or(i)
+        };
+        let shares: Vec<usize> = (0..all.len()).map(share).collect();
+        let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides };
+        self.dispatch(&partial.finish, &Whole { run, shares: &shares, arrays: &places.arrays })
+    }
+
+    /// Runs a kernel whose operands are on the device; whether the device can count that far.
+    pub(super) fn dispatch(&mut self, kernel: &Kernel, at: &Whole<'_>) -> Result<bool, ExecError> {
+        let schedule = schedule(kernel, &at.run, at.shares);
+        let Ok(words) = at.run.words(kernel, schedule) else { return Ok(false) };
+        let points = at.run.points(kernel, schedule);
+        let points = if kernel.scratch_operands() > 0 { points.min(super::SCRATCH_GROUPS) } else { points };
+        let Whole { shares, arrays, .. } = *at;
+        let dispatch = Dispatch { kernel, schedule, shares, arrays, words: &words, points };
+        self.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
+        Ok(true)
+    }
+}
+
+impl Pieces<'_> {
+    /// Adds an operand of a piece: where it lies of the whole, or as a state, changed by `place`, which is given the offset, the
+    /// strides and the one along the reduce axis. That of a state is the distance from part to part, and it has none within
+    /// a part.
+    fn put(
+        &self,
+        places: &mut Places,
+        bound: Bound,
+        place: impl FnOnce(i64, &[i64], i64) -> (i64, Vec<i64>),
+    ) {
+        let (array, offset, strides, along) = match bound {
+            Bound::Operand(o) => {
+                let i = o.index();
+                let strides = &self.whole.run.strides[i * self.axes..(i + 1) * self.axes];
+                (&self.whole.arrays[i], self.whole.run.offsets[i], strides, strides[self.axis])
+            }
+            Bound::State { state, .. } => (&self.states[state], 0, &self.apart[..], self.points),
+            Bound::Start => return,
+        };
+        let (offset, strides) = place(offset, strides, along);
+        places.offsets.push(offset);
+        places.strides.extend(strides);
+        places.arrays.push(array.clone());
+    }
+}
