@@ -5,6 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What an [`Error`] is about, as far as a caller may want to tell errors apart.
+///
+/// ```
+/// let error = matex::compile("x + unknown(y)").unwrap_err();
+/// assert_eq!(error.kind(), matex::ErrorKind::Name);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

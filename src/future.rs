@@ -21,6 +21,14 @@ use std::task::{Context, Poll, Waker};
 ///
 /// It begins at once, and not when it is polled first. Dropping it sets the flag that [`CallOptions::cancel`] sets, so
 /// that the call ends before its next kernel or step of a loop.
+///
+/// ```
+/// let f = matex::compile("x + 1")?;
+/// let call: matex::Call = f.call_async(vec![matex::Tensor::from_slice(&[1], &[1.5])?]);
+/// // Not waited for, it is cancelled.
+/// drop(call);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping it cancels the call"]
 pub struct Call {
     state: Arc<Mutex<State>>,

@@ -22,6 +22,11 @@ macro_rules! choices {
             pub const ALL: &'static [$Name] = &[$($Name::$Variant),+];
 
             /// The name of the choice.
+            ///
+            /// ```
+            #[doc = concat!("let all = matex::", stringify!($Name), "::ALL;")]
+            /// assert!(all.iter().all(|choice| choice.name().parse() == Ok(*choice)));
+            /// ```
             pub fn name(self) -> &'static str {
                 match self { $($Name::$Variant => $text,)+ }
             }

@@ -114,11 +114,21 @@ impl DeviceTensor {
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// assert_eq!(matex::DeviceTensor::new(&[1.5_f32])?.dtype(), matex::DType::F32);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     pub fn dtype(&self) -> matex_ir::DType {
         self.0.dtype()
     }
 
     /// The extents.
+    ///
+    /// ```
+    /// assert_eq!(matex::DeviceTensor::new(&[[1.5, 2.5]])?.shape(), [1, 2]);
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         self.0.shape()
     }

@@ -117,3 +117,51 @@ fn the_map_names_what_is_there() {
     let missing: Vec<&str> = named.filter(|p| !root().join(p).exists()).collect();
     assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
 }
+
+/// What users of the facade see: its own files, and those whose types it hands on.
+const SHOWN: &[&str] = &[
+    "src/",
+    "runtime/src/tensor/mod.rs",
+    "runtime/src/tensor/view.rs",
+    "runtime/src/tensor/error.rs",
+    "runtime/src/tensor/element.rs",
+    "runtime/src/tensor/typed.rs",
+    "runtime/src/resident/given.rs",
+    "ir/src/dtype.rs",
+    "ir/src/span.rs",
+    "lang/src/diag.rs",
+    "lang/src/limits.rs",
+];
+
+/// Nobody can name these: what macros expand to, the builder's insides, and the traits that close others.
+const UNSEEN: &[&str] =
+    &["src/embedded.rs", "src/builder/state.rs", "pub trait Sealed", "pub trait Given", "pub fn settle("];
+
+#[test]
+fn every_public_item_has_an_example() {
+    let mut without = Vec::new();
+    for path in sources() {
+        let shown = path.strip_prefix(root()).unwrap_or(&path).display().to_string().replace('\\', "/");
+        let shown = shown.trim_start_matches("./");
+        if !SHOWN.iter().any(|s| shown.starts_with(s)) || UNSEEN.contains(&shown) {
+            continue;
+        }
+        let (mut example, mut unseen) = (false, false);
+        for line in read(&path).lines().map(str::trim_start) {
+            // What is in a trait that nobody can name is part of it.
+            unseen = (unseen && line != "}") || UNSEEN.iter().any(|u| line.starts_with(u));
+            if line.starts_with("///") {
+                example |= line.contains("```");
+            } else if !line.starts_with("#[") {
+                let item =
+                    ["pub fn ", "pub const fn ", "pub unsafe fn ", "pub struct ", "pub enum ", "pub trait "];
+                // What a macro makes has an example in it for each that it makes.
+                if item.iter().any(|i| line.starts_with(i)) && !line.contains('$') && !example && !unseen {
+                    without.push(format!("{shown}: {line}"));
+                }
+                example = false;
+            }
+        }
+    }
+    assert!(without.is_empty(), "{}", without.join("\n"));
+}

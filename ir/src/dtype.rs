@@ -7,6 +7,12 @@ use half::{bf16, f16};
 use std::fmt;
 
 /// The type of a tensor's elements.
+///
+/// ```
+/// # use matex_ir as matex;
+/// use matex::DType;
+/// assert_eq!(DType::ALL.iter().filter(|d| d.is_float()).count(), 4);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DType {
     /// IEEE binary16, a storage format: arithmetic happens in `f32`.
@@ -56,6 +62,11 @@ impl DType {
     ];
 
     /// The name in the language and in IR text: `f32`, `bool`, ….
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert_eq!(matex::DType::BF16.name(), "bf16");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             DType::F16 => "f16",
@@ -75,11 +86,22 @@ impl DType {
     }
 
     /// The dtype of that name.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::DType;
+    /// assert_eq!((DType::from_name("i64"), DType::from_name("long")), (Some(DType::I64), None));
+    /// ```
     pub fn from_name(name: &str) -> Option<DType> {
         DType::ALL.into_iter().find(|d| d.name() == name)
     }
 
     /// Bytes of one element.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert_eq!((matex::DType::F64.size(), matex::DType::Bool.size()), (8, 1));
+    /// ```
     pub const fn size(self) -> usize {
         match self {
             DType::I8 | DType::U8 | DType::Bool => 1,
@@ -90,32 +112,63 @@ impl DType {
     }
 
     /// Bits of one element (8 for `bool`).
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert_eq!(matex::DType::F32.bits(), 32);
+    /// ```
     pub const fn bits(self) -> u32 {
         8 * self.size() as u32
     }
 
     /// Whether it is `f16`, `bf16`, `f32` or `f64`.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert!(matex::DType::F16.is_float() && !matex::DType::I8.is_float());
+    /// ```
     pub const fn is_float(self) -> bool {
         matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
     }
 
     /// Whether it is a signed or an unsigned integer.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert!(matex::DType::U8.is_int() && !matex::DType::Bool.is_int());
+    /// ```
     pub const fn is_int(self) -> bool {
         self.is_signed_int() || self.is_unsigned_int()
     }
 
     /// Whether it is a signed integer.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert!(matex::DType::I8.is_signed_int() && !matex::DType::U8.is_signed_int());
+    /// ```
     pub const fn is_signed_int(self) -> bool {
         matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
     }
 
     /// Whether it is an unsigned integer.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// assert!(matex::DType::U8.is_unsigned_int());
+    /// ```
     pub const fn is_unsigned_int(self) -> bool {
         matches!(self, DType::U8 | DType::U16 | DType::U32 | DType::U64)
     }
 
     /// The dtype that arithmetic on this one is carried out in: `f32` for the storage formats `f16` and `bf16`,
     /// itself for all others.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::DType;
+    /// assert_eq!((DType::BF16.compute(), DType::I8.compute()), (DType::F32, DType::I8));
+    /// ```
     pub const fn compute(self) -> DType {
         if matches!(self, DType::F16 | DType::BF16) { DType::F32 } else { self }
     }
@@ -128,6 +181,13 @@ impl fmt::Display for DType {
 }
 
 /// One element of a tensor: a dtype and the element's bits in the low end of a word.
+///
+/// ```
+/// # use matex_ir as matex;
+/// use matex::{DType, Scalar};
+/// let tenth = Scalar::from_f64(DType::F32, 0.1);
+/// assert_eq!((tenth.to_string(), tenth.to_f64()), ("0.1".to_owned(), 0.1_f32.into()));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scalar {
     dtype: DType,
@@ -136,6 +196,12 @@ pub struct Scalar {
 
 impl Scalar {
     /// A scalar from its bits; bits above the dtype's width are dropped.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_bits(DType::F32, 0x3fc0_0000).to_f64(), 1.5);
+    /// ```
     pub const fn from_bits(dtype: DType, bits: u64) -> Scalar {
         let width = dtype.bits();
         let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
@@ -144,6 +210,13 @@ impl Scalar {
 
     /// Converts a real number by the language's cast rules: floats round to nearest even (`f16` and `bf16` by way of
     /// `f32`), integers truncate and saturate (`NaN` gives 0), `bool` is "not zero".
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_f64(DType::U8, 300.5).to_string(), "255");
+    /// assert_eq!(Scalar::from_f64(DType::I32, f64::NAN).to_string(), "0");
+    /// ```
     pub fn from_f64(dtype: DType, v: f64) -> Scalar {
         let bits = match dtype {
             // Storage formats are reached through f32, as the engines do it.
@@ -166,6 +239,12 @@ impl Scalar {
 
     /// Converts an integer by the language's cast rules: integers wrap, floats round to nearest even, `bool` is
     /// "not zero".
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_i128(DType::U8, 257).to_string(), "1");
+    /// ```
     pub fn from_i128(dtype: DType, v: i128) -> Scalar {
         match dtype {
             DType::F64 => Scalar::from_bits(dtype, (v as f64).to_bits()),
@@ -185,16 +264,34 @@ impl Scalar {
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_f64(DType::F16, 1.0).dtype(), DType::F16);
+    /// ```
     pub const fn dtype(self) -> DType {
         self.dtype
     }
 
     /// The element's bits, zero above the dtype's width.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_i128(DType::I8, -1).bits(), 0xff);
+    /// ```
     pub const fn bits(self) -> u64 {
         self.bits
     }
 
     /// The value as a real number; integers beyond 2^53 round.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_i128(DType::Bool, 5).to_f64(), 1.0);
+    /// ```
     pub fn to_f64(self) -> f64 {
         match self.dtype {
             DType::F16 => f16::from_bits(self.bits as u16).to_f64(),
@@ -214,6 +311,12 @@ impl Scalar {
     }
 
     /// The value as an integer; a float truncates and saturates at the 64-bit range, `NaN` gives 0.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_f64(DType::F64, -2.9).to_i128(), -2);
+    /// ```
     pub fn to_i128(self) -> i128 {
         match self.dtype {
             DType::I8 => (self.bits as i8).into(),
@@ -226,6 +329,12 @@ impl Scalar {
     }
 
     /// The value converted to another dtype, by the language's cast rules.
+    ///
+    /// ```
+    /// # use matex_ir as matex;
+    /// use matex::{DType, Scalar};
+    /// assert_eq!(Scalar::from_f64(DType::F64, 2.75).cast(DType::I64).to_string(), "2");
+    /// ```
     pub fn cast(self, dtype: DType) -> Scalar {
         if dtype == self.dtype {
             return self;

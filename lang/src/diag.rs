@@ -7,6 +7,11 @@ use matex_ir::{Code, Span};
 use std::fmt;
 
 /// How bad it is.
+///
+/// ```
+/// # use matex_lang as matex;
+/// assert_eq!(matex::Severity::Warning.name(), "warning");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Severity {
     /// There is no result.
@@ -18,6 +23,11 @@ pub enum Severity {
 
 impl Severity {
     /// The word in front of a diagnostic.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// assert_eq!(matex::Severity::Error.name(), "error");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -55,6 +65,13 @@ pub struct Diagnostic {
 }
 
 /// A place that a [`Diagnostic`] speaks of.
+///
+/// ```
+/// # use matex_lang as matex;
+/// use matex::{Code, Diagnostic, Span};
+/// let d = Diagnostic::new(Code(203), "no").primary(Span::new(0, 1), "here");
+/// assert!(d.labels[0].primary && d.labels[0].message == "here");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The place.
@@ -67,6 +84,12 @@ pub struct Label {
 
 impl Diagnostic {
     /// A diagnostic that has no place yet.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic};
+    /// assert_eq!(Diagnostic::new(Code(101), "no such name").to_string(), "error[E0101]: no such name");
+    /// ```
     pub fn new(code: Code, message: impl Into<String>) -> Diagnostic {
         let severity = Severity::Error;
         Diagnostic {
@@ -80,23 +103,49 @@ impl Diagnostic {
     }
 
     /// A warning that has no place yet.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic};
+    /// assert_eq!(Diagnostic::warning(Code(710), "about singular").to_string(), "warning[E0710]: about singular");
+    /// ```
     pub fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::new(code, message) }
     }
 
     /// Adds a place where the error is.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic, Span};
+    /// let d = Diagnostic::new(Code(101), "no such name").primary(Span::new(2, 5), "this one");
+    /// assert_eq!(d.span(), Some(Span::new(2, 5)));
+    /// ```
     #[must_use]
     pub fn primary(self, span: Span, message: impl Into<String>) -> Diagnostic {
         self.label(span, message.into(), true)
     }
 
     /// Adds a place that the error depends on.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic, Span};
+    /// let d = Diagnostic::new(Code(101), "no").secondary(Span::new(0, 1), "declared here");
+    /// assert!(!d.labels[0].primary);
+    /// ```
     #[must_use]
     pub fn secondary(self, span: Span, message: impl Into<String>) -> Diagnostic {
         self.label(span, message.into(), false)
     }
 
     /// Adds a fact.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic};
+    /// assert_eq!(Diagnostic::new(Code(101), "no").note("a fact").notes, ["a fact"]);
+    /// ```
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
         self.notes.push(note.into());
@@ -104,6 +153,12 @@ impl Diagnostic {
     }
 
     /// Says what to type; a second call replaces the first one's text.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic};
+    /// assert_eq!(Diagnostic::new(Code(101), "no").help("write y").help.as_deref(), Some("write y"));
+    /// ```
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());
@@ -111,6 +166,12 @@ impl Diagnostic {
     }
 
     /// The place of the first primary label, or of the first label if none is primary.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::{Code, Diagnostic};
+    /// assert_eq!(Diagnostic::new(Code(101), "no").span(), None);
+    /// ```
     pub fn span(&self) -> Option<Span> {
         self.labels.iter().find(|l| l.primary).or(self.labels.first()).map(|l| l.span)
     }

@@ -31,6 +31,15 @@ pub struct Unit {
 }
 
 /// What a program takes and gives.
+///
+/// ```
+/// # use matex_lang as matex;
+/// use matex::{Limits, Unit};
+/// let unit = Unit::new("fn f(x: f64[n]) -> f64 { sum(x) }", None, &Limits::default())?;
+/// let s = unit.signature();
+/// assert_eq!((&*s.name, s.params.len(), s.results.as_deref()), ("f", 1, Some(&["f64".to_owned()][..])));
+/// # Ok::<(), Vec<matex_lang::Diagnostic>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     /// The name of the entry function; `main` for an expression or a block.
@@ -42,6 +51,15 @@ pub struct Signature {
 }
 
 /// A parameter of the entry.
+///
+/// ```
+/// # use matex_lang as matex;
+/// use matex::{Limits, Unit};
+/// let unit = Unit::new("fn f(x, k: i64 = 3) { x * k }", None, &Limits::default())?;
+/// let [x, k] = &unit.signature().params[..] else { unreachable!() };
+/// assert!(x.ty.is_none() && !x.optional && k.optional);
+/// # Ok::<(), Vec<matex_lang::Diagnostic>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSig {
     /// Its name: `x`, or `0` for `$0`.
@@ -55,6 +73,15 @@ pub struct ParamSig {
 }
 
 /// The declared type of a parameter.
+///
+/// ```
+/// # use matex_lang as matex;
+/// use matex::{Limits, Unit};
+/// let unit = Unit::new("fn f(x: f64[n, 3]) { x }", None, &Limits::default())?;
+/// let ty = unit.signature().params[0].ty.as_ref().unwrap();
+/// assert_eq!((&*ty.text, ty.dims.len()), ("f64[n, 3]", 2));
+/// # Ok::<(), Vec<matex_lang::Diagnostic>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamType {
     /// As it was written.
@@ -66,6 +93,12 @@ pub struct ParamType {
 }
 
 /// The dtypes that a parameter takes.
+///
+/// ```
+/// # use matex_lang as matex;
+/// use matex::DTypeClass;
+/// assert!(DTypeClass::Num.contains(matex_ir::DType::I8));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DTypeClass {
     /// One.
@@ -80,6 +113,12 @@ pub enum DTypeClass {
 
 impl DTypeClass {
     /// Whether the class has that dtype.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::DTypeClass;
+    /// assert!(!DTypeClass::Float.contains(matex_ir::DType::I8));
+    /// ```
     pub fn contains(self, d: DType) -> bool {
         match self {
             DTypeClass::Concrete(own) => own == d,
@@ -90,6 +129,12 @@ impl DTypeClass {
     }
 
     /// The dtype that stands for the class when no argument is there, or when the argument is a literal.
+    ///
+    /// ```
+    /// # use matex_lang as matex;
+    /// use matex::DTypeClass;
+    /// assert_eq!(DTypeClass::Float.typical(), matex_ir::DType::F64);
+    /// ```
     pub fn typical(self) -> DType {
         match self {
             DTypeClass::Concrete(own) => own,
@@ -100,6 +145,15 @@ impl DTypeClass {
 }
 
 /// A dim of a declared type.
+///
+/// ```
+/// # use matex_lang as matex;
+/// use matex::{DimSig, Limits, Unit};
+/// let unit = Unit::new("fn f(x: f64[n, 3, _]) { x }", None, &Limits::default())?;
+/// let dims = &unit.signature().params[0].ty.as_ref().unwrap().dims;
+/// assert_eq!(dims[..], [DimSig::Named, DimSig::Fixed(3), DimSig::Any]);
+/// # Ok::<(), Vec<matex_lang::Diagnostic>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DimSig {
     /// A fixed size.

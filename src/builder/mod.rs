@@ -183,6 +183,14 @@ impl Builder {
     }
 
     /// Ends the function with its results.
+    ///
+    /// ```
+    /// let b = matex::builder::Builder::new("f");
+    /// let x = b.param("x", "f64[n]");
+    /// let f = b.returns(&[&(&x + 1.0), &(&x * 2.0)]).compile()?;
+    /// assert_eq!(f.call(&[&[1.5]])?[1].to_string(), "[3.0]");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     #[track_caller]
     pub fn returns(&self, results: &[&Expr]) -> Built {
         let place = Location::caller();

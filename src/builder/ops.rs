@@ -30,6 +30,15 @@ pub struct Axes {
 
 impl Axes {
     /// Keeps the axes, with extent 1.
+    ///
+    /// ```
+    /// use matex::builder::{Axes, Builder};
+    /// let b = Builder::new("f");
+    /// let x = b.param("x", "f64[n, k]");
+    /// let sums = x.sum(Axes::from(1).keepdims());
+    /// assert_eq!(b.returns(&[&sums]).compile()?.call(&[&[[1.0, 2.0]]])?[0].to_string(), "[[3.0]]");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     #[must_use]
     pub fn keepdims(mut self) -> Axes {
         self.keep = true;
@@ -84,12 +93,28 @@ impl Call {
     }
 
     /// Adds an argument by place.
+    ///
+    /// ```
+    /// let b = matex::builder::Builder::new("f");
+    /// let x = b.param("x", "f64");
+    /// let y = b.call("max").arg(&x).value();
+    /// assert_eq!(b.returns(&[&y]).compile()?.call(&[&2.0])?[0].to_string(), "2.0");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     pub fn arg(mut self, value: impl Operand) -> Call {
         self.args.push(value.text(&self.state));
         self
     }
 
     /// Adds an argument by name.
+    ///
+    /// ```
+    /// let b = matex::builder::Builder::new("f");
+    /// let x = b.param("x", "f64[n]");
+    /// let y = b.call("cumsum").arg(&x).option("axis", 0).value();
+    /// assert_eq!(b.returns(&[&y]).compile()?.call(&[&[1.0, 2.0]])?[0].to_string(), "[1.0, 3.0]");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     pub fn option(mut self, name: &str, value: impl Operand) -> Call {
         self.args.push(format!("{name}={}", value.text(&self.state)));
         self
@@ -110,11 +135,28 @@ impl Call {
     }
 
     /// The result.
+    ///
+    /// ```
+    /// let b = matex::builder::Builder::new("f");
+    /// let x = b.param("x", "f64[n]");
+    /// let y = b.call("flip").arg(&x).value();
+    /// assert_eq!(b.returns(&[&y]).compile()?.call(&[&[1.0, 2.0]])?[0].to_string(), "[2.0, 1.0]");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     pub fn value(self) -> Expr {
         statement(&self.state, &self.text(), self.place)
     }
 
     /// The results of a function that has several.
+    ///
+    /// ```
+    /// let b = matex::builder::Builder::new("f");
+    /// let x = b.param("X", "f64[n, n]");
+    /// let [sign, log] = b.call("slogdet").arg(&x).values();
+    /// let out = b.returns(&[&sign, &log]).compile()?.call(&[&[[1.0, 0.0], [0.0, 1.0]]])?;
+    /// assert_eq!((out[0].to_string(), out[1].to_string()), ("1.0".to_owned(), "0.0".to_owned()));
+    /// # Ok::<(), matex::Error>(())
+    /// ```
     pub fn values<const N: usize>(self) -> [Expr; N] {
         let tuple = statement(&self.state, &self.text(), self.place);
         std::array::from_fn(|i| tuple.then(&format!("{}[{i}]", tuple.name), self.place))

@@ -5,6 +5,12 @@ use crate::{AsView, ExecError, View};
 use matex_ir::DType;
 
 /// A value for a parameter.
+///
+/// ```
+/// # use matex_runtime as matex;
+/// use matex::{AsArg, Value};
+/// assert!(matches!([1.0, 2.0].as_arg(), Value::Host(view) if view.len() == 2));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Value<'a> {
     /// Memory of the host.
@@ -14,6 +20,13 @@ pub enum Value<'a> {
 }
 
 /// What can be given to a call: all that is a view, and values that stay on the GPU.
+///
+/// ```
+/// # use matex_runtime as matex;
+/// use matex::AsArg;
+/// let args: [&dyn AsArg; 2] = [&[1.0, 2.0], &3_i64];
+/// assert_eq!(args.len(), 2);
+/// ```
 pub trait AsArg {
     /// The value.
     fn as_arg(&self) -> Value<'_>;

@@ -9,6 +9,13 @@ mod sealed {
 }
 
 /// A Rust type whose memory layout is that of a [`DType`]; the set is closed.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{DType, Element, Scalar};
+/// assert_eq!((f32::DTYPE, 2.5_f32.to_scalar()), (DType::F32, Scalar::from_f64(DType::F32, 2.5)));
+/// assert_eq!(i32::from_scalar(Scalar::from_f64(DType::F64, 2.9)), 2);
+/// ```
 pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The element type that it is.
     const DTYPE: DType;

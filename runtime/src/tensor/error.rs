@@ -4,6 +4,13 @@ use matex_ir::DType;
 use std::fmt;
 
 /// Why a tensor or a view could not be made or converted.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{Tensor, TensorError};
+/// let error = Tensor::from_slice(&[3], &[1, 2]).unwrap_err();
+/// assert_eq!(error, TensorError::Length { shape: vec![3], found: 2 });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorError {

@@ -56,6 +56,14 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::TooLarge`], [`TensorError::TooManyAxes`], [`TensorError::OutOfMemory`].
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// let t = Tensor::zeros(DType::F32, &[2, 2])?;
+    /// assert_eq!(t.to_string(), "[[0.0, 0.0],\n [0.0, 0.0]]");
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Tensor, TensorError> {
         let buffer = Buffer::zeroed(layout::byte_count(dtype, shape)?)?;
         Ok(Tensor::over(dtype, shape, buffer))
@@ -65,6 +73,15 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::Length`] when they are not as many as the shape says; those of [`zeros`](Tensor::zeros).
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let t = Tensor::from_slice(&[2, 2], &[1, 2, 3, 4])?;
+    /// assert_eq!(t.to_string(), "[[1, 2],\n [3, 4]]");
+    /// assert!(Tensor::from_slice(&[3], &[1, 2]).is_err());
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn from_slice<T: Element>(shape: &[usize], data: &[T]) -> Result<Tensor, TensorError> {
         if layout::element_count(shape)? != data.len() {
             return Err(TensorError::Length { shape: shape.to_vec(), found: data.len() });
@@ -76,11 +93,25 @@ impl Tensor {
     ///
     /// # Errors
     /// As for [`from_slice`](Tensor::from_slice).
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// assert_eq!(Tensor::from_vec(&[2], vec![0.5, 1.5])?.describe(), "f64[2]");
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn from_vec<T: Element>(shape: &[usize], data: Vec<T>) -> Result<Tensor, TensorError> {
         Tensor::from_slice(shape, &data)
     }
 
     /// A tensor of rank 0.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Scalar, Tensor};
+    /// let t = Tensor::scalar(Scalar::from_f64(DType::F64, 2.5));
+    /// assert_eq!((t.rank(), t.len()), (0, 1));
+    /// ```
     pub fn scalar(value: Scalar) -> Tensor {
         let bytes = value.dtype().size();
         // Eight bytes: where even those cannot be had, aborting is what every other small allocation does too.
@@ -95,6 +126,14 @@ impl Tensor {
     ///
     /// # Errors
     /// As for [`from_slice`](Tensor::from_slice).
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Scalar, Tensor};
+    /// let t = Tensor::from_scalars(DType::F32, &[2], [1, 2].map(|v| Scalar::from_i128(DType::I64, v)))?;
+    /// assert_eq!(t.as_slice::<f32>(), Some(&[1.0, 2.0][..]));
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn from_scalars(
         dtype: DType,
         shape: &[usize],
@@ -120,6 +159,17 @@ impl Tensor {
     /// # Errors
     /// [`TensorError::OutOfBounds`] when an element would lie outside the buffer, [`TensorError::Bool`] when a byte
     /// of a `bool` tensor is neither 0 nor 1, [`TensorError::TooLarge`], [`TensorError::TooManyAxes`].
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let t = Tensor::from_slice(&[4], &[1.0, 2.0, 3.0, 4.0])?;
+    /// // Every second element, from the last one on.
+    /// let (dtype, _, _, _, buffer) = t.into_parts();
+    /// let back = Tensor::from_parts(dtype, &[2], &[-2], 3, buffer)?;
+    /// assert_eq!(back.to_vec::<f64>()?, [4.0, 2.0]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn from_parts(
         dtype: DType,
         shape: &[usize],
@@ -141,6 +191,16 @@ impl Tensor {
     ///
     /// # Safety
     /// Where `dtype` is `bool`, each byte that the layout reaches is 0 or 1.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let (dtype, shape, _, _, buffer) = Tensor::from_slice(&[2, 3], &[true; 6])?.into_parts();
+    /// // SAFETY: a tensor of `bool` has bytes of 0 and 1 only.
+    /// let t = unsafe { Tensor::from_parts_unchecked(dtype, &[3], &[1], 0, buffer) }?;
+    /// assert_eq!(t.describe(), "bool[3]");
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub unsafe fn from_parts_unchecked(
         dtype: DType,
         shape: &[usize],
@@ -166,6 +226,14 @@ impl Tensor {
     }
 
     /// Takes the tensor apart: dtype, shape, strides, offset in elements, buffer.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let (dtype, shape, strides, offset, buffer) = Tensor::from_slice(&[2, 3], &[0_i32; 6])?.into_parts();
+    /// assert_eq!((&shape[..], &strides[..], offset, buffer.len()), (&[2, 3][..], &[3, 1][..], 0, 24));
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn into_parts(self) -> (DType, Dims, Strides, usize, Arc<Buffer>) {
         (self.dtype, self.shape, self.strides, self.offset, self.buffer)
     }
@@ -177,56 +245,138 @@ impl Tensor {
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::from_slice(&[1], &[true])?.dtype(), DType::Bool);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// The extents.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::I64, &[2, 0])?.shape(), [2, 0]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The steps of the axes, in elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::I64, &[2, 3])?.strides(), [3, 1]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
 
     /// The place of the first element in the buffer, in elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::I64, &[2, 3])?.offset(), 0);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn offset(&self) -> usize {
         self.offset
     }
 
     /// The memory.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// let t = Tensor::zeros(DType::I64, &[2, 3])?;
+    /// assert_eq!(t.buffer().len(), 48);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn buffer(&self) -> &Arc<Buffer> {
         &self.buffer
     }
 
     /// The first element.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// let t = Tensor::zeros(DType::F32, &[5])?;
+    /// // Aligned for vectors of any width.
+    /// assert_eq!(t.data_ptr() as usize % 64, 0);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn data_ptr(&self) -> *const u8 {
         self.buffer.as_ptr().wrapping_add(self.offset * self.dtype.size())
     }
 
     /// The number of axes.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::F32, &[5, 1, 2])?.rank(), 3);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::F32, &[5, 2])?.len(), 10);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn len(&self) -> usize {
         if self.is_empty() { 0 } else { self.shape.iter().product() }
     }
 
     /// Whether there are no elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert!(Tensor::zeros(DType::F32, &[5, 0])?.is_empty());
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.shape.contains(&0)
     }
 
     /// Whether the elements lie one after the other in row-major order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, Tensor};
+    /// let t = Tensor::from_slice(&[2, 2], &[1, 2, 3, 4])?;
+    /// assert!(t.is_contiguous() && !t.as_view().transposed().is_contiguous());
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn is_contiguous(&self) -> bool {
         layout::is_contiguous(&self.shape, &self.strides)
     }
 
     /// The elements, when they are contiguous and of this type.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let t = Tensor::from_slice(&[2], &[1.5, 2.5])?;
+    /// assert_eq!((t.as_slice::<f64>(), t.as_slice::<f32>()), (Some(&[1.5, 2.5][..]), None));
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         self.as_view().as_slice()
     }
@@ -235,16 +385,41 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::DType`] when they are of another type, [`TensorError::OutOfMemory`].
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let t = Tensor::from_slice(&[2], &[1.5, 2.5])?;
+    /// assert_eq!(t.to_vec::<f64>()?, [1.5, 2.5]);
+    /// assert!(t.to_vec::<i32>().is_err());
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.as_view().to_vec()
     }
 
     /// The element at an index, or `None` when the index is not one of this shape.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Scalar, Tensor};
+    /// let t = Tensor::from_slice(&[2, 2], &[1, 2, 3, 4])?;
+    /// assert_eq!((t.get(&[1, 0]), t.get(&[2, 0])), (Some(Scalar::from_i128(DType::I32, 3)), None));
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn get(&self, index: &[usize]) -> Option<Scalar> {
         self.as_view().get(index)
     }
 
     /// The elements in row-major order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::Tensor;
+    /// let t = Tensor::from_slice(&[2], &[0.5, 2.0])?;
+    /// assert_eq!(t.scalars().map(|s| s.to_f64()).sum::<f64>(), 2.5);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn scalars(&self) -> impl Iterator<Item = Scalar> + '_ {
         self.as_view().into_scalars()
     }
@@ -253,6 +428,14 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::OutOfMemory`] and [`TensorError::TooLarge`], when a broadcast is too large to be written out.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, Tensor};
+    /// let t = Tensor::from_slice(&[2, 2], &[1, 2, 3, 4])?.as_view().transposed().to_tensor()?;
+    /// assert_eq!(t.contiguous()?.as_slice(), Some(&[1, 3, 2, 4][..]));
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn contiguous(&self) -> Result<Tensor, TensorError> {
         if self.is_contiguous() { Ok(self.clone()) } else { self.as_view().to_tensor() }
     }
@@ -261,6 +444,14 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::OutOfMemory`] and [`TensorError::TooLarge`].
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// let t = Tensor::from_slice(&[3], &[1.9, -1.9, f64::NAN])?.cast(DType::I32)?;
+    /// assert_eq!(t.to_string(), "[1, -1, 0]");
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn cast(&self, dtype: DType) -> Result<Tensor, TensorError> {
         if dtype == self.dtype {
             return Ok(self.clone());
@@ -269,6 +460,13 @@ impl Tensor {
     }
 
     /// Dtype and shape in a word, as programs write them: `f64[3, 4]`, `i32` for rank 0.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::F32, &[3, 4])?.describe(), "f32[3, 4]");
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn describe(&self) -> String {
         let extents: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         if extents.is_empty() {

@@ -6,6 +6,12 @@ use super::{AsView, Element, FromTensor, Tensor, TensorError, View};
 use matex_ir::DType;
 
 /// Element type and number of axes, as far as a Rust type tells them.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{DType, TypedView, TypeKind};
+/// assert_eq!(<[f64]>::KIND, TypeKind { dtype: Some(DType::F64), rank: Some(1) });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeKind {
     /// The element type, or `None` when it is known at run time only.

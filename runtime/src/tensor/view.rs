@@ -12,6 +12,14 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A borrowed, possibly strided array of elements. Strides count elements.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{AsView, View};
+/// let rows = [[1.0, 2.0], [3.0, 4.0]];
+/// let view: View<'_> = rows.as_view();
+/// assert_eq!((view.shape(), view.strides()), (&[2, 2][..], &[2, 1][..]));
+/// ```
 pub struct View<'a> {
     dtype: DType,
     shape: Dims,
@@ -34,6 +42,15 @@ impl Clone for View<'_> {
 }
 
 /// A borrowed, possibly strided array of elements that may be written to.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{AsView, ViewMut};
+/// let mut memory = [0.0; 3];
+/// ViewMut::from_slice(&mut memory).copy_from(&[1.0, 2.0, 3.0].as_view())?;
+/// assert_eq!(memory, [1.0, 2.0, 3.0]);
+/// # Ok::<(), matex::TensorError>(())
+/// ```
 pub struct ViewMut<'a> {
     dtype: DType,
     shape: Dims,
@@ -49,6 +66,13 @@ unsafe impl Sync for ViewMut<'_> {}
 
 /// What can be read as a tensor without a copy: tensors, slices, vectors, arrays, numbers, and the array types of
 /// ndarray, nalgebra and faer.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::AsView;
+/// let shapes = [2.5.as_view().rank(), vec![1, 2].as_view().rank(), [[1.0; 2]; 3].as_view().rank()];
+/// assert_eq!(shapes, [0, 1, 2]);
+/// ```
 pub trait AsView {
     /// The borrowed tensor.
     fn as_view(&self) -> View<'_>;
@@ -62,6 +86,15 @@ pub trait AsView {
 }
 
 /// What can be written to as a tensor: the destinations of results.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{AsView, AsViewMut};
+/// let mut memory = vec![0_i64; 2];
+/// memory.as_view_mut()?.copy_from(&[7_i64, 8].as_view())?;
+/// assert_eq!(memory, [7, 8]);
+/// # Ok::<(), matex::TensorError>(())
+/// ```
 pub trait AsViewMut {
     /// The borrowed tensor.
     ///
@@ -78,6 +111,15 @@ pub trait AsViewMut {
 }
 
 /// What a result can be taken as.
+///
+/// ```
+/// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+/// use matex::{FromTensor, Tensor};
+/// let t = Tensor::from_slice(&[2], &[1.5, 2.5])?;
+/// assert_eq!(Vec::<f64>::from_tensor(t.clone())?, [1.5, 2.5]);
+/// assert!(f64::from_tensor(t).is_err());
+/// # Ok::<(), matex::TensorError>(())
+/// ```
 pub trait FromTensor: Sized {
     /// The element type that is needed, or `None` when any will do.
     const DTYPE: Option<DType>;
@@ -99,6 +141,16 @@ impl<'a> View<'a> {
     /// # Safety
     /// `data` is aligned and not null; shape and strides have the same length; every element that they reach from
     /// `data` is valid for reads of `T`, and nothing writes to it, for `'a`.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::View;
+    /// let data = [1.0, 2.0, 3.0, 4.0];
+    /// // SAFETY: the elements 0 and 2 of an array that outlives the view, which nobody writes to.
+    /// let every_second = unsafe { View::from_raw(data.as_ptr(), [2].into_iter().collect(), [2].into_iter().collect()) };
+    /// assert_eq!(every_second.to_vec::<f64>()?, [1.0, 3.0]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     #[inline]
     pub unsafe fn from_raw<T: Element>(data: *const T, shape: Dims, strides: Strides) -> View<'a> {
         debug_assert_eq!(shape.len(), strides.len(), "a stride for each axis");
@@ -109,6 +161,17 @@ impl<'a> View<'a> {
     ///
     /// # Safety
     /// As for [`from_raw`](View::from_raw), with the Rust type of `dtype`; bytes of a `bool` are 0 or 1.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, View};
+    /// let data = [1_i32, 2, 3];
+    /// let (shape, strides) = ([3].into_iter().collect(), [1].into_iter().collect());
+    /// // SAFETY: three elements of an array that outlives the view, which nobody writes to.
+    /// let view = unsafe { View::from_raw_dtype(DType::I32, data.as_ptr().cast(), shape, strides) };
+    /// assert_eq!(view.to_vec::<i32>()?, [1, 2, 3]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     #[inline]
     pub unsafe fn from_raw_dtype(dtype: DType, data: *const u8, shape: Dims, strides: Strides) -> View<'a> {
         debug_assert_eq!(shape.len(), strides.len(), "a stride for each axis");
@@ -116,6 +179,12 @@ impl<'a> View<'a> {
     }
 
     /// A contiguous view of rank 1.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::View;
+    /// assert_eq!(View::from_slice(&[1.0, 2.0]).shape(), [2]);
+    /// ```
     #[inline]
     pub fn from_slice<T: Element>(data: &'a [T]) -> View<'a> {
         let (shape, strides) = layout::of_rank_1(data.len());
@@ -124,52 +193,110 @@ impl<'a> View<'a> {
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, DType};
+    /// assert_eq!([1_u8].as_view().dtype(), DType::U8);
+    /// ```
     #[inline]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// The extents.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// assert_eq!([[0.0; 4]; 2].as_view().shape(), [2, 4]);
+    /// ```
     #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The steps of the axes, in elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// assert_eq!([[0.0; 4]; 2].as_view().transposed().strides(), [1, 4]);
+    /// ```
     #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
 
     /// The number of axes.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// assert_eq!([[0.0; 4]; 2].as_view().rank(), 2);
+    /// ```
     #[inline]
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// assert_eq!([[0.0; 4]; 2].as_view().len(), 8);
+    /// ```
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Whether there are no elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// assert!([0.0; 0].as_view().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.shape.contains(&0)
     }
 
     /// The first element.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let x = [1.0, 2.0];
+    /// assert_eq!(x.as_view().data_ptr(), x.as_ptr().cast());
+    /// ```
     #[inline]
     pub fn data_ptr(&self) -> *const u8 {
         self.data
     }
 
     /// Whether the elements lie one after the other in row-major order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let x = [[1.0, 2.0], [3.0, 4.0]];
+    /// assert!(x.as_view().is_contiguous() && !x.as_view().transposed().is_contiguous());
+    /// ```
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         layout::is_contiguous(&self.shape, &self.strides)
     }
 
     /// The same elements with the axes in opposite order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let x = [[1, 2], [3, 4]];
+    /// assert_eq!(x.as_view().transposed().to_vec::<i32>()?, [1, 3, 2, 4]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn transposed(&self) -> View<'a> {
         let mut view = self.clone();
         view.shape.reverse();
@@ -178,6 +305,14 @@ impl<'a> View<'a> {
     }
 
     /// The elements, when they are contiguous and of this type.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let x = [[1, 2], [3, 4]];
+    /// assert_eq!(x.as_view().as_slice(), Some(&[1, 2, 3, 4][..]));
+    /// assert_eq!(x.as_view().transposed().as_slice::<i32>(), None);
+    /// ```
     pub fn as_slice<T: Element>(&self) -> Option<&'a [T]> {
         if T::DTYPE != self.dtype || !self.is_contiguous() {
             return None;
@@ -194,6 +329,13 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`TensorError::DType`] when they are of another type, [`TensorError::OutOfMemory`] when the copy (of a
     /// broadcast, say) is too large.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// assert_eq!([[1, 2], [3, 4]].as_view().to_vec::<i32>()?, [1, 2, 3, 4]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         expect_dtype(T::DTYPE, self.dtype)?;
         let mut out = Vec::new();
@@ -212,6 +354,13 @@ impl<'a> View<'a> {
     }
 
     /// The element at an index, or `None` when the index is not one of this shape.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, DType, Scalar};
+    /// let x = [[1, 2], [3, 4]];
+    /// assert_eq!((x.as_view().get(&[0, 1]), x.as_view().get(&[0])), (Some(Scalar::from_i128(DType::I32, 2)), None));
+    /// ```
     pub fn get(&self, index: &[usize]) -> Option<Scalar> {
         if index.len() != self.rank() || index.iter().zip(&self.shape).any(|(i, extent)| i >= extent) {
             return None;
@@ -226,11 +375,25 @@ impl<'a> View<'a> {
     }
 
     /// The elements in row-major order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let x = [[1, 2], [3, 4]];
+    /// assert_eq!(x.as_view().scalars().map(|s| s.to_f64()).sum::<f64>(), 10.0);
+    /// ```
     pub fn scalars(&self) -> impl Iterator<Item = Scalar> + '_ {
         self.clone().into_scalars()
     }
 
     /// The elements in row-major order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let mut first = [[1.5, 2.0], [3.0, 4.0]].as_view().into_scalars().map(|s| s.to_f64());
+    /// assert_eq!(first.next(), Some(1.5));
+    /// ```
     pub fn into_scalars(self) -> impl Iterator<Item = Scalar> + 'a {
         layout::offsets(&self.shape, &self.strides).map(move |offset| self.load(offset))
     }
@@ -239,6 +402,14 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`TensorError::OutOfMemory`] and [`TensorError::TooLarge`].
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsView;
+    /// let t = [[1, 2], [3, 4]].as_view().transposed().to_tensor()?;
+    /// assert_eq!(t.to_string(), "[[1, 3],\n [2, 4]]");
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn to_tensor(&self) -> Result<Tensor, TensorError> {
         let mut tensor = Tensor::zeros(self.dtype, &self.shape)?;
         tensor.as_view_mut()?.copy_from(self)?;
@@ -280,6 +451,18 @@ impl<'a> ViewMut<'a> {
     /// # Safety
     /// `data` is aligned and not null; shape and strides have the same length; every element that they reach from
     /// `data` is valid for reads and writes of `T`, by this view alone, for `'a`, and no two are one place.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, ViewMut};
+    /// let mut data = [0.0; 4];
+    /// let (shape, strides) = ([2].into_iter().collect(), [2].into_iter().collect());
+    /// // SAFETY: the elements 0 and 2 of an array that outlives the view and that nobody else touches.
+    /// let mut every_second = unsafe { ViewMut::from_raw(data.as_mut_ptr(), shape, strides) };
+    /// every_second.copy_from(&[1.0, 2.0].as_view())?;
+    /// assert_eq!(data, [1.0, 0.0, 2.0, 0.0]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     #[inline]
     pub unsafe fn from_raw<T: Element>(data: *mut T, shape: Dims, strides: Strides) -> ViewMut<'a> {
         // SAFETY: the caller's promise, with the dtype of `T`.
@@ -290,6 +473,18 @@ impl<'a> ViewMut<'a> {
     ///
     /// # Safety
     /// As for [`from_raw`](ViewMut::from_raw), with the Rust type of `dtype`.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, DType, ViewMut};
+    /// let mut data = [0_i32; 2];
+    /// let (shape, strides) = ([2].into_iter().collect(), [1].into_iter().collect());
+    /// // SAFETY: two elements of an array that outlives the view and that nobody else touches.
+    /// let mut view = unsafe { ViewMut::from_raw_dtype(DType::I32, data.as_mut_ptr().cast(), shape, strides) };
+    /// view.copy_from(&[5, 6].as_view())?;
+    /// assert_eq!(data, [5, 6]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     #[inline]
     pub unsafe fn from_raw_dtype(dtype: DType, data: *mut u8, shape: Dims, strides: Strides) -> ViewMut<'a> {
         debug_assert_eq!(shape.len(), strides.len(), "a stride for each axis");
@@ -297,6 +492,12 @@ impl<'a> ViewMut<'a> {
     }
 
     /// A contiguous view of rank 1.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::ViewMut;
+    /// assert_eq!(ViewMut::from_slice(&mut [1.0, 2.0]).shape(), [2]);
+    /// ```
     #[inline]
     pub fn from_slice<T: Element>(data: &'a mut [T]) -> ViewMut<'a> {
         let (shape, strides) = layout::of_rank_1(data.len());
@@ -305,36 +506,77 @@ impl<'a> ViewMut<'a> {
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{DType, ViewMut};
+    /// assert_eq!(ViewMut::from_slice(&mut [1_u8]).dtype(), DType::U8);
+    /// ```
     #[inline]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// The extents.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsViewMut;
+    /// assert_eq!([[0.0; 4]; 2].as_view_mut()?.shape(), [2, 4]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The steps of the axes, in elements.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::AsViewMut;
+    /// assert_eq!([[0.0; 4]; 2].as_view_mut()?.strides(), [4, 1]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
 
     /// The first element. Whoever writes through it keeps the bytes of a `bool` 0 or 1.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::ViewMut;
+    /// let mut x = [1.0, 2.0];
+    /// let at = x.as_mut_ptr().cast();
+    /// assert_eq!(ViewMut::from_slice(&mut x).data_ptr(), at);
+    /// ```
     #[inline]
     pub fn data_ptr(&self) -> *mut u8 {
         self.data
     }
 
     /// Whether the elements lie one after the other in row-major order.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::ViewMut;
+    /// assert!(ViewMut::from_slice(&mut [1.0, 2.0]).is_contiguous());
+    /// ```
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         layout::is_contiguous(&self.shape, &self.strides)
     }
 
     /// The same elements, to read.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::ViewMut;
+    /// assert_eq!(ViewMut::from_slice(&mut [1.0, 2.0]).as_view().to_vec::<f64>()?, [1.0, 2.0]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn as_view(&self) -> View<'_> {
         // SAFETY: what may be written may be read, and writing through `self` needs its borrow to end.
         unsafe { View::from_raw_dtype(self.dtype, self.data, self.shape.clone(), self.strides.clone()) }
@@ -344,6 +586,17 @@ impl<'a> ViewMut<'a> {
     ///
     /// # Errors
     /// [`TensorError::DType`] and [`TensorError::Shape`] when the kinds differ.
+    ///
+    /// ```
+    /// # mod matex { pub use matex_ir::{DType, Scalar}; pub use matex_runtime::*; }
+    /// use matex::{AsView, ViewMut};
+    /// let mut memory = [0; 4];
+    /// let rows = [[1, 2], [3, 4]];
+    /// assert!(ViewMut::from_slice(&mut memory).copy_from(&rows.as_view()).is_err());
+    /// ViewMut::from_slice(&mut memory).copy_from(&[1, 2, 3, 4].as_view())?;
+    /// assert_eq!(memory, [1, 2, 3, 4]);
+    /// # Ok::<(), matex::TensorError>(())
+    /// ```
     pub fn copy_from(&mut self, source: &View<'_>) -> Result<(), TensorError> {
         expect_dtype(self.dtype, source.dtype)?;
         if self.shape != source.shape {
