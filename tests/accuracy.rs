@@ -43,7 +43,7 @@ const UNARY: &[Row] = &[
     row("sinh", 1.0, cr::sinh),
     row("cosh", 1.0, cr::cosh),
     row("tanh", 1.0, cr::tanh),
-    row("asinh", 1.0, cr::asinh),
+    row("asinh", 2.0, cr::asinh),
     row("acosh", 1.0, cr::acosh),
     row("atanh", 1.0, cr::atanh),
     row("erf", 2.0, cr::erf),

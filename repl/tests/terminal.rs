@@ -75,6 +75,15 @@ fn lines_are_answered_and_ctrl_d_leaves() {
 }
 
 #[test]
+fn what_is_typed_ahead_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = plain(folder.path());
+    type_keys(&mut s, "a = 1000\rfn next(v: i64) {\r    v + 7\r}\rnext(a)\r");
+    ready(&mut s, "1007");
+    leave(s);
+}
+
+#[test]
 fn open_brackets_go_on_in_the_next_line() {
     let folder = tempfile::tempdir().unwrap();
     let mut s = plain(folder.path());

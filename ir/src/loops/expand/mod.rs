@@ -17,7 +17,7 @@
 //! | `pow` | pow | log2 in double-double, exact reduction |
 //! | `root` | cbrt rsqrt | Newton without division; residual correction |
 //!
-//! All are within 1 ulp, tan, erf, erfc, pow, gelu, softplus and logaddexp within 2, sigmoid within 2.5 (logaddexp of its larger operand or ln 2), with NaN, infinities, signed zeros and
+//! All are within 1 ulp, tan, asinh, erf, erfc, pow, gelu, softplus and logaddexp within 2, sigmoid within 2.5 (logaddexp of its larger operand or ln 2), with NaN, infinities, signed zeros and
 //! subnormals right. They need a fused fma. Past |x| of 2^45 (f32: 2^20) the reduction of sin, cos and tan does not
 //! hold: [`InstKind::Rescue`] redoes such lanes with scalar code.
 //!
