@@ -80,19 +80,10 @@ impl Function {
     /// What it resolves to is what [`call`](Function::call) gives; polled after that it stays pending.
     ///
     /// ```
-    /// # use std::future::Future;
-    /// # use std::task::{Context, Poll, Waker};
     /// let f = matex::compile("sum(x**2)")?;
-    /// let mut call = std::pin::pin!(f.call_async(vec![matex::Tensor::from_slice(&[2], &[3.0, 4.0])?]));
-    /// # let outputs = loop {
-    /// #     let mut context = Context::from_waker(Waker::noop());
-    /// #     if let Poll::Ready(out) = call.as_mut().poll(&mut context) { break out; }
-    /// #     std::thread::yield_now();
-    /// # };
-    /// # /*
-    /// let outputs = call.await;
-    /// # */
-    /// assert_eq!(outputs?[0].to_string(), "25.0");
+    /// // `.await` does the same in an async function.
+    /// let out = pollster::block_on(f.call_async(vec![matex::Tensor::from_slice(&[2], &[3.0, 4.0])?]))?;
+    /// assert_eq!(out[0].to_string(), "25.0");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call_async(&self, args: Vec<Tensor>) -> Call {

@@ -102,6 +102,20 @@ pub fn compile(source: &str) -> Result<Function, Error> {
     Compiler::new().compile(source)
 }
 
+/// Compiles a program with the default options and takes it as a Rust function type, like [`Function::typed`].
+///
+/// # Errors
+/// Those of [`compile`], and a type that does not fit the program.
+///
+/// ```
+/// let dot = matex::compile_typed::<fn(&[f64], &[f64]) -> f64>("sum(a * b)")?;
+/// assert_eq!(dot(&[1.0, 2.0], &[3.0, 4.0])?, 11.0);
+/// # Ok::<(), matex::Error>(())
+/// ```
+pub fn compile_typed<F: TypedFn>(source: &str) -> Result<Typed<F>, Error> {
+    Compiler::new().compile_typed(source)
+}
+
 /// A program in the language of matex, checked while the crate that holds it is built: what is wrong is an error of
 /// rustc at the program's own tokens. It gives a `&'static` [`Function`], compiled when it is first called.
 ///

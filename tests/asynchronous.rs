@@ -1,31 +1,9 @@
-//! Calls as futures, with the smallest executor there is.
+//! Calls as futures, with an executor that only waits.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use matex::{Compiler, Error, Limits, Outputs, Tensor, compile};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn wait(call: impl Future<Output = Result<Outputs, Error>>) -> Result<Outputs, Error> {
-    let mut call = pin!(call);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        match call.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => return result,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
+use matex::{Compiler, Limits, Tensor, compile};
+use pollster::block_on;
 
 fn scalar(v: f64) -> Tensor {
     Tensor::from_slice(&[], &[v]).unwrap()
@@ -35,10 +13,10 @@ fn scalar(v: f64) -> Tensor {
 fn results_and_errors_come_through() {
     let f = compile("fn f(x: f64[n]) -> f64 { sum(solve(eye(2), x)) }").unwrap();
     let x = |data: &[f64]| Tensor::from_slice(&[data.len()], data).unwrap();
-    assert_eq!(wait(f.call_async(vec![x(&[1.0, 2.0])])).unwrap()[0].to_string(), "3.0");
-    let error = wait(f.call_async(vec![x(&[1.0])])).unwrap_err();
+    assert_eq!(block_on(f.call_async(vec![x(&[1.0, 2.0])])).unwrap()[0].to_string(), "3.0");
+    let error = block_on(f.call_async(vec![x(&[1.0])])).unwrap_err();
     assert_eq!(error.code(), f.call(&[&[1.0]]).unwrap_err().code());
-    let error = wait(f.call_async(Vec::new())).unwrap_err();
+    let error = block_on(f.call_async(Vec::new())).unwrap_err();
     assert_eq!(error.code().to_string(), "E0505");
 }
 
@@ -47,7 +25,7 @@ fn many_at_once() {
     let f = compile("{ for i in 0..100 { x = x * 0.5 + 1.0; } x }").unwrap();
     let calls: Vec<_> = (0..50).map(|i| f.call_async(vec![scalar(f64::from(i))])).collect();
     for call in calls {
-        assert_eq!(wait(call).unwrap()[0].to_string(), "2.0");
+        assert_eq!(block_on(call).unwrap()[0].to_string(), "2.0");
     }
 }
 
@@ -61,6 +39,6 @@ fn a_future_that_is_dropped_frees_its_thread() {
         drop(endless.call_async(vec![scalar(0.0)]));
     }
     let last = compile("x + 1").unwrap();
-    assert_eq!(wait(last.call_async(vec![scalar(1.0)])).unwrap()[0].to_string(), "2.0");
+    assert_eq!(block_on(last.call_async(vec![scalar(1.0)])).unwrap()[0].to_string(), "2.0");
     assert!(format!("{:?}", last.call_async(vec![scalar(1.0)])).starts_with("Call { done: "));
 }

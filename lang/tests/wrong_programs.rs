@@ -96,6 +96,8 @@ const PROGRAMS: &[&str] = &[
     "fn f(x) -> (f64, { x }",
     "fn f(x) { x } f(3)",
     "fn f(x) { x + \n\nfn g(y) { y }",
+    "fn f(x) { fn g(y) { y + } z = q; g(x) }",
+    "{ q = 1; fn k(x) { x } k(q) }",
     "fn (x) { x }",
     "fn f x { x }",
 ];

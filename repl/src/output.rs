@@ -38,7 +38,9 @@ fn show_one(tensor: &Tensor, name: Option<&String>) -> String {
     }
     let head = name.map_or(String::new(), |name| format!("{name}: "));
     let summary = if tensor.len() > SUMMED_UP { summary(tensor) } else { String::new() };
-    format!("{head}{}{summary}\n{tensor}\n", tensor.describe())
+    // An empty matrix would tell its kind a second time.
+    let elements = if tensor.is_empty() { "[]".to_owned() } else { tensor.to_string() };
+    format!("{head}{}{summary}\n{elements}\n", tensor.describe())
 }
 
 /// `, min 0.0, max 1.0, mean 0.5`, and how many NaN there are.

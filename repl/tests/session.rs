@@ -53,6 +53,9 @@ fn values_and_the_last_result() {
     assert_eq!(out("Z = 1\n2\n_ + Z"), "2\n3\n");
     assert!(out("arange(2001)").starts_with("i64[2001], min 0, max 2000, mean 1000.000000\n[0, 1, 2, …"));
     assert!(err("_ + 1").contains("there is none yet"));
+    assert_eq!(out("zeros([0, 3])"), "f64[0, 3]\n[]\n");
+    assert!(err("x = ").contains("expected an expression, found the end of the line"));
+    assert!(err("x = 1; fn f(a) { a }").contains("in a session on a line of its own"));
     let sizes = err("[1, 2]\n_ + [1, 2, 3]");
     assert!(sizes.contains("axis 0 of `_` has size 2") && sizes.contains("_ is i64[2]"), "{sizes}");
 }

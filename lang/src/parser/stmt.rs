@@ -35,11 +35,16 @@ impl Parser<'_> {
     }
 
     fn block_inside(&mut self, place: Place) -> Parsed<BlockId> {
+        let closed = self.behind.get(self.at).is_some_and(|&b| b > 0);
         let open = self.bump();
         let mut block = Block { stmts: Vec::new(), value: None, span: open };
         loop {
             match self.kind() {
                 Tok::RBrace => break,
+                Tok::Fn if closed => {
+                    self.nested_function();
+                    continue;
+                }
                 Tok::Eof | Tok::Fn => {
                     self.unclosed(open, Tok::RBrace);
                     block.span = open.to(self.previous);
@@ -56,6 +61,19 @@ impl Parser<'_> {
         }
         block.span = open.to(self.bump());
         Ok(self.ast.push_block(block))
+    }
+
+    /// A function where a statement belongs, in a block that does end: it is read, so that the block goes on behind it.
+    fn nested_function(&mut self) {
+        let before = self.at;
+        let error = Diagnostic::new(codes::MIXED_FORMS, "a function cannot stand inside a block");
+        let error = error.primary(self.span(), "");
+        self.report(
+            error.help("write it outside, beside other functions; in a session on a line of its own"),
+        );
+        if self.fn_def().is_err() {
+            self.recover(before);
+        }
     }
 
     /// Behind the next `;`, or to the `}` of this block, or to a function; at least one token on from `before`.

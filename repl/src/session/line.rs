@@ -86,8 +86,12 @@ fn block_inside(text: &str, limits: &Limits) -> Option<String> {
         .then(|| format!("{} {} {}", &text[..start], &text[start + 1..end], &text[end + 1..]))
 }
 
-/// Places in a line that was parsed behind a brace.
+/// Places in a line that was parsed between braces, of which it knows nothing.
 fn shifted(mut errors: Vec<Diagnostic>, len: usize) -> Vec<Diagnostic> {
+    let at_the_end = |d: &Diagnostic| d.span().is_some_and(|s| s.start as usize > len);
+    for error in errors.iter_mut().filter(|d| at_the_end(d)) {
+        error.message = error.message.replace("`}`", "the end of the line");
+    }
     for label in errors.iter_mut().flat_map(|d| &mut d.labels) {
         let place = |at: u32| (at.saturating_sub(1)).min(len as u32);
         label.span = matex::Span::new(place(label.span.start), place(label.span.end));
