@@ -16,7 +16,8 @@ mod sealed {
 
 /// A function type that a program can be taken as: `fn(&A, &B) -> C` with up to twelve arguments, each a
 /// [`TypedView`] behind a reference, and one result or a tuple of them; or `fn(&A, &B, &mut C)` for a program of one
-/// result, which is written into memory that is given.
+/// result, which is written into memory that is given. A function type cannot tell the lifetimes inside of its arguments:
+/// in the place of an `ArrayView2` that borrows take `ArrayRef2`, which arrays and views of ndarray borrow as.
 ///
 /// ```
 /// let add = matex::compile("a + b")?.typed::<fn(&[f64; 2], &[f64; 2], &mut [f64; 2])>()?;
@@ -33,6 +34,11 @@ mod sealed {
 /// assert!(sum_of::<fn(&f64, &f64) -> f64>("a + b"));
 /// assert!(!sum_of::<fn(&f64) -> f64>("a + b"));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a program cannot be called as `{Self}`",
+    note = "arguments are references (`&f64`, `&[f32]`, `&Array2<f64>`), at most 12, and results are values or a last `&mut`",
+    note = "a view that borrows has a lifetime that a function type cannot tell: take `&[T]` or ndarray's `&ArrayRef2<T>`"
+)]
 pub trait TypedFn: sealed::Sealed {
     /// What is called: a function with the same arguments, and with a [`Result`] of the result.
     type Call: ?Sized + Send + Sync;

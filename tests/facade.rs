@@ -6,7 +6,7 @@ use matex::{
     Arg, AsView, CallOptions, Compiler, Engine, Error, ErrorKind, Function, Limits, Stage, Tensor,
     TensorError,
 };
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, ArrayRef2, array, s};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -131,6 +131,21 @@ fn typed_functions_are_checked_once() {
     type Twelve = fn(&f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64, &f64) -> f64;
     let sum = compile("a+b+c+d+e+f+g+h+i+j+k+l").typed::<Twelve>().unwrap();
     assert!(matches!(sum(&1., &1., &1., &1., &1., &1., &1., &1., &1., &1., &1., &1.), Ok(12.0)));
+}
+
+#[test]
+fn typed_functions_take_views_that_borrow() {
+    let source = "fn twice(x: f64[n, k]) -> f64[n, k] { 2 * x }";
+    let twice = matex::compile_typed::<fn(&ArrayRef2<f64>, &mut ArrayRef2<f64>)>(source).unwrap();
+    let a = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+    let mut out = Array2::zeros((3, 4));
+    for _ in 0..3 {
+        twice(&a.slice(s![..;-1, ..]), &mut out.slice_mut(s![.., ..;2])).unwrap();
+    }
+    twice(&a.t(), &mut Array2::zeros((2, 3))).unwrap();
+    assert_eq!(out, array![[10.0, 0.0, 12.0, 0.0], [6.0, 0.0, 8.0, 0.0], [2.0, 0.0, 4.0, 0.0]]);
+    let total = matex::compile_typed::<fn(&ArrayRef2<f64>) -> f64>("sum(x)").unwrap();
+    assert_eq!(total(&a.slice(s![1.., ..])).unwrap(), 18.0);
 }
 
 #[test]

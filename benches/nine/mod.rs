@@ -3,12 +3,12 @@
 
 use crate::Bench;
 use nalgebra::DMatrix;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2, ArrayView2};
 use std::hint::black_box;
 
 type M = Array2<f64>;
 type Nine = fn(&M, &M, &M, &M, &M, &M, &M, &M, &M, &mut M);
-type V = matex::View<'static>;
+type V = ArrayRef2<f64>;
 type Views = fn(&V, &V, &V, &V, &V, &V, &V, &V, &V, &mut M);
 
 /// Nanoseconds a call, by a typed function into given memory.
@@ -27,9 +27,8 @@ fn one(bench: &Bench, side: usize) {
     // The process is pinned to one processor.
     let sum = matex::Compiler::new().threads(1).compile("a + b + c + d + e + f + g + h + i").unwrap();
     let (by_reference, by_view) = (sum.typed::<Nine>().unwrap(), sum.typed::<Views>().unwrap());
-    let leaked: Vec<V> =
-        arrays.iter().map(|m| matex::AsView::as_view(Box::leak(Box::new(m.clone())))).collect();
-    let [va, vb, vc, vd, ve, vf, vg, vh, vi] = &leaked[..] else { return };
+    let views: Vec<ArrayView2<'_, f64>> = arrays.iter().map(|m| m.view()).collect();
+    let [va, vb, vc, vd, ve, vf, vg, vh, vi] = &views[..] else { return };
     let slices: Vec<&[f64]> = arrays.iter().filter_map(|m| m.as_slice()).collect();
     let [mut first, mut second, mut third] = [(); 3].map(|()| M::zeros((side, side)));
     let mut plain = || fused(&slices, third.as_slice_mut().unwrap());

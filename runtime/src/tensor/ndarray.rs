@@ -5,9 +5,10 @@ use super::layout::{Dims, Strides};
 use super::view::{AsView, AsViewMut, FromTensor, View, ViewMut, expect_rank};
 use super::{Element, Tensor, TensorError};
 use matex_ir::DType;
-use ndarray::{Array, ArrayBase, Data, DataMut, Dimension, IxDyn};
+use ndarray::{Array, ArrayBase, ArrayRef, Data, DataMut, Dimension, IxDyn};
 
-impl<T: Element, S: Data<Elem = T>, D: Dimension> AsView for ArrayBase<S, D> {
+/// What arrays and views of ndarray have in common, and borrow as: `&ArrayRef2<f64>` takes a reference to either.
+impl<T: Element, D: Dimension> AsView for ArrayRef<T, D> {
     #[inline]
     fn as_view(&self) -> View<'_> {
         let (shape, strides) = (Dims::from_slice(self.shape()), Strides::from_slice(self.strides()));
@@ -22,14 +23,12 @@ impl<T: Element, S: Data<Elem = T>, D: Dimension> AsView for ArrayBase<S, D> {
     }
 }
 
-impl<T: Element, S: DataMut<Elem = T>, D: Dimension> AsViewMut for ArrayBase<S, D> {
+impl<T: Element, D: Dimension> AsViewMut for ArrayRef<T, D> {
     #[inline]
     fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
-        // The pointer first: arrays that share memory make it their own here, which may change their strides.
-        let data = self.as_mut_ptr();
         let (shape, strides) = (Dims::from_slice(self.shape()), Strides::from_slice(self.strides()));
-        // SAFETY: as for `as_view`; ndarray's mutable arrays are unique and have no elements that overlap.
-        Ok(unsafe { ViewMut::from_raw(data, shape, strides) })
+        // SAFETY: as for `as_view`; ndarray's mutable references are unique and have no elements that overlap.
+        Ok(unsafe { ViewMut::from_raw(self.as_mut_ptr(), shape, strides) })
     }
 
     #[inline]
@@ -37,6 +36,31 @@ impl<T: Element, S: DataMut<Elem = T>, D: Dimension> AsViewMut for ArrayBase<S, 
         let data = self.as_mut_ptr();
         // SAFETY: as for `as_view_mut`.
         unsafe { check.place_parts(T::DTYPE, self.shape(), self.strides(), data.cast()) }
+    }
+}
+
+impl<T: Element, S: Data<Elem = T>, D: Dimension> AsView for ArrayBase<S, D> {
+    #[inline]
+    fn as_view(&self) -> View<'_> {
+        (**self).as_view()
+    }
+
+    #[inline]
+    fn check_layout<'a>(&'a self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        (**self).check_layout(check)
+    }
+}
+
+/// Arrays that share memory make it their own where they are borrowed, which may change their strides.
+impl<T: Element, S: DataMut<Elem = T>, D: Dimension> AsViewMut for ArrayBase<S, D> {
+    #[inline]
+    fn as_view_mut(&mut self) -> Result<ViewMut<'_>, TensorError> {
+        (**self).as_view_mut()
+    }
+
+    #[inline]
+    fn check_place<'a>(&'a mut self, check: &mut LayoutCheck<'_, 'a>) -> bool {
+        (**self).check_place(check)
     }
 }
 

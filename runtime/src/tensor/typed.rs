@@ -137,6 +137,11 @@ impl<T: Element, S: ndarray::Data<Elem = T>, D: ndarray::Dimension> TypedView fo
     const KIND: TypeKind = kind(Some(T::DTYPE), D::NDIM);
 }
 
+#[cfg(feature = "ndarray")]
+impl<T: Element, D: ndarray::Dimension> TypedView for ndarray::ArrayRef<T, D> {
+    const KIND: TypeKind = kind(Some(T::DTYPE), D::NDIM);
+}
+
 impl<T: Element> TypedView for faer::Mat<T> {
     const KIND: TypeKind = kind(Some(T::DTYPE), Some(2));
 }
