@@ -468,7 +468,7 @@ impl Compiler {
 fn find_gpu() -> Result<(), Error> {
     let help = "choose the device `auto` or `cpu`";
     if !matex_runtime::HAS_GPU {
-        let d = Diagnostic::new(codes::NOT_YET_DEVICE, "this build of matex has no GPU engine");
+        let d = Diagnostic::new(codes::NO_GPU_IN_BUILD, "this build of matex has no GPU engine");
         return Err(Error::plain(d.note("the feature `gpu` of the build has it").help(help)));
     }
     let found = matex_runtime::gpu_info();
@@ -527,7 +527,7 @@ mod tests {
         match Compiler::new().device(Device::Gpu).compile("1") {
             Ok(f) => assert!(matex_runtime::HAS_GPU && f.call(&[]).is_ok()),
             Err(e) if matex_runtime::HAS_GPU => assert_eq!(e.code(), codes::NO_DEVICE),
-            Err(e) => assert_eq!(e.code(), codes::NOT_YET_DEVICE),
+            Err(e) => assert_eq!(e.code(), codes::NO_GPU_IN_BUILD),
         }
     }
 }

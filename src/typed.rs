@@ -14,6 +14,11 @@ mod sealed {
     pub trait Sealed {}
 }
 
+#[diagnostic::on_unimplemented(
+    message = "a program cannot be called as `{Self}`",
+    note = "arguments are references (`&f64`, `&[f32]`, `&Array2<f64>`), at most 12, and results are values or a last `&mut`",
+    note = "a view that borrows has a lifetime that a function type cannot tell: take `&[T]` or ndarray's `&ArrayRef2<T>`"
+)]
 /// A function type that a program can be taken as: `fn(&A, &B) -> C` with up to twelve arguments, each a
 /// [`TypedView`] behind a reference, and one result or a tuple of them; or `fn(&A, &B, &mut C)` for a program of one
 /// result, which is written into memory that is given. A function type cannot tell the lifetimes inside of its arguments:
@@ -34,11 +39,6 @@ mod sealed {
 /// assert!(sum_of::<fn(&f64, &f64) -> f64>("a + b"));
 /// assert!(!sum_of::<fn(&f64) -> f64>("a + b"));
 /// ```
-#[diagnostic::on_unimplemented(
-    message = "a program cannot be called as `{Self}`",
-    note = "arguments are references (`&f64`, `&[f32]`, `&Array2<f64>`), at most 12, and results are values or a last `&mut`",
-    note = "a view that borrows has a lifetime that a function type cannot tell: take `&[T]` or ndarray's `&ArrayRef2<T>`"
-)]
 pub trait TypedFn: sealed::Sealed {
     /// What is called: a function with the same arguments, and with a [`Result`] of the result.
     type Call: ?Sized + Send + Sync;

@@ -119,7 +119,7 @@ ops! {
         by["y"];
     Exp2 "exp2" 1 Float "Power of two." float(Some(|a| libm::exp2(a[0]))) int(None)
         by["0.6931471805599453 * y"];
-    Expm1 "expm1" 1 Float "exp(x) - 1 without cancellation." float(Some(|a| libm::expm1(a[0]))) int(None)
+    Expm1 "expm1" 1 Float "exp(a) - 1 without cancellation." float(Some(|a| libm::expm1(a[0]))) int(None)
         by["exp(a)"];
     Log "log" 1 Float "Natural logarithm." float(Some(|a| libm::log(a[0]))) int(None)
         by["1 / a"];
@@ -127,7 +127,7 @@ ops! {
         by["1.4426950408889634 / a"];
     Log10 "log10" 1 Float "Decimal logarithm." float(Some(|a| libm::log10(a[0]))) int(None)
         by["0.4342944819032518 / a"];
-    Log1p "log1p" 1 Float "log(1 + x) without cancellation." float(Some(|a| libm::log1p(a[0]))) int(None)
+    Log1p "log1p" 1 Float "log(1 + a) without cancellation." float(Some(|a| libm::log1p(a[0]))) int(None)
         by["1 / (1 + a)"];
     Sin "sin" 1 Float "Sine of an angle in radians." float(Some(|a| libm::sin(a[0]))) int(None)
         by["cos(a)"];
@@ -141,7 +141,7 @@ ops! {
         by["-rsqrt((1 - a) * (1 + a))"];
     Atan "atan" 1 Float "Arc tangent, in radians." float(Some(|a| libm::atan(a[0]))) int(None)
         by["1 / (1 + a * a)"];
-    Atan2 "atan2" 2 Float "Angle of the point (x, y) = (b, a), in radians."
+    Atan2 "atan2" 2 Float "Angle of the point with the coordinates b and a, in radians."
         float(Some(|a| libm::atan2(a[0], a[1]))) int(None)
         by["b / (a * a + b * b)", "-a / (a * a + b * b)"];
     Sinh "sinh" 1 Float "Hyperbolic sine." float(Some(|a| libm::sinh(a[0]))) int(None)
@@ -169,11 +169,11 @@ ops! {
     Lgamma "lgamma" 1 Float "Logarithm of the absolute value of the gamma function."
         float(Some(|a| libm::lgamma(a[0]))) int(None)
         by["digamma(a)"];
-    Sigmoid "sigmoid" 1 Float "1 / (1 + exp(-x)) without overflow." float(Some(float::sigmoid)) int(None)
+    Sigmoid "sigmoid" 1 Float "1 / (1 + exp(-a)) without overflow." float(Some(float::sigmoid)) int(None)
         by["y * (1 - y)"];
-    Softplus "softplus" 1 Float "log(1 + exp(x)) without overflow." float(Some(float::softplus)) int(None)
+    Softplus "softplus" 1 Float "log(1 + exp(a)) without overflow." float(Some(float::softplus)) int(None)
         by["sigmoid(a)"];
-    Gelu "gelu" 1 Float "x times the standard normal distribution function of x (the erf form)."
+    Gelu "gelu" 1 Float "a times the standard normal distribution function of a (the erf form)."
         float(Some(float::gelu)) int(None)
         by["0.5 * erfc(-0.7071067811865476 * a) + 0.3989422804014327 * a * exp(-0.5 * a * a)"];
     Floor "floor" 1 Float "Rounded towards minus infinity." float(Some(|a| a[0].floor())) int(None)
