@@ -58,6 +58,23 @@ fn batches_are_loops_around_products() {
     product("a @ b", &[&a, &batch(1, 11, 30)], 1e-13);
 }
 
+/// A product with an own transpose is summed here for some orders and by the library for others; it is large enough for
+/// threads to share.
+#[test]
+fn products_with_an_own_transpose_on_any_number_of_threads() {
+    let f = [1, 2, 8].map(|t| Compiler::new().threads(t).compile("fn f(a: f64[n, m]) { a @ a.T }").unwrap());
+    for (n, m) in [(16, 20_000), (24, 8000), (60, 2000), (130, 300), (200, 200), (256, 100), (300, 100)] {
+        let a = matrix(n, m);
+        let expected = a.dot(&a.t());
+        for f in &f {
+            let mut out = Array2::from_elem((n, n), f64::NAN);
+            f.call_into(&[&a], &mut [&mut out]).unwrap();
+            let close = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-13 * m as f64;
+            assert!(out.iter().zip(&expected).all(close), "{n} x {m}");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_finite_and_what_is_empty() {
     let (mut a, b) = (matrix(20, 20), matrix(20, 20));

@@ -88,19 +88,22 @@ impl<T: Real> Products<T> {
         let count: usize = self.loops.iter().map(|(extent, _)| extent).product();
         let points = rows.saturating_mul(cols).saturating_mul(depth);
         let part = self.part_depth();
+        if count.saturating_mul(points) <= GRAIN && part.is_none() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.run_here(routines) };
+        }
         // Pieces of columns, or of rows if there are more of them, when there are too few products to go round: halves of a
         // product of 512 x 512 by faer take 1.0 times as long together as the whole by columns, and 1.2 times by rows.
         let longer = rows.max(cols);
-        let wanted = if count.saturating_mul(points) < 2 * GRAIN {
+        let whole = part.is_some() || is_gram(&self.first, self.form);
+        let wanted = if whole || call.pool.threads() == 1 || count.saturating_mul(points) < 2 * GRAIN {
             1
         } else {
             (2 * call.pool.threads()).div_ceil(count).min(points / GRAIN)
         };
-        let wanted = if call.pool.threads() == 1 { 1 } else { wanted };
-        let stops = if call.cancel.is_some() { points / CANCEL_POINTS } else { 0 };
+        let stops = if call.cancel.is_some() && !whole { points / CANCEL_POINTS } else { 0 };
         let piece = longer.div_ceil(wanted.max(stops).clamp(1, longer.max(1))).next_multiple_of(16);
-        let pieces =
-            if part.is_some() || is_gram(&self.first, self.form) { 1 } else { longer.div_ceil(piece).max(1) };
+        let pieces = longer.div_ceil(piece).max(1);
         let grain = GRAIN / (points / pieces).clamp(1, GRAIN);
         call.pool.for_ranges(count * pieces, grain, |range| {
             for item in range {
