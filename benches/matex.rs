@@ -3,8 +3,8 @@
 //! Contestants alternate, and each figure is a median. They are built for any CPU of this kind, unless
 //! `RUSTFLAGS="-C target-cpu=native"` says otherwise; matex takes the vectors that it finds. `--json` prints one JSON object
 //! a line instead of a table; names of tables (`stages`, `overhead`, `nine`, `sizes`, `work`, `scans`, `plans`, `layers`,
-//! `threads`, `linalg`, `plot`, `derivatives`) choose those. Run without `--bench`, as `cargo test --benches` does, everything
-//! runs once on small data and nothing is measured.
+//! `threads`, `linalg`, `plot`, `derivatives`) choose those, and `--row TEXT` the rows of linear algebra whose names contain
+//! it. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
@@ -28,9 +28,16 @@ pub(crate) struct Bench {
     /// Whether this is a measurement and no smoke test.
     pub(crate) real: bool,
     json: bool,
+    /// What the names of rows have to contain, where only some are asked for.
+    row: Option<String>,
 }
 
 impl Bench {
+    /// Whether a row of a table is asked for.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.row.as_ref().is_none_or(|row| name.contains(row))
+    }
+
     /// The medians in nanoseconds of some contestants that run in turns.
     pub(crate) fn times(&self, contestants: &mut [&mut dyn FnMut()]) -> Vec<f64> {
         let mut inner = Vec::new();
@@ -114,7 +121,8 @@ pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
 
 fn main() {
     let given = |name: &str| std::env::args().any(|a| a == name);
-    let bench = Bench { real: given("--bench"), json: given("--json") };
+    let row = std::env::args().skip_while(|a| a != "--row").nth(1);
+    let bench = Bench { real: given("--bench"), json: given("--json"), row };
     type Table = (&'static str, &'static str, fn(&Bench));
     let tables: [Table; 12] = [
         ("stages", "From text to the first result, ms", |b| {

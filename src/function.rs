@@ -226,14 +226,16 @@ impl Function {
     /// # Ok::<(), matex::Error>(())
     /// ```
     pub fn call(&self, args: &[&dyn AsView]) -> Result<Outputs, Error> {
+        let warnings = RefCell::default();
         let again = self.again(|special, call| {
             let alike = args.iter().all(|a| call.arg(*a));
-            alike.then(|| Some((call.run_new()?, special.names.clone())))?
+            alike.then(|| Some((call.run_new(Some(&warnings))?, special.names.clone())))?
         });
         if let Some((tensors, names)) = again {
-            return Outputs::new(tensors, names, Vec::new());
+            return Outputs::new(tensors, names, self.warnings(warnings));
         }
         let views: Views<'_> = args.iter().map(|a| a.as_view()).collect();
+        // What one that failed has warned of is told again.
         let warnings = RefCell::default();
         let (tensors, names) = self.call_views(&views, Some(&warnings))?;
         Outputs::new(tensors, names, self.warnings(warnings))

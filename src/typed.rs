@@ -147,7 +147,7 @@ macro_rules! arities {
                 Box::new(move |$($a: &$A),*| {
                     let again = function.again(|_, call| {
                         let alike = $(call.arg($a) &&)* true;
-                        alike.then(|| call.run_new())?
+                        alike.then(|| call.run_new(None))?
                     });
                     match again {
                         Some(tensors) => results(&function, tensors),

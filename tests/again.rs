@@ -132,3 +132,63 @@ fn several_results_and_threads() {
         }
     });
 }
+
+/// A result's bits, and the warnings that came with it.
+fn told(f: &Function, args: &[&dyn AsView]) -> Result<(Vec<u64>, Vec<String>), String> {
+    let out = f.call(args).map_err(|e| e.to_string())?;
+    let bits = out[0].as_view().scalars().map(|s| s.bits()).collect();
+    Ok((bits, out.warnings().iter().map(|w| w.message().to_string()).collect()))
+}
+
+#[test]
+fn linear_algebra_warns_and_fails_every_time() {
+    let regular = Array2::from_shape_fn((4, 4), |(i, j)| if i == j { 3.0 } else { 1.0 / (1 + i + j) as f64 });
+    let mut near = regular.clone();
+    near.row_mut(1).assign(&(&regular.row(0) * (1.0 + 1e-15)));
+    let mut singular = regular.clone();
+    singular.column_mut(2).fill(0.0);
+    let mut nan = regular.clone();
+    nan[[3, 1]] = f64::NAN;
+    let b = Array1::from_iter([1.0, 2.0, 3.0, 4.0]);
+    let matrices = [&regular, &near, &singular, &nan];
+    let mut warned = 0;
+    for source in ["solve(a, b)", "inv(a) @ b", "lstsq(a, b)", "{ w = solve(a, b); return w * 2.0, a @ w }"] {
+        let f = matex::compile(source).unwrap();
+        for round in 0..3 {
+            for a in matrices.iter().chain(matrices.iter().rev()) {
+                for _ in 0..=round {
+                    let wanted = told(&matex::compile(source).unwrap(), &[*a, &b]);
+                    warned += wanted.as_ref().map_or(0, |(_, warnings)| warnings.len());
+                    assert_eq!(told(&f, &[*a, &b]), wanted, "{source}");
+                }
+            }
+        }
+    }
+    assert!(warned > 20, "{warned}");
+}
+
+#[test]
+fn products_in_turn_give_the_bits_of_a_first_call() {
+    let wave = |m: usize, n: usize| Array2::from_shape_fn((m, n), |(i, j)| ((i * n + j) as f64 * 0.7).sin());
+    let (a, b, c) = (wave(40, 40), wave(40, 40), wave(12, 12));
+    for source in [
+        "a @ b",
+        "a.T @ b",
+        "a @ a.T @ b",
+        "softmax(a @ b + 1.0)",
+        "{ for i in 0..2 { a = a @ b; } return a }",
+    ] {
+        let f = matex::compile(source).unwrap();
+        for _ in 0..2 {
+            for args in [[&a, &b], [&b, &a], [&c, &c], [&a, &a], [&a, &b]] {
+                let [x, y] = args;
+                for (x, y) in [(x.view(), y.view()), (x.t(), y.view()), (x.slice(s![..;-1, ..]), y.view())] {
+                    for _ in 0..2 {
+                        let wanted = told(&matex::compile(source).unwrap(), &[&x, &y]);
+                        assert_eq!(told(&f, &[&x, &y]), wanted, "{source}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -68,6 +68,19 @@ fn a_typed_call_into_given_memory_allocates_nothing() {
     assert_eq!(out, vec![0.5; 200]);
 }
 
+#[test]
+fn products_and_kernels_in_a_row_allocate_nothing() {
+    for source in ["a @ b", "a.T @ a @ b", "softmax(a @ b + 1.0) * 2.0", "cumsum(a @ b) / sum(b)"] {
+        let f = matex::compile(source).unwrap();
+        for n in [16, 100] {
+            let a = ndarray::Array2::<f64>::from_elem((n, n), 0.5);
+            let (b, mut out) = (vec![1.0; n], vec![0.0; n]);
+            let found = allocations(|| f.call_into(&[&a, &b], &mut [&mut out]).unwrap());
+            assert_eq!(found, 0, "{source} of {n}");
+        }
+    }
+}
+
 /// Temporaries share memory that is kept from call to call, whatever their size; of what loops carry a megabyte is kept.
 #[test]
 fn temporaries_allocate_nothing() {

@@ -53,6 +53,9 @@ pub(crate) fn all(bench: &Bench) {
 }
 
 fn row(bench: &Bench, name: &str, flops: f64, contestants: &mut [(&str, &mut dyn FnMut())]) {
+    if !bench.wants(name) {
+        return;
+    }
     let names: Vec<&str> = contestants.iter().map(|(name, _)| *name).collect();
     let mut runs: Vec<&mut dyn FnMut()> =
         contestants.iter_mut().map(|(_, run)| &mut **run as &mut dyn FnMut()).collect();
@@ -283,6 +286,7 @@ fn batches(bench: &Bench) {
 fn overhead(bench: &Bench) {
     type F64 = fn(&Array2<f64>, &Array2<f64>, &mut Array2<f64>);
     let f = typed::<F64>(0, "fn f(A: f64[n, k], B: f64[k, m]) { A @ B }");
+    let any = matex::compile("A @ B").unwrap();
     let (a, b) = (matrix(16, 16), matrix(16, 16));
     let mut c = [(); 2].map(|()| Array2::zeros((16, 16)));
     let [c1, c2] = &mut c;
@@ -290,6 +294,10 @@ fn overhead(bench: &Bench) {
         bench,
         "a call of gemm 16 f64",
         0.0,
-        &mut [("matex", &mut || f(&a, &b, c1).unwrap()), (direct::NAME, &mut || f64::gemm(&a, &b, c2))],
+        &mut [
+            ("matex", &mut || f(&a, &b, c1).unwrap()),
+            ("call", &mut || drop(black_box(any.call(&[&a, &b]).unwrap()))),
+            (direct::NAME, &mut || f64::gemm(&a, &b, c2)),
+        ],
     );
 }

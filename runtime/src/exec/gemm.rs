@@ -61,6 +61,13 @@ impl Library {
         }
     }
 
+    /// Moves the operands to where they begin in another call of the same sizes and strides.
+    pub(super) fn place(&mut self, data: &[*mut u8]) {
+        if let [a, b, c, ..] = *data {
+            of_dtype!(self, |products, _routines| products.place(a, b, c));
+        }
+    }
+
     /// Computes all of them.
     ///
     /// # Safety

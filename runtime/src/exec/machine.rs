@@ -5,16 +5,15 @@ use super::device::Residence;
 use super::memory::{Memory, PlaceMemory};
 use super::products::Call;
 use super::state::State;
-use super::{CallOptions, ExecError, Executable, Warning, internal, kernel, panels, read_scalar, run_error};
-use crate::lib_ops::{self, Context, Operand};
+use super::{
+    CallOptions, ExecError, Executable, Warning, internal, kernel, panels, read_scalar, routine, run_error,
+};
 use crate::pool::Pool;
-use crate::{Buffer, Dims, View};
+use crate::{Buffer, Dims};
 use matex_ir::tensor::RunError;
 use matex_ir::{DType, Scalar, Span};
 use matex_lang::Limits;
-use matex_passes::plan::{
-    BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Routine, Slot, Step,
-};
+use matex_passes::plan::{BlockId, BufferId, KernelStep, Place, Plan, PlanView, Register, Slot, Step};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,9 +34,11 @@ pub(super) struct Machine<'e> {
     shares: bool,
     /// Whether arguments were copied for the call.
     pub(super) copied: bool,
+    /// Whether kernels ran panel by panel.
+    pub(super) in_panels: bool,
     limits: &'e Limits,
     pub(super) cancel: Option<&'e AtomicBool>,
-    warnings: Option<&'e RefCell<Vec<Warning>>>,
+    pub(super) warnings: Option<&'e RefCell<Vec<Warning>>>,
     /// What is on the GPU, where a call uses one.
     pub(super) residence: Option<Box<Residence>>,
 }
@@ -59,13 +60,28 @@ impl<'e> Machine<'e> {
         state.scratch.resize_with(exe.plan.kernel_steps, kernel::Scratch::default);
         let (cancel, limits) = (options.cancel, options.limits.unwrap_or(&exe.limits));
         let warnings = options.warnings;
-        let (steps, live, most, shares, copied) = (0, 0, 0, false, false);
-        Ok(Machine { exe, state, steps, live, most, shares, copied, limits, cancel, warnings, residence })
+        let (steps, live, most) = (0, 0, 0);
+        let (shares, copied, in_panels) = (false, false, false);
+        Ok(Machine {
+            exe,
+            state,
+            steps,
+            live,
+            most,
+            shares,
+            copied,
+            in_panels,
+            limits,
+            cancel,
+            warnings,
+            residence,
+        })
     }
 
     /// Notes how a call like this one can be done, before its state is kept.
     pub(super) fn remember(&mut self) {
-        if self.state.recipe.is_none() {
+        if !self.state.remembered {
+            self.state.remembered = true;
             self.state.recipe = Recipe::of(self);
         }
     }
@@ -114,7 +130,7 @@ impl<'e> Machine<'e> {
             }
             Step::Routine { routine, inputs, outputs, origin } => {
                 let _span = tracing::trace_span!("routine", name = routine.name()).entered();
-                self.routine(routine, inputs, outputs, *origin)
+                routine::run(self, routine, (inputs, outputs), *origin)
             }
             Step::Size { to, value } => {
                 let value = self.value(*value, Span::default())?;
@@ -404,56 +420,6 @@ impl<'e> Machine<'e> {
             self.run(body)?;
         }
         Ok(())
-    }
-
-    fn routine(
-        &mut self,
-        routine: &Routine,
-        inputs: &[PlanView],
-        outputs: &[PlanView],
-        origin: Span,
-    ) -> Result<(), ExecError> {
-        // An input may be shared, but none may be the memory that is written.
-        let written = |v: &PlanView| outputs.iter().any(|o| o.place.buffer == v.place.buffer);
-        if inputs.iter().any(written) {
-            return Err(internal("a routine's output is an input"));
-        }
-        self.fetch(inputs.iter().chain(outputs).map(|v| v.place.buffer))?;
-        let held: Vec<Memory> =
-            inputs.iter().map(|v| self.state.memory[v.place.buffer.0 as usize].clone()).collect();
-        let mut views: Vec<View<'_>> = Vec::with_capacity(inputs.len());
-        for (view, memory) in inputs.iter().zip(&held) {
-            let (offset, shape) = (self.offset(&view.place, origin)?, self.extents(&view.shape, origin)?);
-            views.push(kernel::packed_view(memory, view.dtype, shape, offset)?);
-        }
-        let mut places = Vec::with_capacity(outputs.len());
-        for view in outputs {
-            places.push((self.extents(&view.shape, origin)?, self.offset(&view.place, origin)?));
-        }
-        // Taken out while the routine runs, so that each can be written to; one that stands twice is missed.
-        let taken = |v: &PlanView| std::mem::take(&mut self.state.memory[v.place.buffer.0 as usize]);
-        let mut taken: Vec<Memory> = outputs.iter().map(taken).collect();
-        let mut operands = Vec::with_capacity(outputs.len());
-        for ((view, memory), (shape, offset)) in outputs.iter().zip(&mut taken).zip(&places) {
-            // A scatter writes into what is there; all others get memory that may be uninitialized.
-            let bytes = memory.bytes_mut(!matches!(routine, Routine::Scatter { .. }));
-            let bytes = bytes.ok_or_else(|| internal("a routine's output is shared"))?;
-            let size = shape.iter().product::<usize>() * view.dtype.size();
-            let start = usize::try_from(*offset).ok().and_then(|o| o.checked_mul(view.dtype.size()));
-            let bytes = start.and_then(|s| bytes.get_mut(s..s.checked_add(size)?));
-            let bytes = bytes.ok_or_else(|| internal("a routine's output is out of bounds"))?;
-            operands.push(Operand { dtype: view.dtype, shape, bytes });
-        }
-        let (Call { pool, cancel }, nan_passes) = (self.call(), self.exe.nan_passes);
-        let context = Context { pool, nan_passes, warnings: self.warnings, cancel, origin };
-        let done = lib_ops::run(routine, &views, operands, &context).map_err(run_error);
-        for (view, memory) in outputs.iter().zip(taken) {
-            self.state.memory[view.place.buffer.0 as usize] = memory;
-            if let Some(residence) = &mut self.residence {
-                residence.written(view.place.buffer);
-            }
-        }
-        done
     }
 }
 

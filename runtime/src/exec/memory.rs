@@ -139,6 +139,11 @@ impl Shared {
         self.places.total
     }
 
+    /// Whether all of it stays from call to call.
+    pub(super) fn is_kept(&self) -> bool {
+        self.places.total <= KEPT_BYTES as u64
+    }
+
     /// Where a temporary of so many bytes lies, if it has a place.
     pub(super) fn part(&self, arena: &Arena, buffer: BufferId, bytes: u64) -> Option<Part> {
         let part = self.places.pieces.get(arena.piece(buffer)?)?;

@@ -19,6 +19,7 @@ mod memory;
 mod panels;
 mod products;
 mod results;
+mod routine;
 mod rows;
 mod share;
 mod state;
@@ -112,8 +113,8 @@ pub struct Executable {
     id: u64,
     /// For each result the buffer that can be given the caller's memory for it.
     direct: Vec<Option<BufferId>>,
-    /// The kernel that the plan consists of, where it is no more.
-    only: Option<KernelStep>,
+    /// Whether a call that is like the last one can be done by a recipe.
+    straight: bool,
     /// Which kernels may run on the GPU, where calls use it.
     placement: Option<device::Placement>,
 }
@@ -169,7 +170,7 @@ impl Executable {
         let direct = plan.direct();
         Ok(Executable {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            only: if gpu { None } else { again::only_kernel(&plan, &direct) },
+            straight: !gpu && again::is_straight(&plan, &direct),
             direct,
             placement,
             params: func.params,

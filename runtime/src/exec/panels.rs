@@ -39,6 +39,7 @@ pub(super) fn run<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Resul
     }
     let call = machine.call();
     let rows = if together { panel_rows(machine, &bound, call.pool.threads()) } else { None };
+    machine.in_panels |= rows.is_some();
     let done = rows.map(|(rows, panel)| in_panels(&bound, rows, panel, &call));
     for (one, member) in bound.into_iter().zip(members) {
         machine.state.scratch[member.step.id] = one.scratch;

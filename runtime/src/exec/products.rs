@@ -79,6 +79,12 @@ impl<T: Real> Products<T> {
         Products { first, form, loops }
     }
 
+    /// Moves them to where their operands begin elsewhere.
+    pub(super) fn place(&mut self, a: *mut u8, b: *mut u8, c: *mut u8) {
+        let Product { a: to_a, b: to_b, c: to_c, .. } = &mut self.first;
+        (to_a.0, to_b.0, to_c.0) = (a.cast_const().cast(), b.cast_const().cast(), c.cast());
+    }
+
     /// Computes all of them, or stops when the call is cancelled.
     ///
     /// # Safety

@@ -28,8 +28,10 @@ pub(super) struct State {
     pub(super) shared: Shared,
     /// The argument block of each run of a kernel.
     pub(super) scratch: Vec<Scratch>,
-    /// How the next call is done if it is like the last one.
+    /// How the next call is done if it is like the last one, where such a call can be done so.
     pub(super) recipe: Option<Recipe>,
+    /// Whether that was looked at for these arguments.
+    pub(super) remembered: bool,
 }
 
 /// Of how many executables a thread keeps the state.
@@ -92,6 +94,7 @@ impl State {
         args.iter().for_each(|view| push_layout(&mut self.layouts, view));
         self.bound = true;
         self.recipe = None;
+        self.remembered = false;
         self.scratch.iter_mut().for_each(Scratch::unbind);
     }
 }
