@@ -1,8 +1,8 @@
 //! `cargo bench -p matex`: what matex costs, next to plain Rust in the same run.
 //!
-//! Contestants alternate, and each figure is a median. They are built for any CPU of this kind, unless
-//! `RUSTFLAGS="-C target-cpu=native"` says otherwise; matex takes the vectors that it finds. `--json` prints one JSON object
-//! a line instead of a table; names of tables (`stages`, `overhead`, `nine`, `sizes`, `work`, `scans`, `plans`, `layers`,
+//! Contestants alternate, and each figure is a median. Loops are compiled for the vectors that the CPU has, which matex finds too; the
+//! crates that are compared choose theirs by themselves, or have those of any CPU of this kind. `--json` prints one JSON object
+//! a line instead of a table; names of tables (`stages`, `overhead`, `nine`, `sizes`, `work`, `cachesizes`, `scans`, `plans`, `layers`,
 //! `threads`, `linalg`, `plot`, `derivatives`) choose those, and `--row TEXT` the rows of linear algebra whose names contain
 //! it. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
@@ -114,6 +114,12 @@ impl Bench {
     }
 }
 
+/// A loop of plain Rust as it is when it is compiled for the CPU that it runs on.
+pub(crate) fn native(mut run: impl FnMut()) -> impl FnMut() {
+    let arch = pulp::Arch::new();
+    move || arch.dispatch(&mut run)
+}
+
 pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
@@ -124,7 +130,7 @@ fn main() {
     let row = std::env::args().skip_while(|a| a != "--row").nth(1);
     let bench = Bench { real: given("--bench"), json: given("--json"), row };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 12] = [
+    let tables: [Table; 13] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 135, 200].iter().for_each(|ops| stages(b, *ops));
         }),
@@ -132,6 +138,7 @@ fn main() {
         ("nine", "Nine matrices added, ns", nine::all),
         ("sizes", "One program at 1,000 sizes", sizes),
         ("work", "Workloads, µs", work::all),
+        ("cachesizes", "Workloads of other sizes, µs", work::sizes),
         ("scans", "Running sums and gathers, µs", work::scans::all),
         ("plans", "Plans of the examples, every size 1024", work::plans::all),
         ("layers", "A matrix product and what is around it, µs", work::layers::all),

@@ -1,7 +1,7 @@
 //! Nine matrices added, from a size at which the call is all to one at which memory is: the fused loop that one would
 //! write against operators of nalgebra and ndarray, which make a matrix for each of them.
 
-use crate::Bench;
+use crate::{Bench, native};
 use nalgebra::DMatrix;
 use ndarray::{Array2, ArrayRef2, ArrayView2};
 use std::hint::black_box;
@@ -31,7 +31,10 @@ fn one(bench: &Bench, side: usize) {
     let [va, vb, vc, vd, ve, vf, vg, vh, vi] = &views[..] else { return };
     let slices: Vec<&[f64]> = arrays.iter().filter_map(|m| m.as_slice()).collect();
     let [mut first, mut second, mut third] = [(); 3].map(|()| M::zeros((side, side)));
-    let mut plain = || fused(&slices, third.as_slice_mut().unwrap());
+    let mut plain = native(
+        #[inline(always)]
+        || fused(&slices, third.as_slice_mut().unwrap()),
+    );
     let mut operators = || {
         let [a, b, c, d, e, f, g, h, i] = &matrices[..] else { return };
         drop(black_box(a + b + c + d + e + f + g + h + i));

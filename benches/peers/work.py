@@ -1,6 +1,6 @@
-"""The rows of `cargo bench -p matex -- work nine` in numpy, numexpr, numba, jax, torch and torch.compile.
+"""The rows of `cargo bench -p matex -- work cachesizes nine` in numpy, numexpr, numba, jax, torch and torch.compile.
 
-python benches/peers/work.py PEER ... [--threads N] [--only TEXT]
+python benches/peers/work.py PEER ... [--elements N] [--threads N] [--only TEXT]
 
 One JSON object a line with the names of `--json` of the bench: the median of many runs, in microseconds (`nine`: the
 fastest, in nanoseconds). `table.py` joins them. Each peer runs in a process of its own, pinned to one processor unless
@@ -17,7 +17,8 @@ import sys
 import time
 
 PEERS = ["numpy", "numexpr", "numba", "jax", "torch", "torch.compile"]
-N, SIDE = 1_000_000, 1000
+# How many rows and columns a matrix of that many elements has.
+SHAPES = {1000: (10, 100), 30_000: (100, 300), 1_000_000: (1000, 1000), 20_000_000: (20_000, 1000)}
 
 
 def limit_threads(count):
@@ -59,6 +60,28 @@ OF_MATRICES = [
     "layernorm of rows",
     "logsumexp of rows",
 ]
+
+
+def products(xp):
+    """A chain whose order counts, and the layers of a network, with the shapes of their arguments and the range of each."""
+
+    def network(x, a, b, c, d, e, f):
+        h = xp.maximum(x @ a + b, zero(xp, x))
+        return xp.maximum(h @ c + d, zero(xp, x)) @ e + f
+
+    return {
+        "A B v, 1000 x 10 x 1000": (lambda a, b, v: a @ b @ v, [(1000, 10), (10, 1000), (1000,)], 1.0),
+        "network forward, batch 128": (
+            network,
+            [(128, 784), (784, 256), (256,), (256, 128), (128,), (128, 10), (10,)],
+            0.05,
+        ),
+    }
+
+
+def zero(xp, x):
+    """A zero that `maximum` takes: torch wants a tensor."""
+    return xp.zeros((), dtype=x.dtype) if xp.__name__ == "torch" else x.dtype.type(0)
 
 
 def elementwise(xp, erf):
@@ -137,7 +160,7 @@ def in_numpy():
     functions = elementwise(np, erf) | of_matrices(
         np, lambda x, axis, keep: x.max(axis, keepdims=keep), np.stack, "keepdims"
     )
-    return functions, lambda f, args: lambda: f(*args)
+    return functions, lambda f, args: lambda: f(*args), np
 
 
 def in_numexpr():
@@ -169,7 +192,7 @@ def in_numexpr():
         numexpr.evaluate(text, local_dict=given, out=out)
         return lambda: numexpr.re_evaluate(local_dict=given)
 
-    return functions, prepare
+    return functions, prepare, None
 
 
 def in_numba():
@@ -304,7 +327,7 @@ def f(out, {params}):
             f, out = what[0], what[1](args[0])
         return lambda: f(out, *args)
 
-    return functions, prepare
+    return functions, prepare, None
 
 
 def in_jax():
@@ -323,7 +346,7 @@ def in_jax():
         args, f = [jnp.array(a) for a in args], jax.jit(f)
         return lambda: jax.block_until_ready(f(*args))
 
-    return functions, prepare
+    return functions, prepare, jnp
 
 
 def in_torch(compiled=False):
@@ -345,7 +368,7 @@ def in_torch(compiled=False):
         f = torch.compile(f, dynamic=False) if compiled else f
         return lambda: f(*args)
 
-    return functions, prepare
+    return functions, prepare, torch
 
 
 def median(run):
@@ -367,8 +390,8 @@ def show(table, name, peer, value):
     print(json.dumps({"table": table, "name": name, peer: round(value, 3)}, ensure_ascii=False), flush=True)
 
 
-def measure(peer, only):
-    functions, prepare = {
+def measure(peer, only, elements):
+    functions, prepare, xp = {
         "numpy": in_numpy,
         "numexpr": in_numexpr,
         "numba": in_numba,
@@ -384,16 +407,25 @@ def measure(peer, only):
             except Exception as e:
                 print(f"{peer}, {name}: {type(e).__name__}: {e}".splitlines()[0], file=sys.stderr)
 
+    rows, cols = SHAPES[elements]
+    table = "work" if elements == 1_000_000 else f"work {elements}"
     for dtype in (np.float32, np.float64):
         kind = f"f{8 * np.dtype(dtype).itemsize}"
         for name, ranges in ELEMENTWISE.items():
             if name in functions:
-                args = [uniform(N, i + 1, *r, dtype) for i, r in enumerate(ranges)]
-                row("work", f"{name} {kind}", functions[name], args)
-        x = uniform(SIDE * SIDE, 1, -2.0, 2.0, dtype).reshape(SIDE, SIDE)
+                args = [uniform(elements, i + 1, *r, dtype) for i, r in enumerate(ranges)]
+                row(table, f"{name} {kind}", functions[name], args)
+        x = uniform(elements, 1, -2.0, 2.0, dtype).reshape(rows, cols)
         for name in OF_MATRICES:
             if name in functions:
-                row("work", f"{name} {kind}", functions[name], [x])
+                row(table, f"{name} {kind}", functions[name], [x])
+        if xp is not None and table == "work":
+            for name, (f, shapes, end) in products(xp).items():
+                sizes = [math.prod(shape) for shape in shapes]
+                args = [uniform(n, i, -end, end, dtype).reshape(s) for i, (n, s) in enumerate(zip(sizes, shapes))]
+                row(table, f"{name} {kind}", f, args)
+    if table != "work":
+        return
     if peer in ("numpy", "jax", "torch", "torch.compile"):
         for side in (10, 20, 30, 40, 1000):
             args = [uniform(side * side, k, 0.0, 1.0, np.float64).reshape(side, side) for k in range(9)]
@@ -404,15 +436,16 @@ def measure(peer, only):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers", nargs="+", choices=PEERS)
+    parser.add_argument("--elements", type=int, default=1_000_000, choices=SHAPES)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="rows whose names contain this")
     given = parser.parse_args()
     if len(given.peers) > 1:
-        rest = ["--threads", str(given.threads), "--only", given.only]
+        rest = ["--elements", str(given.elements), "--threads", str(given.threads), "--only", given.only]
         for peer in given.peers:
             subprocess.run([sys.executable, __file__, peer, *rest], check=False)
         sys.exit()
     limit_threads(given.threads)
     import numpy as np
 
-    measure(given.peers[0], given.only)
+    measure(given.peers[0], given.only, given.elements)

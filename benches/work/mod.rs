@@ -5,16 +5,20 @@
 mod elementwise;
 pub(crate) mod layers;
 pub(crate) mod plans;
+mod products;
 mod rows;
 pub(crate) mod scans;
+mod triad;
 
 use crate::Bench;
 use matex::{AsView, AsViewMut, Function};
 use ndarray::Array2;
-use std::hint::black_box;
 
 /// A float type and its operations, for loops that are written once.
-trait Float: matex::Element + AsViewMut + ndarray::LinalgScalar + num::Ops {}
+trait Float:
+    matex::Element + AsViewMut + ndarray::LinalgScalar + num::Ops + triad::PastCaches + From<u8>
+{
+}
 impl Float for f32 {}
 impl Float for f64 {}
 
@@ -53,36 +57,60 @@ mod num {
     ops!(f64, core_math::erf);
 }
 
-/// All workloads, in f32 and f64.
+/// Sizes at which the work is the call, and at which memory is the second cache, the last one, and none.
+const SIZES: [Work; 4] = [
+    Work { name: "work 1000", rows: 10, cols: 100 },
+    Work { name: "work 30000", rows: 100, cols: 300 },
+    Work { name: "work", rows: 1000, cols: 1000 },
+    Work { name: "work 20000000", rows: 20_000, cols: 1000 },
+];
+
+/// The workloads at one size.
+#[derive(Clone, Copy)]
+struct Work {
+    name: &'static str,
+    rows: usize,
+    cols: usize,
+}
+
+/// All workloads with a million elements.
 pub(crate) fn all(bench: &Bench) {
-    for_type::<f32>(bench);
-    for_type::<f64>(bench);
+    for_types(bench, SIZES[2]);
 }
 
-fn for_type<T: Float>(bench: &Bench) {
-    let side = if bench.real { 1000 } else { 8 };
-    limit::<T>(bench, side * side);
-    elementwise::all::<T>(bench, side * side);
-    let square =
-        |seed| Array2::from_shape_vec((side, side), uniform(side * side, seed, (-2.0, 2.0))).unwrap();
-    let (a, b) = (square(1), square(2));
-    rows::all::<T>(bench, &a);
-    let size = if bench.real { 512 } else { 8 };
-    let corner = |m: &Array2<T>| m.slice(ndarray::s![..size, ..size]).to_owned();
-    matmul(bench, &corner(&a), &corner(&b));
+/// All workloads with fewer elements, and those that memory bounds with more than any cache holds.
+pub(crate) fn sizes(bench: &Bench) {
+    for work in [SIZES[0], SIZES[1], SIZES[3]] {
+        for_types(bench, work);
+    }
 }
 
-/// What the machine moves where the rows of the table have their memory: the triad of STREAM over as many elements.
-fn limit<T: Float>(bench: &Bench, n: usize) {
-    let (a, b): (Vec<T>, Vec<T>) = (uniform(n, 1, (0.0, 1.0)), uniform(n, 2, (0.0, 1.0)));
-    let mut to = vec![T::zero(); n];
-    let scale = T::of(3.0);
-    let mut triad = || {
-        to.iter_mut().zip(&a).zip(&b).for_each(|((o, x), y)| *o = *x + scale * *y);
-        black_box(&mut to);
-    };
-    let ns = bench.fastest(&mut [&mut triad])[0];
-    bench.line("limit", &format!("triad {}", T::DTYPE), &[("GB/s", (3 * n * size_of::<T>()) as f64 / ns)]);
+fn for_types(bench: &Bench, work: Work) {
+    let work = if bench.real { work } else { Work { rows: 8, cols: 8, ..work } };
+    for_type::<f32>(Rows { bench, work });
+    for_type::<f64>(Rows { bench, work });
+}
+
+/// A table that is being measured.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    bench: &'a Bench,
+    work: Work,
+}
+
+fn for_type<T: Float>(on: Rows<'_>) {
+    let Work { rows, cols, .. } = on.work;
+    let n = rows * cols;
+    triad::all::<T>(on, n);
+    elementwise::all::<T>(on, n);
+    let matrix = |seed| Array2::from_shape_vec((rows, cols), uniform(n, seed, (-2.0, 2.0))).unwrap();
+    rows::all::<T>(on, &matrix(1));
+    // Products have sizes of their own.
+    if on.work.name == SIZES[2].name {
+        let size = if on.bench.real { 512 } else { 8 };
+        let corner = |m: Array2<T>| m.slice(ndarray::s![..size, ..size]).to_owned();
+        products::all(on, &corner(matrix(1)), &corner(matrix(2)));
+    }
 }
 
 /// Numbers of a range by Weyl's sequence, the same everywhere.
@@ -93,7 +121,7 @@ fn uniform<T: Float>(n: usize, seed: u64, (low, high): (f64, f64)) -> Vec<T> {
 
 /// One workload: matex into given memory and others, in microseconds, and the bytes that have to be read and written.
 fn compare<T: Float, O: AsViewMut>(
-    bench: &Bench,
+    on: Rows<'_>,
     name: &str,
     (source, args): (&str, &[&dyn AsView]),
     mut out: O,
@@ -111,41 +139,10 @@ fn compare<T: Float, O: AsViewMut>(
         names.push(name);
         contestants.push(run);
     }
-    let times: Vec<f64> = bench.times(&mut contestants).into_iter().map(|t| t / 1e3).collect();
+    let times: Vec<f64> = on.bench.times(&mut contestants).into_iter().map(|t| t / 1e3).collect();
     let mut figures: Vec<(&str, f64)> = names.into_iter().zip(times.iter().copied()).collect();
     let best = times[1..].iter().copied().fold(f64::INFINITY, f64::min);
     figures.push(("ratio", times[0] / best));
     figures.push(("MB", ((read + written) * size_of::<T>()) as f64 / 1e6));
-    bench.line("work", &format!("{name} {}", T::DTYPE), &figures);
-}
-
-fn matmul<T: Float>(bench: &Bench, a: &Array2<T>, b: &Array2<T>) {
-    let n = a.nrows();
-    let mut to = vec![T::zero(); n * n];
-    let (left, right) = (a.as_slice().unwrap(), b.as_slice().unwrap());
-    let mut plain = || {
-        to.fill(T::zero());
-        for (to, left) in to.chunks_exact_mut(n).zip(left.chunks_exact(n)) {
-            for (x, right) in left.iter().zip(right.chunks_exact(n)) {
-                to.iter_mut().zip(right).for_each(|(o, y)| *o = *o + *x * *y);
-            }
-        }
-        black_box(&mut to);
-    };
-    let mut nd = || drop(black_box(a.dot(b)));
-    let out = Array2::<T>::zeros((n, n));
-    let others: &mut [(&str, &mut dyn FnMut())] = &mut [("loop", &mut plain), ("ndarray", &mut nd)];
-    compare::<T, _>(bench, &format!("matmul {n}"), ("a @ b", &[a, b]), out, others);
-    let x = a.row(0).to_owned();
-    let mut sums = vec![T::zero(); n];
-    let mut plain = || {
-        for (s, row) in sums.iter_mut().zip(left.chunks_exact(n)) {
-            *s = row.iter().zip(&x).fold(T::zero(), |s, (a, b)| s + *a * *b);
-        }
-        black_box(&mut sums);
-    };
-    let mut nd = || drop(black_box(a.dot(&x)));
-    let others: &mut [(&str, &mut dyn FnMut())] = &mut [("loop", &mut plain), ("ndarray", &mut nd)];
-    let name = format!("matrix times vector {n}");
-    compare::<T, _>(bench, &name, ("a @ x", &[a, &x]), vec![T::zero(); n], others);
+    on.bench.line(on.work.name, &format!("{name} {}", T::DTYPE), &figures);
 }

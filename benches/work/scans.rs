@@ -1,6 +1,6 @@
 //! Running sums and gathers, next to the loop that one would write.
 
-use crate::Bench;
+use crate::{Bench, native};
 use matex::{AsView, Compiler};
 use std::hint::black_box;
 
@@ -30,12 +30,15 @@ pub(crate) fn all(bench: &Bench) {
     };
     compare(bench, "cumulative sum f32", ("cumulative_sum(x)", &[&y]), vec![0f32; n], &mut plain32);
     let mut taken = vec![0f64; n];
-    let mut plain = || {
-        for (o, i) in taken.iter_mut().zip(&index) {
-            *o = x[*i as usize] * 2.0;
-        }
-        black_box(&mut taken);
-    };
+    let mut plain = native(
+        #[inline(always)]
+        || {
+            for (o, i) in taken.iter_mut().zip(&index) {
+                *o = x[*i as usize] * 2.0;
+            }
+            black_box(&mut taken);
+        },
+    );
     compare(bench, "x[i] * 2 f64", ("x[i] * 2.0", &[&x, &index]), vec![0f64; n], &mut plain);
 }
 
