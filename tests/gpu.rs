@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "gpu/indices.rs"]
+mod indices;
 #[path = "gpu/products.rs"]
 mod products;
 mod support;
@@ -198,7 +200,9 @@ fn judge(wanted: &Outcome, got: Outcome) -> Option<String> {
                 elements_differ(g.data(), w.data(), tolerance)
             }
         }),
-        (Err(_), Err(_)) => None,
+        (Err((code, why)), Err((other, e))) => {
+            (*code != other).then(|| format!("{e}, and the oracle says {why}"))
+        }
         (Ok(_), Err((_, e))) => Some(e),
         (Err((_, e)), Ok(_)) => Some(format!("it ran, and the oracle says {e}")),
     }

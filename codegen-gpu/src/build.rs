@@ -64,6 +64,10 @@ pub(crate) struct Array {
     ty: Ty,
 }
 
+/// A word in memory that any thread may set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flag(Handle<GlobalVariable>);
+
 /// A function of the shader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fun {
@@ -468,6 +472,20 @@ impl Builder {
         let store = if written { StorageAccess::STORE } else { StorageAccess::empty() };
         let space = AddressSpace::Storage { access: StorageAccess::LOAD | store };
         Array { global: self.global(name, space, ty_array), ty }
+    }
+
+    /// A word that the host binds next, and has cleared.
+    pub(crate) fn flag(&mut self, name: &str) -> Flag {
+        let ty = self.ty(TypeInner::Atomic(Scalar::U32));
+        let access = StorageAccess::LOAD | StorageAccess::STORE;
+        Flag(self.global(name, AddressSpace::Storage { access }, ty))
+    }
+
+    /// Sets a flag; many threads may at a time.
+    pub(crate) fn raise(&mut self, Flag(flag): Flag) {
+        let pointer = self.given(Expression::GlobalVariable(flag), Ty::U32).handle;
+        let value = self.u32(1).handle;
+        self.statement(Statement::Store { pointer, value });
     }
 
     /// The array of that name that the threads of a workgroup share.

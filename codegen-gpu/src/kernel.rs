@@ -8,16 +8,16 @@
 //! A walk of one thread adds up blocks of [`BLOCK`] elements and then those, so that the error of a sum grows with the
 //! root of the length. The order depends on sizes and on the schedule only.
 
-use crate::body::{self, type_of};
-use crate::build::{Array, Builder, Count, Ids, QuadArray, Ty, Val};
-use crate::cast;
+use crate::body;
+use crate::build::{Builder, Count, Flag, Ids, Ty, Val};
 use crate::product::{Tiles, product};
 use crate::reduce::Fold;
 use crate::words::Words;
-use matex_ir::DType;
-use matex_ir::loops::{Access, AxisKind, InstKind, Kernel, OperandId, Role, Stage, Store};
+use access::Bound;
+use matex_ir::loops::{Access, AxisKind, InstKind, Kernel, Role, Stage, Store};
 use naga::{BinaryOperator, Module};
 
+mod access;
 mod tiles;
 
 /// The threads of a workgroup: what every device has.
@@ -37,15 +37,6 @@ pub enum Schedule {
     Tiles(Tiles),
 }
 
-/// The array of an operand.
-#[derive(Clone, Copy)]
-enum Bound {
-    /// It is read and written element by element.
-    Elements(Array),
-    /// Four elements at a time.
-    Quads(QuadArray),
-}
-
 /// A kernel that is being written.
 pub(crate) struct Emitter<'a> {
     pub(crate) b: Builder,
@@ -53,6 +44,8 @@ pub(crate) struct Emitter<'a> {
     schedule: Schedule,
     ids: Ids,
     arrays: Vec<Bound>,
+    /// What tells the host that an index was out of range, in kernels that gather.
+    flag: Option<Flag>,
     extents: Vec<Val>,
     /// For each operand its offset, and its stride along each axis where that is no constant.
     strides: Vec<(Val, Vec<Option<Val>>)>,
@@ -62,6 +55,8 @@ pub(crate) struct Emitter<'a> {
     /// The element of each operand at the point, as far as the parallel axes say.
     bases: Vec<Val>,
     pub(crate) values: Vec<Option<Val>>,
+    /// The whole states of the reductions that are done, by their instructions.
+    states: Vec<(usize, Vec<Val>)>,
 }
 
 /// The shader of a kernel. `shares` has for each operand the first one that is bound to the same memory.
@@ -71,17 +66,16 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
     let mut arrays: Vec<Bound> = Vec::with_capacity(kernel.operands.len());
     let tiles = if let Schedule::Tiles(tiles) = schedule { product(kernel).zip(Some(tiles)) } else { None };
     for (i, operand) in kernel.operands.iter().enumerate() {
-        let ty = memory_type(operand.dtype)?;
         let (name, written) = (array_name(kernel, i), is_written(kernel, shares, i));
         let wide = tiles.is_some_and(|(product, tiles)| tiles.is_wide(kernel, &product, i));
         let array = match arrays.get(shares[i]) {
             Some(array) => *array,
-            None if wide => Bound::Quads(b.quad_buffer(&name, ty, written)),
-            None => Bound::Elements(b.buffer(&name, ty, written)),
+            None => Bound::new(&mut b, &name, (operand.dtype, wide), written)?,
         };
         arrays.push(array);
     }
     b.args(words.count());
+    let flag = gathers(kernel).then(|| b.flag("out_of_range"));
     let ids = b.ids();
     let extents: Vec<Val> = (0..kernel.axes.len())
         .map(|axis| {
@@ -106,12 +100,14 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
         schedule,
         ids,
         arrays,
+        flag,
         extents,
         strides,
         moving,
         coords,
         bases: Vec::new(),
         values,
+        states: Vec::new(),
     };
     match schedule {
         Schedule::Tiles(tiles) => emitter.tiles(tiles)?,
@@ -137,13 +133,9 @@ pub(crate) fn is_written(kernel: &Kernel, shares: &[usize], operand: usize) -> b
     operands.any(|(o, s)| *s == shares[operand] && o.role != Role::In)
 }
 
-/// The type of an element in the device's memory, where a truth value is a whole word.
-fn memory_type(dtype: DType) -> Result<Ty, String> {
-    match type_of(dtype) {
-        Some(Ty::Bool) => Ok(Ty::U32),
-        Some(ty) if dtype.size() == 4 => Ok(ty),
-        Some(_) | None => Err(format!("it works on {dtype}")),
-    }
+/// Whether a kernel reads at places that values tell, and so may find an index out of range.
+pub(crate) fn gathers(kernel: &Kernel) -> bool {
+    kernel.body.iter().any(|i| matches!(i.kind, InstKind::LoadAt { .. }))
 }
 
 impl Emitter<'_> {
@@ -246,11 +238,14 @@ impl Emitter<'_> {
             return self.stores(stage, |_| true);
         };
         // What does not change along the axis is known before the walk, and even where that has no elements.
-        let is_fold = |k: &Kernel, id: usize| matches!(k.body[id].kind, InstKind::Reduce { .. });
-        let mut folds = Vec::new();
+        let (mut folds, mut parts) = (Vec::new(), Vec::new());
         for id in stage.element.clone() {
-            if is_fold(self.kernel, id) {
+            let kind = &self.kernel.body[id].kind;
+            if matches!(kind, InstKind::Reduce { .. }) {
                 folds.push(Fold::begin(&mut self.b, self.kernel, id, folds.len())?);
+            } else if matches!(kind, InstKind::Part { of, .. } if stage.element.contains(&of.index())) {
+                // Known behind the walk.
+                parts.push(id);
             } else if !self.moving[id] {
                 self.inst(id)?;
             }
@@ -262,9 +257,11 @@ impl Emitter<'_> {
         }
         let share = (self.schedule == Schedule::Rows).then_some(self.ids.thread);
         let extent = self.extents[axis];
-        for (id, values) in crate::reduce::finish(&mut self.b, self.kernel, &folds, share, extent)? {
-            self.values[id] = Some(values);
+        for (id, state) in crate::reduce::finish(&mut self.b, self.kernel, &folds, share, extent)? {
+            self.values[id] = state.first().copied();
+            self.states.push((id, state));
         }
+        parts.into_iter().try_for_each(|id| self.inst(id))?;
         stage.point.clone().try_for_each(|id| self.inst(id))?;
         self.point_stores(stage)
     }
@@ -333,60 +330,23 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn store(&mut self, s: &Store) -> Result<(), String> {
-        let value = self.values[s.value.index()].ok_or("a stored value is not known")?;
-        let value = if value.ty == Ty::Bool { cast::cast(&mut self.b, value, Ty::U32) } else { value };
-        let at = self.address(s.operand);
-        let array = self.elements(s.operand)?;
-        self.b.store(array, at, value);
-        Ok(())
-    }
-
-    /// The array of an operand that is read and written element by element.
-    fn elements(&self, operand: OperandId) -> Result<Array, String> {
-        match self.arrays[operand.index()] {
-            Bound::Elements(array) => Ok(array),
-            Bound::Quads(_) => Err("an array of quads is no array of elements".to_owned()),
-        }
-    }
-
-    /// The element of an operand at the current point and position along the reduce axis.
-    fn address(&mut self, operand: OperandId) -> Val {
-        let o = operand.index();
-        let base = self.bases[o];
-        let at = match self.kernel.reduce_axis() {
-            Some(axis) => match self.coords[axis] {
-                Some(at) => self.moved(base, o, axis, at),
-                None => base,
-            },
-            None => base,
-        };
-        self.b.bitcast(at, Ty::U32)
-    }
-
     /// An instruction, whose operands are known.
     fn inst(&mut self, id: usize) -> Result<(), String> {
         let kernel = self.kernel;
         let value = match &kernel.body[id].kind {
-            InstKind::Load(o) => {
-                let (at, array) = (self.address(*o), self.elements(*o)?);
-                let value = self.b.load(array, at);
-                if kernel.body[id].dtype == DType::Bool {
-                    let zero = self.b.u32(0);
-                    self.b.binary(BinaryOperator::NotEqual, value, zero)
-                } else {
-                    value
-                }
-            }
+            InstKind::Load(o) => self.load(*o)?,
+            InstKind::LoadAt { operand, indices } => self.load_at(*operand, indices)?,
             InstKind::Index(axis) => self.coords[*axis as usize].ok_or("a position is not known")?,
             // Known since the end of the walk.
             InstKind::Reduce { .. } => return Ok(()),
             InstKind::Const(_) | InstKind::Map(..) | InstKind::Cast(_) | InstKind::Bitcast(_) => {
                 body::inst(&mut self.b, id, &kernel.body, &self.values)?
             }
-            InstKind::LoadAt { .. } => return Err("it gathers".to_owned()),
             InstKind::Rescue(op, _) => return Err(crate::functions::none(*op)),
-            InstKind::Part { .. } => return Err("it finds positions".to_owned()),
+            InstKind::Part { of, component } => {
+                let state = self.states.iter().rev().find(|(id, _)| *id == of.index()).map(|(_, s)| s);
+                state.and_then(|s| s.get(*component as usize)).copied().ok_or("a state is not known")?
+            }
             InstKind::Scan { .. } => return Err("it scans".to_owned()),
         };
         self.values[id] = Some(self.b.name(value, &format!("v{id}")));

@@ -14,10 +14,10 @@ use std::num::NonZeroU32;
 pub(crate) struct Fold {
     /// The instruction.
     id: usize,
-    op: Op,
+    combine: Combine,
     dtype: DType,
-    /// What the elements of the current block come to; of all elements where the order does not show.
-    block: Var,
+    /// What the elements of the current block come to, each component; of all elements where the order does not show.
+    block: Vec<Var>,
     /// What the blocks before come to, where the order shows.
     total: Option<Var>,
     /// Where the threads of a workgroup put theirs: those of a stage have each their own.
@@ -27,16 +27,19 @@ pub(crate) struct Fold {
 impl Fold {
     /// Begins a reduction with nothing in it.
     pub(crate) fn begin(b: &mut Builder, kernel: &Kernel, id: usize, place: usize) -> Result<Fold, String> {
-        let InstKind::Reduce { combine, .. } = &kernel.body[id].kind else {
+        let InstKind::Reduce { combine, .. } = kernel.body[id].kind else {
             return Err("no reduction".to_owned());
         };
         let dtype = kernel.body[id].dtype;
-        let op = combine.op().ok_or("it finds positions")?;
-        let identity = combine.identity(dtype)[0];
-        let start = word(b, identity)?;
-        let block = b.var("block", start);
-        let total = combine.ordered(dtype).then(|| b.var("total", start));
-        Ok(Fold { id, op, dtype, block, total, place })
+        let mut start = vec![word(b, combine.identity(dtype)[0])?];
+        if combine.arity() > 1 {
+            // Behind every position: the identity of the index.
+            start.push(b.i32(i32::MAX));
+        }
+        let names = ["block", "at"];
+        let block = start.iter().zip(names).map(|(v, name)| b.var(name, *v)).collect();
+        let total = combine.ordered(dtype).then(|| b.var("total", start[0]));
+        Ok(Fold { id, combine, dtype, block, total, place })
     }
 
     /// Adds the element whose values are known.
@@ -47,30 +50,59 @@ impl Fold {
         values: &[Option<Val>],
     ) -> Result<(), String> {
         let InstKind::Reduce { values: args, .. } = &kernel.body[self.id].kind else { return Ok(()) };
-        let value = args.first().and_then(|a| values[a.index()]).ok_or("an element is not known")?;
-        let value = if value.ty == Ty::Bool { cast::cast(b, value, Ty::U32) } else { value };
-        let before = b.get(self.block);
-        let after = self.combined(b, before, value)?;
-        b.set(self.block, after);
+        let mut element = Vec::with_capacity(args.len());
+        for arg in args {
+            let value = values[arg.index()].ok_or("an element is not known")?;
+            element.push(if value.ty == Ty::Bool { cast::cast(b, value, Ty::U32) } else { value });
+        }
+        let before: Vec<Val> = self.block.iter().map(|v| b.get(*v)).collect();
+        let after = self.combined(b, &before, &element)?;
+        self.block.iter().zip(after).for_each(|(var, value)| b.set(*var, value));
         Ok(())
     }
 
-    fn combined(&self, b: &mut Builder, x: Val, y: Val) -> Result<Val, String> {
-        // Truth values are words here, and of those `and` and `or` are the same.
-        arith::map(b, self.op, self.dtype, &[x, y])
+    fn combined(&self, b: &mut Builder, x: &[Val], y: &[Val]) -> Result<Vec<Val>, String> {
+        match (self.combine.op(), x, y) {
+            // Truth values are words here, and of those `and` and `or` are the same.
+            (Some(op), [x], [y]) => Ok(vec![arith::map(b, op, self.dtype, &[*x, *y])?]),
+            (None, [x, i], [y, j]) => {
+                let first = better(b, self.combine == Combine::ArgMax, [*x, *i], [*y, *j]);
+                Ok(vec![b.select(first, *x, *y), b.select(first, *i, *j)])
+            }
+            _ => Err("a state of another size".to_owned()),
+        }
     }
 
     /// All that this thread has.
-    fn whole(&self, b: &mut Builder) -> Result<Val, String> {
-        let block = b.get(self.block);
+    fn whole(&self, b: &mut Builder) -> Result<Vec<Val>, String> {
+        let block: Vec<Val> = self.block.iter().map(|v| b.get(*v)).collect();
         match self.total {
             None => Ok(block),
             Some(total) => {
                 let total = b.get(total);
-                self.combined(b, total, block)
+                self.combined(b, &[total], &block)
             }
         }
     }
+}
+
+/// Whether the first of two values with their positions is the one to take: NaN before all numbers, and of equal ones that
+/// of the lower position.
+fn better(b: &mut Builder, max: bool, [x, i]: [Val; 2], [y, j]: [Val; 2]) -> Val {
+    let lower = b.lt(i, j);
+    let wins = arith::compare(b, if max { Op::Gt } else { Op::Lt }, x, y);
+    let tie = arith::compare(b, Op::Eq, x, y);
+    let tie = b.and(tie, lower);
+    let number = b.or(wins, tie);
+    if x.ty != Ty::F32 {
+        return number;
+    }
+    let (x_nan, y_nan) = (arith::is_nan(b, x), arith::is_nan(b, y));
+    let yes = b.bool(true);
+    let nan = b.select(y_nan, lower, yes);
+    let no = b.bool(false);
+    let number = b.select(y_nan, no, number);
+    b.select(x_nan, nan, number)
 }
 
 /// A value as it lies in a variable: truth values are words.
@@ -91,24 +123,24 @@ pub(crate) fn close_blocks(b: &mut Builder, folds: &[Fold], element: Val, shift:
         for fold in folds {
             let Some(total) = fold.total else { continue };
             match fold.whole(b) {
-                Ok(whole) => b.set(total, whole),
+                Ok(whole) => b.set(total, whole[0]),
                 Err(why) => b.fail(why),
             }
-            let identity = if fold.op == Op::Add { -0.0 } else { 1.0 };
+            let identity = if fold.combine == Combine::Sum { -0.0 } else { 1.0 };
             let identity = b.f32(identity);
-            b.set(fold.block, identity);
+            b.set(fold.block[0], identity);
         }
     });
 }
 
-/// The value of each reduction, for every thread. `share` is this one's number where a workgroup shares the walk.
+/// The state of each reduction, for every thread. `share` is this one's number where a workgroup shares the walk.
 pub(crate) fn finish(
     b: &mut Builder,
     kernel: &Kernel,
     folds: &[Fold],
     share: Option<Val>,
     extent: Val,
-) -> Result<Vec<(usize, Val)>, String> {
+) -> Result<Vec<(usize, Vec<Val>)>, String> {
     let mut wholes = Vec::with_capacity(folds.len());
     for fold in folds {
         wholes.push(fold.whole(b)?);
@@ -117,9 +149,10 @@ pub(crate) fn finish(
         wholes = together(b, folds, &wholes, thread)?;
     }
     let mut results = Vec::with_capacity(folds.len());
-    for (fold, whole) in folds.iter().zip(wholes) {
-        let value = if fold.dtype == DType::Bool { cast::cast(b, whole, Ty::Bool) } else { whole };
-        results.push((fold.id, of_nothing(b, kernel, fold, value, extent)));
+    for (fold, mut state) in folds.iter().zip(wholes) {
+        let value = if fold.dtype == DType::Bool { cast::cast(b, state[0], Ty::Bool) } else { state[0] };
+        state[0] = of_nothing(b, kernel, fold, value, extent);
+        results.push((fold.id, state));
     }
     Ok(results)
 }
@@ -136,15 +169,20 @@ fn of_nothing(b: &mut Builder, kernel: &Kernel, fold: &Fold, value: Val, extent:
 }
 
 /// By halving: thread `i` takes what thread `i + half` has, for half as many threads each time.
-fn together(b: &mut Builder, folds: &[Fold], wholes: &[Val], thread: Val) -> Result<Vec<Val>, String> {
+fn together(
+    b: &mut Builder,
+    folds: &[Fold],
+    wholes: &[Vec<Val>],
+    thread: Val,
+) -> Result<Vec<Vec<Val>>, String> {
     if folds.is_empty() {
         return Ok(Vec::new());
     }
-    let mut arrays: Vec<Array> = Vec::with_capacity(folds.len());
+    let mut arrays: Vec<Vec<Array>> = Vec::with_capacity(folds.len());
     for (fold, whole) in folds.iter().zip(wholes) {
-        let array = shared(b, fold)?;
-        b.store(array, thread, *whole);
-        arrays.push(array);
+        let all = shared(b, fold)?;
+        all.iter().zip(whole).for_each(|(array, value)| b.store(*array, thread, *value));
+        arrays.push(all);
     }
     b.barrier();
     let mut failed = None;
@@ -152,10 +190,12 @@ fn together(b: &mut Builder, folds: &[Fold], wholes: &[Val], thread: Val) -> Res
         let mine = b.lt(thread, half);
         b.when(mine, |b| {
             let other = b.add(thread, half);
-            for (fold, array) in folds.iter().zip(&arrays) {
-                let (x, y) = (b.load(*array, thread), b.load(*array, other));
-                match fold.combined(b, x, y) {
-                    Ok(both) => b.store(*array, thread, both),
+            for (fold, all) in folds.iter().zip(&arrays) {
+                let [x, y] = [thread, other].map(|at| all.iter().map(|a| b.load(*a, at)).collect::<Vec<_>>());
+                match fold.combined(b, &x, &y) {
+                    Ok(both) => {
+                        all.iter().zip(both).for_each(|(array, value)| b.store(*array, thread, value))
+                    }
                     Err(why) => failed = Some(why),
                 }
             }
@@ -166,13 +206,14 @@ fn together(b: &mut Builder, folds: &[Fold], wholes: &[Val], thread: Val) -> Res
         return Err(why);
     }
     let zero = b.u32(0);
-    let results = arrays.iter().map(|a| b.load(*a, zero)).collect();
+    let results = arrays.iter().map(|all| all.iter().map(|a| b.load(*a, zero)).collect()).collect();
     // The next reduction writes to the same memory.
     b.barrier();
     Ok(results)
 }
 
-fn shared(b: &mut Builder, fold: &Fold) -> Result<Array, String> {
+/// Where the threads of a workgroup put the components of a state.
+fn shared(b: &mut Builder, fold: &Fold) -> Result<Vec<Array>, String> {
     let ty = match type_of(fold.dtype) {
         Some(Ty::Bool) => Ty::U32,
         Some(ty) => ty,
@@ -183,7 +224,8 @@ fn shared(b: &mut Builder, fold: &Fold) -> Result<Array, String> {
         Ty::I32 => "signed",
         Ty::U32 | Ty::Bool => "words",
     };
-    let name = format!("{kind}_{}", letter(fold.place));
     let len = NonZeroU32::new(THREADS).unwrap_or(NonZeroU32::MIN);
-    Ok(b.shared(&name, ty, len))
+    let kinds = [(kind, ty), ("places", Ty::I32)];
+    let kinds = kinds.iter().take(fold.block.len());
+    Ok(kinds.map(|(kind, ty)| b.shared(&format!("{kind}_{}", letter(fold.place)), *ty, len)).collect())
 }

@@ -38,6 +38,8 @@ pub struct Shader {
     /// The operands that are bound, in the order of the bindings 0, 1, …; those that share memory with one before are
     /// not. Behind them a uniform buffer holds [`Run::words`](crate::Run::words).
     pub bound: Vec<usize>,
+    /// Whether a cleared word is bound behind that, which is other than zero once an index was out of range.
+    pub flag: bool,
     /// Whether the binding of an operand of `bound` is written to.
     pub written: Vec<bool>,
     /// How points are shared out.
@@ -69,9 +71,6 @@ pub fn refusal(kernel: &Kernel) -> Option<String> {
             return Some(format!("it computes with {dtype}"));
         }
     }
-    if let Some(o) = kernel.operands.iter().find(|o| o.dtype.size() > 4) {
-        return Some(format!("it works on {}", o.dtype));
-    }
     if matches!(kernel.form(), Form::Scan(_)) {
         return Some("it scans".to_owned());
     }
@@ -79,12 +78,11 @@ pub fn refusal(kernel: &Kernel) -> Option<String> {
         return Some(why);
     }
     kernel.body.iter().find_map(|inst| match &inst.kind {
-        InstKind::LoadAt { .. } => Some("it gathers".to_owned()),
         InstKind::Map(op, _) | InstKind::Rescue(op, _) if !functions::exists(*op) => {
             Some(functions::none(*op))
         }
-        InstKind::Reduce { combine, .. } if combine.arity() > 1 => Some("it finds positions".to_owned()),
         InstKind::Load(_)
+        | InstKind::LoadAt { .. }
         | InstKind::Index(_)
         | InstKind::Const(_)
         | InstKind::Map(..)
@@ -173,5 +171,5 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<
     let info = validator.validate(&module).map_err(|e| Refused::Internal(e.emit_to_string("")))?;
     let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();
     let written = bound.iter().map(|o| kernel::is_written(kernel, shares, *o)).collect();
-    Ok(Shader { module, bound, written, schedule, info })
+    Ok(Shader { module, bound, flag: kernel::gathers(kernel), written, schedule, info })
 }

@@ -14,14 +14,22 @@ const EXTENTS: u32 = POINTS + 1;
 pub(crate) struct Words {
     axes: u32,
     operands: u32,
+    /// The dimensions of all operands that are addressed by values.
+    gathers: u32,
 }
 
 impl Words {
     pub(crate) fn of(kernel: &Kernel) -> Words {
-        Words { axes: kernel.axes.len() as u32, operands: kernel.operands.len() as u32 }
+        let gathers = kernel.operands.iter().map(|o| o.gathers).sum();
+        Words { axes: kernel.axes.len() as u32, operands: kernel.operands.len() as u32, gathers }
     }
 
     pub(crate) fn count(self) -> u32 {
+        self.gathers() + 2 * self.gathers
+    }
+
+    /// The extent of the first dimension that is addressed by values; its stride, and those of all others, follow.
+    pub(crate) fn gathers(self) -> u32 {
         EXTENTS + self.axes + self.operands * (self.axes + 1)
     }
 
@@ -48,6 +56,8 @@ pub struct Run<'a> {
     pub offsets: &'a [i64],
     /// The stride in elements of operand `o` along axis `a` at `o * axes + a`.
     pub strides: &'a [i64],
+    /// Extent and stride in elements of each dimension that is addressed by values, operand by operand.
+    pub gathers: &'a [i64],
 }
 
 impl Run<'_> {
@@ -75,11 +85,13 @@ impl Run<'_> {
         let axes = kernel.axes.len();
         let fits = self.extents.len() == axes
             && self.offsets.len() == kernel.operands.len()
-            && self.strides.len() == axes * kernel.operands.len();
+            && self.strides.len() == axes * kernel.operands.len()
+            && self.gathers.len() == (words.count() - words.gathers()) as usize;
         if !fits {
             return Err("a run that does not fit its kernel".to_owned());
         }
-        if self.elements(kernel).max(self.extents.iter().copied().max().unwrap_or(0)) > MOST_POINTS {
+        let along = self.gathers.iter().step_by(2).chain(self.extents).copied().max().unwrap_or(0);
+        if self.elements(kernel).max(along) > MOST_POINTS {
             return Err(format!("it has more than {MOST_POINTS} points"));
         }
         let mut all = vec![0_i64; words.count() as usize];
@@ -96,6 +108,7 @@ impl Run<'_> {
                 all[words.stride(operand, axis) as usize] = if used { stride } else { 0 };
             }
         }
+        all[words.gathers() as usize..].copy_from_slice(self.gathers);
         let narrow = |w: i64| i32::try_from(w).map_err(|_| "it reaches further than 32 bits tell".to_owned());
         all.into_iter().map(narrow).collect()
     }

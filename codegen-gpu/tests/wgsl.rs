@@ -73,6 +73,28 @@ fn maps_and_reductions() {
     insta::assert_snapshot!(text);
 }
 
+/// Rows of `x` at the places of `i`, and where each of them is largest.
+fn embedding() -> Kernel {
+    let mut b = KernelBuilder::new("embedding", &[AxisKind::Parallel, AxisKind::Reduce]);
+    let x = b.gather_input(DType::F32, &[Access::Zero, Access::Unit], 1);
+    let i = b.input(DType::I64, &[Access::Strided, Access::Zero]);
+    let out = b.output(DType::I64, &[Access::Strided, Access::Zero]);
+    let place = b.load(i);
+    let v = b.load_at(x, &[place]);
+    let at = b.index(1);
+    let most = b.reduce(Combine::ArgMax, &[v, at]);
+    let position = b.part(most, 1);
+    b.store(out, position);
+    b.finish().unwrap()
+}
+
+#[test]
+fn gathers_and_positions() {
+    let code = wgsl(&embedding(), Schedule::Rows);
+    wgsl(&embedding(), Schedule::Points);
+    insta::assert_snapshot!(code);
+}
+
 /// A kernel of one op on contiguous operands.
 fn map(op: Op, args: &[DType]) -> Kernel {
     let mut b = KernelBuilder::new(op.name(), &[AxisKind::Parallel]);
@@ -157,7 +179,8 @@ fn positions_need_32_bits_and_other_wide_integers_are_refused() {
 #[test]
 fn what_the_device_lacks_is_said() {
     assert_eq!(refusal(&columns(Combine::Sum, DType::F64)).unwrap(), "it computes with f64");
-    assert_eq!(refusal(&columns(Combine::Sum, DType::I64)).unwrap(), "it works on i64");
+    assert_eq!(refusal(&columns(Combine::Sum, DType::I64)).unwrap(), "it computes with 64-bit integers");
+    assert_eq!(refusal(&columns(Combine::Sum, DType::U64)).unwrap(), "it computes with u64");
 }
 
 /// A product of matrices with a bias on its columns, as `out[r, c] = max(sum(a[r, k] * b[k, c]) + bias[c], 0)`.
@@ -183,7 +206,7 @@ fn layer(dtype: DType) -> Kernel {
 /// columns and terms.
 fn layer_schedule([n, m, k]: [i64; 3], x: [i64; 2], w: [i64; 2]) -> Schedule {
     let strides = [x[0], 0, x[1], 0, w[0], w[1], 0, 1, 0, m, 1, 0];
-    let run = Run { extents: &[n, m, k], offsets: &[0; 4], strides: &strides };
+    let run = Run { extents: &[n, m, k], offsets: &[0; 4], strides: &strides, gathers: &[] };
     schedule(&layer(DType::F32), &run, &[0, 1, 2, 3])
 }
 

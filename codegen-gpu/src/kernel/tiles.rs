@@ -8,7 +8,8 @@
 //!
 //! An element is one chain of additions over the terms in their order.
 
-use super::{Bound, Emitter, THREADS};
+use super::access::Bound;
+use super::{Emitter, THREADS};
 use crate::build::{OwnQuads, Quad, QuadArray, QuadVar, Ty, Val};
 use crate::product::{Product, Tiles, Walk, product};
 use matex_ir::loops::Store;
@@ -211,6 +212,7 @@ impl Emitter<'_> {
                     self.b.end_when(open);
                 }
             }
+            Bound::Pairs(_) => self.b.fail("a product of pairs of words"),
         }
         self.b.end_when(open);
     }

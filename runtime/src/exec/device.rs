@@ -178,7 +178,8 @@ impl Needs<'_> {
         if let Some(why) = self.refusal {
             return Some(why.to_owned());
         }
-        let (have, need) = (device.bindings(), self.kernel.operands.len());
+        let gathers = self.kernel.operands.iter().any(|o| o.gathers > 0);
+        let (have, need) = (device.bindings(), self.kernel.operands.len() + usize::from(gathers));
         if need > have {
             return Some(format!("it has {need} operands, and the GPU binds {have} at most"));
         }
@@ -291,7 +292,11 @@ impl DeviceRun<'_, '_> {
             offsets.push(self.scratch.offsets.get(o).map_or(0, |offset| (offset - base) / size));
             strides.extend(self.scratch.strides[o * axes..(o + 1) * axes].iter().map(|s| s / size));
         }
-        let run = Run { extents, offsets: &offsets, strides: &strides };
+        let words = &self.scratch.strides[axes * kernel.operands.len()..];
+        let sizes = kernel.operands.iter().flat_map(|o| [o.dtype.size() as i64].repeat(o.gathers as usize));
+        let gathers: Vec<i64> =
+            words.chunks_exact(2).zip(sizes).flat_map(|(w, size)| [w[0], w[1] / size]).collect();
+        let run = Run { extents, offsets: &offsets, strides: &strides, gathers: &gathers };
         let schedule = schedule(kernel, &run, &shares);
         if run.words(kernel, schedule).is_err() {
             return Ok(false);

@@ -74,6 +74,10 @@ impl Queue {
         match *self.0 {}
     }
 
+    pub(crate) fn clear(&mut self, _: &Arc<DeviceArray>) -> Result<(), GpuError> {
+        match *self.0 {}
+    }
+
     pub(crate) fn run(&mut self, _: &Dispatch<'_>) -> Result<(), GpuError> {
         match *self.0 {}
     }

@@ -94,4 +94,6 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) words: &'a [i32],
     /// The number of parallel points.
     pub(crate) points: i64,
+    /// The word that a kernel that gathers sets when an index is out of range.
+    pub(crate) flag: Option<&'a std::sync::Arc<DeviceArray>>,
 }

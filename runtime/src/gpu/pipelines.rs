@@ -61,7 +61,9 @@ impl Device {
         let points_per_group = shader.points_per_group();
         let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
         let storage = |written: &bool| buffer(wgpu::BufferBindingType::Storage { read_only: !*written });
-        let types = shader.written.iter().map(storage).chain([buffer(wgpu::BufferBindingType::Uniform)]);
+        let flag = shader.flag.then(|| storage(&true));
+        let types = shader.written.iter().map(storage);
+        let types = types.chain([buffer(wgpu::BufferBindingType::Uniform)]).chain(flag);
         let entry = |(binding, ty): (usize, wgpu::BindingType)| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,

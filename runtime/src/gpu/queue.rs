@@ -107,6 +107,16 @@ impl Queue {
         Ok(())
     }
 
+    /// Fills an array with zeros.
+    pub(crate) fn clear(&mut self, array: &Arc<DeviceArray>) -> Result<(), GpuError> {
+        let buffer = array.buffer()?.clone();
+        let waiting = self.waiting()?;
+        waiting.pass = None;
+        waiting.encoder.clear_buffer(&buffer, 0, None);
+        waiting.arrays.push(array.clone());
+        Ok(())
+    }
+
     /// Waits for all work, and copies the beginning of an array to the host.
     pub(crate) fn download(&mut self, array: &Arc<DeviceArray>, bytes: &mut [u8]) -> Result<(), GpuError> {
         if bytes.is_empty() {
@@ -183,6 +193,11 @@ impl Queue {
         };
         let resource = wgpu::BindingResource::Buffer(words);
         entries.push(wgpu::BindGroupEntry { binding: pipeline.bound.len() as u32, resource });
+        if let Some(flag) = run.flag {
+            let resource = flag.buffer()?.as_entire_binding();
+            entries.push(wgpu::BindGroupEntry { binding: entries.len() as u32, resource });
+            waiting.arrays.push(flag.clone());
+        }
         let Waiting { encoder, pass, runs, .. } = waiting;
         *runs += 1;
         device.guarded(0, || {

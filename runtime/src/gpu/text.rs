@@ -5,7 +5,7 @@ use matex_codegen_gpu::{Run, compile, schedule};
 use matex_ir::Dim;
 use matex_ir::loops::Kernel;
 use matex_passes::Plan;
-use matex_passes::plan::{KernelStep, Slot};
+use matex_passes::plan::{Binding, KernelStep, Slot};
 use std::fmt::Write;
 
 /// The kernels of a plan that was made without expansions: each as WGSL, or why it stays on the CPU; then those that take the
@@ -44,7 +44,10 @@ fn code(
     let of = |slot: &Slot| value(plan.dim(*slot)).unwrap_or(i64::MAX);
     let extents: Vec<i64> = step.extents.iter().map(of).collect();
     let offsets: Vec<i64> = step.operands.iter().map(|b| of(&b.place.offset)).collect();
-    let (run, shares) = (Run { extents: &extents, offsets: &offsets, strides }, step.bound_together(kernel));
+    let of_gathers = |b: &Binding| b.gathers.iter().flat_map(|(e, s)| [of(e), of(s)]).collect::<Vec<i64>>();
+    let gathers: Vec<i64> = step.operands.iter().flat_map(of_gathers).collect();
+    let run = Run { extents: &extents, offsets: &offsets, strides, gathers: &gathers };
+    let shares = step.bound_together(kernel);
     let shader = compile(kernel, schedule(kernel, &run, &shares), &shares)?;
     shader.wgsl().map(|code| code.trim_end().to_owned())
 }

@@ -98,7 +98,7 @@ impl DeviceRun<'_, '_> {
             });
         }
         let shares: Vec<usize> = (0..partial.parts_operands.len()).collect();
-        let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides };
+        let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides, gathers: &[] };
         self.dispatch(&partial.parts, &Whole { run, shares: &shares, arrays: &places.arrays })
     }
 
@@ -127,20 +127,40 @@ impl DeviceRun<'_, '_> {
             (0..i).find(|j| mine.is_some() && of(&all[*j]) == mine).unwrap_or(i)
         };
         let shares: Vec<usize> = (0..all.len()).map(share).collect();
-        let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides };
+        let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides, gathers: &[] };
         self.dispatch(&partial.finish, &Whole { run, shares: &shares, arrays: &places.arrays })
     }
 
-    /// Runs a kernel whose operands are on the device; whether the device can count that far.
+    /// Runs a kernel whose operands are on the device; whether the device can count that far, and found all indices in
+    /// range. Where it did not the CPU runs the kernel too, and has the error.
     pub(super) fn dispatch(&mut self, kernel: &Kernel, at: &Whole<'_>) -> Result<bool, ExecError> {
         let schedule = schedule(kernel, &at.run, at.shares);
         let Ok(words) = at.run.words(kernel, schedule) else { return Ok(false) };
         let points = at.run.points(kernel, schedule);
         let points = if kernel.scratch_operands() > 0 { points.min(super::SCRATCH_GROUPS) } else { points };
         let Whole { shares, arrays, .. } = *at;
-        let dispatch = Dispatch { kernel, schedule, shares, arrays, words: &words, points };
+        let flag = if kernel.operands.iter().any(|o| o.gathers > 0) { Some(self.flag()?) } else { None };
+        let dispatch =
+            Dispatch { kernel, schedule, shares, arrays, words: &words, points, flag: flag.as_ref() };
         self.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
-        Ok(true)
+        match flag {
+            Some(flag) => Ok(!self.is_raised(&flag)?),
+            None => Ok(true),
+        }
+    }
+
+    /// A cleared word for a kernel to say that an index was out of range.
+    fn flag(&mut self) -> Result<Arc<DeviceArray>, ExecError> {
+        let flag = self.fresh(4)?;
+        self.residence.queue.clear(&flag).map_err(ExecError::Gpu)?;
+        Ok(flag)
+    }
+
+    /// Waits for a kernel that gathers: what is wrong with an index is an error before anything else happens.
+    fn is_raised(&mut self, flag: &Arc<DeviceArray>) -> Result<bool, ExecError> {
+        let mut word = [0; 4];
+        self.residence.queue.download(flag, &mut word).map_err(ExecError::Gpu)?;
+        Ok(word != [0; 4])
     }
 }
 
