@@ -5,10 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "gpu/fallbacks.rs"]
+mod fallbacks;
 #[path = "gpu/indices.rs"]
 mod indices;
+#[path = "gpu/maps.rs"]
+mod maps;
 #[path = "gpu/products.rs"]
 mod products;
+#[path = "gpu/scans.rs"]
+mod scans;
 mod support;
 
 use matex::{Arg, Compiler, Device, Function};

@@ -117,6 +117,13 @@ pub(crate) struct Builder {
     failed: Option<String>,
 }
 
+impl Array {
+    /// The type of its elements.
+    pub(crate) fn ty(self) -> Ty {
+        self.ty
+    }
+}
+
 impl Builder {
     /// A shader without anything.
     pub(crate) fn new() -> Builder {

@@ -1,6 +1,6 @@
-//! When a reduction is cut into parts, which are reduced in a second run.
+//! When a reduction or a scan is cut into parts, whose results are put together in further runs.
 //!
-//! A device is busy with some hundreds of workgroups at least. A reduction of fewer results than that is cut along its axis,
+//! A device is busy with some hundreds of workgroups at least. A kernel that walks fewer lines than that is cut along its axis,
 //! into as many parts as make [`GROUPS`] workgroups, as long as each has enough to do: [`BLOCK`] elements for a thread
 //! that walks alone or a tile, and 32 for each thread of a workgroup that shares a row. The predicate is [`cut`]; it looks at
 //! sizes and the schedule only.
@@ -15,7 +15,7 @@ const GROUPS: i64 = 256;
 /// The elements that each thread of a workgroup has at least.
 const EACH: i64 = 32;
 
-/// How a reduction is cut.
+/// How an axis is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// The elements of a part, a multiple of 256.
@@ -26,12 +26,13 @@ pub struct Cut {
 
 /// How a run of a kernel with such a schedule is cut, if it is.
 pub fn cut(kernel: &Kernel, run: &Run<'_>, schedule: Schedule) -> Option<Cut> {
-    let depth = *run.extents.get(kernel.reduce_axis()?)?;
+    let depth = *run.extents.get(kernel.walked_axis()?)?;
     let points = run.points(kernel, schedule);
     let (groups, least) = match schedule {
         Schedule::Points => (points / i64::from(THREADS) + 1, BLOCK.into()),
         Schedule::Rows => (points, i64::from(THREADS) * EACH),
         Schedule::Tiles(_) => (points, i64::from(BLOCK)),
+        Schedule::Quads | Schedule::Turned(_) => return None,
     };
     if points == 0 {
         return None;

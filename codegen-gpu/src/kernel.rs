@@ -3,21 +3,24 @@
 //! Two schedules do all kernels. In [`Schedule::Points`] a thread takes a parallel point and walks the reduce axis alone,
 //! which suits maps, short rows and reductions along an outer axis, where neighbouring threads read neighbouring elements. In
 //! [`Schedule::Rows`] a workgroup takes a parallel point and shares the walk. A third one is for matrix products only
-//! ([`Schedule::Tiles`]). There may always be more points than threads or workgroups, which then take several in turn.
+//! ([`Schedule::Tiles`]), and two for maps whose operands lie well for them. There may always be more points than threads or workgroups, which then take several in turn.
 //!
 //! A walk of one thread adds up blocks of [`BLOCK`] elements and then those, so that the error of a sum grows with the
 //! root of the length. The order depends on sizes and on the schedule only.
 
 use crate::body;
 use crate::build::{Builder, Count, Flag, Ids, Ty, Val};
+use crate::maps::{Turned, is_wide};
 use crate::product::{Tiles, product};
 use crate::reduce::Fold;
 use crate::words::Words;
 use access::Bound;
-use matex_ir::loops::{Access, AxisKind, InstKind, Kernel, Role, Stage, Store};
+use matex_ir::loops::{Access, AxisKind, Form, InstKind, Kernel, Role, Stage, Store};
 use naga::{BinaryOperator, Module};
 
 mod access;
+mod maps;
+mod scan;
 mod tiles;
 
 /// The threads of a workgroup: what every device has.
@@ -31,10 +34,15 @@ pub(crate) const BLOCK: u32 = 256;
 pub enum Schedule {
     /// A thread takes a parallel point.
     Points,
-    /// A workgroup takes a parallel point, and its threads share the reduce axis, which is the innermost one.
+    /// A workgroup takes a parallel point, and its threads share the reduce axis, which is the innermost one, or the scan
+    /// axis.
     Rows,
     /// A workgroup takes a tile of a matrix product.
     Tiles(Tiles),
+    /// A thread takes four parallel points of a map that lie side by side.
+    Quads,
+    /// A workgroup takes a tile of a map with operands that lie along another axis than the results.
+    Turned(Turned),
 }
 
 /// A kernel that is being written.
@@ -55,6 +63,8 @@ pub(crate) struct Emitter<'a> {
     /// The element of each operand at the point, as far as the parallel axes say.
     bases: Vec<Val>,
     pub(crate) values: Vec<Option<Val>>,
+    /// For each operand what it holds at the current point, where that was read already.
+    at_hand: Vec<Option<Val>>,
     /// The whole states of the reductions that are done, by their instructions.
     states: Vec<(usize, Vec<Val>)>,
 }
@@ -67,7 +77,8 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
     let tiles = if let Schedule::Tiles(tiles) = schedule { product(kernel).zip(Some(tiles)) } else { None };
     for (i, operand) in kernel.operands.iter().enumerate() {
         let (name, written) = (array_name(kernel, i), is_written(kernel, shares, i));
-        let wide = tiles.is_some_and(|(product, tiles)| tiles.is_wide(kernel, &product, i));
+        let wide = tiles.is_some_and(|(product, tiles)| tiles.is_wide(kernel, &product, i))
+            || (schedule == Schedule::Quads && is_wide(kernel, i));
         let array = match arrays.get(shares[i]) {
             Some(array) => *array,
             None => Bound::new(&mut b, &name, (operand.dtype, wide), written)?,
@@ -92,7 +103,7 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
         let along = operand.access.iter().enumerate().map(stride).collect();
         strides.push((offset, along));
     }
-    let moving = kernel.reduce_axis().map_or_else(Vec::new, |axis| kernel.moving(axis));
+    let moving = kernel.walked_axis().map_or_else(Vec::new, |axis| kernel.moving(axis));
     let (coords, values) = (vec![None; kernel.axes.len()], vec![None; kernel.body.len()]);
     let mut emitter = Emitter {
         b,
@@ -107,11 +118,14 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
         coords,
         bases: Vec::new(),
         values,
+        at_hand: vec![None; kernel.operands.len()],
         states: Vec::new(),
     };
     match schedule {
         Schedule::Tiles(tiles) => emitter.tiles(tiles)?,
         Schedule::Points | Schedule::Rows => emitter.points()?,
+        Schedule::Quads => emitter.quads()?,
+        Schedule::Turned(turned) => emitter.turned(turned)?,
     }
     emitter.b.finish(THREADS)
 }
@@ -153,7 +167,7 @@ impl Emitter<'_> {
         let points = b.arg(crate::words::POINTS);
         let points = b.bitcast(points, Ty::U32);
         let points = b.name(points, "points");
-        let (start, step) = if self.schedule == Schedule::Points {
+        let (start, step) = if matches!(self.schedule, Schedule::Points | Schedule::Quads) {
             let threads = b.u32(THREADS);
             let first = b.mul(group, threads);
             (b.add(first, thread), b.mul(groups, threads))
@@ -200,7 +214,7 @@ impl Emitter<'_> {
         for o in 0..self.kernel.operands.len() {
             let mut base = self.strides[o].0;
             for axis in 0..self.kernel.axes.len() {
-                if let Some(at) = self.coords[axis].filter(|_| Some(axis) != self.kernel.reduce_axis()) {
+                if let Some(at) = self.coords[axis].filter(|_| Some(axis) != self.kernel.walked_axis()) {
                     base = self.moved(base, o, axis, at);
                 }
             }
@@ -233,9 +247,13 @@ impl Emitter<'_> {
 
     /// One stage at one point.
     fn stage(&mut self, stage: &Stage) -> Result<(), String> {
-        let Some(axis) = self.kernel.reduce_axis() else {
-            stage.insts().try_for_each(|id| self.inst(id))?;
-            return self.stores(stage, |_| true);
+        let axis = match self.kernel.form() {
+            Form::RowReduce | Form::ColumnReduce(_) => self.kernel.reduce_axis().ok_or("no axis")?,
+            Form::Scan(axis) => return self.scan_line(stage, axis),
+            Form::Map => {
+                stage.insts().try_for_each(|id| self.inst(id))?;
+                return self.stores(stage, |_| true);
+            }
         };
         // What does not change along the axis is known before the walk, and even where that has no elements.
         let (mut folds, mut parts) = (Vec::new(), Vec::new());
@@ -347,7 +365,7 @@ impl Emitter<'_> {
                 let state = self.states.iter().rev().find(|(id, _)| *id == of.index()).map(|(_, s)| s);
                 state.and_then(|s| s.get(*component as usize)).copied().ok_or("a state is not known")?
             }
-            InstKind::Scan { .. } => return Err("it scans".to_owned()),
+            InstKind::Scan { .. } => return Err("a scan outside of its line".to_owned()),
         };
         self.values[id] = Some(self.b.name(value, &format!("v{id}")));
         Ok(())

@@ -7,7 +7,8 @@
 //! | `build` | a typed builder over naga's arenas |
 //! | `kernel`, `reduce` | loops, places in memory, stages, reductions |
 //! | `product` | which kernels are matrix products, and when they are done by tiles |
-//! | `cut` | which reductions are done in two runs |
+//! | `maps` | which maps are done by quads, and which by tiles |
+//! | `cut` | which reductions and scans are done in several runs |
 //! | `body`, `arith`, `cast`, `divide`, `functions`, `turns` | what is computed for an element |
 //! | `narrow` | which 64-bit integers need no more than 32 bits |
 //! | `words` | the sizes of a run, as the shader wants them |
@@ -26,6 +27,7 @@ mod cut;
 mod divide;
 mod functions;
 mod kernel;
+mod maps;
 mod narrow;
 mod product;
 mod reduce;
@@ -35,6 +37,7 @@ mod words;
 
 pub use cut::{Cut, cut};
 pub use kernel::Schedule;
+pub use maps::Turned;
 pub use narrow::MOST_POINTS;
 pub use product::Tiles;
 pub use shader::{Refused, Shader, compile, key, refusal, schedule};

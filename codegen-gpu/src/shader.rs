@@ -3,7 +3,7 @@
 use crate::functions;
 use crate::kernel::{self, Schedule, THREADS};
 use crate::words::Run;
-use crate::{body, narrow, product};
+use crate::{body, maps, narrow, product};
 use matex_ir::loops::{Access, Form, InstKind, Kernel, Role, verify};
 use naga::Module;
 use naga::back::wgsl::{WriterFlags, write_string};
@@ -50,7 +50,7 @@ pub struct Shader {
 impl Shader {
     /// How many points a workgroup takes at a time.
     pub fn points_per_group(&self) -> u32 {
-        if self.schedule == Schedule::Points { THREADS } else { 1 }
+        if matches!(self.schedule, Schedule::Points | Schedule::Quads) { THREADS } else { 1 }
     }
 
     /// The code as text.
@@ -70,9 +70,6 @@ pub fn refusal(kernel: &Kernel) -> Option<String> {
         if body::type_of(dtype).is_none() {
             return Some(format!("it computes with {dtype}"));
         }
-    }
-    if matches!(kernel.form(), Form::Scan(_)) {
-        return Some("it scans".to_owned());
     }
     if let Err(why) = narrow::check(kernel) {
         return Some(why);
@@ -128,10 +125,11 @@ pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
         return Schedule::Tiles(tiles);
     }
     let (scratch, extents) = (kernel.operands.iter().any(|o| o.role == Role::Scratch), run.extents);
-    let Some(axis) = kernel.reduce_axis() else { return Schedule::Points };
-    if kernel.form() != Form::RowReduce {
-        return Schedule::Points;
-    }
+    let axis = match (kernel.form(), kernel.reduce_axis()) {
+        (Form::RowReduce, Some(axis)) | (Form::Scan(axis), _) => axis,
+        (Form::Map, _) => return map(kernel, run, shares),
+        (Form::RowReduce | Form::ColumnReduce(_), _) => return Schedule::Points,
+    };
     let length = extents.get(axis).copied().unwrap_or(0);
     let points =
         extents.iter().enumerate().filter(|(a, _)| *a != axis).fold(1i64, |n, (_, e)| n.saturating_mul(*e));
@@ -140,6 +138,15 @@ pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
     let alone = (length < LONG_ROW && points >= MANY_POINTS)
         || (points >= FEW_POINTS && lies_across(kernel, run, axis));
     if scratch || !alone { Schedule::Rows } else { Schedule::Points }
+}
+
+/// The schedule for a run of a map.
+fn map(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
+    match maps::turned(kernel, run, shares) {
+        Some(turned) => Schedule::Turned(turned),
+        None if maps::quads(kernel, run, shares) => Schedule::Quads,
+        None => Schedule::Points,
+    }
 }
 
 /// What code generation depends on: equal keys are equal shaders.
@@ -160,8 +167,10 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<
     let fits = shares.len() == kernel.operands.len() && shares.iter().enumerate().all(|(i, s)| *s <= i);
     let can = match schedule {
         Schedule::Points => true,
-        Schedule::Rows => kernel.form() == Form::RowReduce,
+        Schedule::Rows => matches!(kernel.form(), Form::RowReduce | Form::Scan(_)),
         Schedule::Tiles(tiles) => tiles.fit(kernel),
+        Schedule::Quads => kernel.form() == Form::Map && !kernel.axes.is_empty(),
+        Schedule::Turned(turned) => turned.fits(kernel),
     };
     if !fits || !can {
         return Err(Refused::Internal("the schedule does not fit the kernel".to_owned()));

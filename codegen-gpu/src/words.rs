@@ -61,12 +61,13 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The number of points that are shared out: tiles of a product that is cut into them, and else parallel points.
+    /// The number of points that are shared out: tiles where the schedule has some, quads, and else parallel points.
     pub fn points(&self, kernel: &Kernel, schedule: Schedule) -> i64 {
-        if let Schedule::Tiles(tiles) = schedule {
-            tiles.count(kernel, self.extents)
-        } else {
-            self.elements(kernel)
+        match schedule {
+            Schedule::Points | Schedule::Rows => self.elements(kernel),
+            Schedule::Tiles(tiles) => tiles.count(kernel, self.extents),
+            Schedule::Quads => self.elements(kernel) / 4,
+            Schedule::Turned(turned) => turned.count(kernel, self.extents),
         }
     }
 

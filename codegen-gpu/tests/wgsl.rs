@@ -95,6 +95,64 @@ fn gathers_and_positions() {
     insta::assert_snapshot!(code);
 }
 
+/// `a + b * c` of a matrix, one that lies by columns, and a row, and where the sum is positive.
+fn turned_map() -> Kernel {
+    let mut b = KernelBuilder::new("turned", &[AxisKind::Parallel, AxisKind::Parallel]);
+    let x = b.input(DType::F32, &[Access::Strided, Access::Unit]);
+    let y = b.input(DType::F32, &[Access::Strided, Access::Strided]);
+    let z = b.input(DType::F32, &[Access::Zero, Access::Unit]);
+    let out = b.output(DType::F32, &[Access::Strided, Access::Unit]);
+    let positive = b.output(DType::Bool, &[Access::Strided, Access::Unit]);
+    let (x, y, z) = (b.load(x), b.load(y), b.load(z));
+    let product = b.map(Op::Mul, &[y, z]);
+    let sum = b.map(Op::Add, &[x, product]);
+    let zero = b.constant(Scalar::from_f64(DType::F32, 0.0));
+    let above = b.map(Op::Gt, &[sum, zero]);
+    b.store(out, sum);
+    b.store(positive, above);
+    b.finish().unwrap()
+}
+
+#[test]
+fn maps_are_done_by_quads_or_tiles_where_operands_lie_so() {
+    let of = |extents: [i64; 2], y: [i64; 2], offset: i64| {
+        let [_, m] = extents;
+        let strides = [m, 1, y[0], y[1], 0, 1, m, 1, m, 1];
+        let run = Run { extents: &extents, offsets: &[0, offset, 0, 0, 0], strides: &strides, gathers: &[] };
+        schedule(&turned_map(), &run, &[0, 1, 2, 3, 4])
+    };
+    let turned = of([100, 60], [1, 100], 0);
+    assert!(matches!(turned, Schedule::Turned(_)), "{turned:?}");
+    assert_eq!(of([15, 60], [1, 15], 0), Schedule::Points);
+    assert_eq!(of([100, 60], [2, 200], 0), Schedule::Points);
+    let mut text = format!("// by tiles\n{}", wgsl(&turned_map(), turned));
+    let of = |extents: [i64; 2], x: i64, offset: i64| {
+        let strides = [x, 1, 0, 1, extents[1], 0, extents[1], 1];
+        let run = Run { extents: &extents, offsets: &[0, 0, 0, offset], strides: &strides, gathers: &[] };
+        schedule(&broadcast(), &run, &[0, 1, 2, 3])
+    };
+    assert_eq!(of([5, 60], 60, 0), Schedule::Quads);
+    // Nothing that begins in the middle of four elements.
+    assert_eq!(of([5, 62], 64, 0), Schedule::Points);
+    assert_eq!(of([5, 60], 61, 0), Schedule::Points);
+    assert_eq!(of([5, 60], 60, 2), Schedule::Points);
+    write!(text, "// by quads\n{}", wgsl(&broadcast(), Schedule::Quads)).unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn scans() {
+    let mut b = KernelBuilder::new("rows", &[AxisKind::Parallel, AxisKind::Scan]);
+    let x = b.input(DType::F32, &[Access::Strided, Access::Unit]);
+    let out = b.output(DType::F32, &[Access::Strided, Access::Unit]);
+    let v = b.load(x);
+    let sum = b.scan(Combine::Sum, v);
+    b.store(out, sum);
+    let kernel = b.finish().unwrap();
+    let text = [Schedule::Rows, Schedule::Points].map(|s| format!("// by {s:?}\n{}", wgsl(&kernel, s)));
+    insta::assert_snapshot!(text.join("\n"));
+}
+
 /// A kernel of one op on contiguous operands.
 fn map(op: Op, args: &[DType]) -> Kernel {
     let mut b = KernelBuilder::new(op.name(), &[AxisKind::Parallel]);

@@ -47,11 +47,11 @@ impl Bound {
 }
 
 impl Emitter<'_> {
-    /// The element of an operand at the current point and position along the reduce axis.
+    /// The element of an operand at the current point and position along the axis that is walked.
     pub(super) fn address(&mut self, operand: OperandId) -> Val {
         let o = operand.index();
         let base = self.bases[o];
-        let at = match self.kernel.reduce_axis() {
+        let at = match self.kernel.walked_axis() {
             Some(axis) => match self.coords[axis] {
                 Some(at) => self.moved(base, o, axis, at),
                 None => base,
@@ -63,8 +63,20 @@ impl Emitter<'_> {
 
     /// What an operand holds at the current point.
     pub(super) fn load(&mut self, operand: OperandId) -> Result<Val, String> {
+        if let Some(value) = self.at_hand[operand.index()] {
+            return Ok(self.truth(operand, value));
+        }
         let at = self.address(operand);
         self.load_from(operand, at)
+    }
+
+    /// What a word of an operand means: of a truth value whether it is one.
+    fn truth(&mut self, operand: OperandId, word: Val) -> Val {
+        if self.kernel.operands[operand.index()].dtype != DType::Bool {
+            return word;
+        }
+        let zero = self.b.u32(0);
+        self.b.binary(BinaryOperator::NotEqual, word, zero)
     }
 
     /// What an operand holds at the current point moved by indices: zero where one is out of range, which is told to the
@@ -103,12 +115,8 @@ impl Emitter<'_> {
     fn load_from(&mut self, operand: OperandId, at: Val) -> Result<Val, String> {
         match self.arrays[operand.index()] {
             Bound::Elements(array) => {
-                let value = self.b.load(array, at);
-                if self.kernel.operands[operand.index()].dtype != DType::Bool {
-                    return Ok(value);
-                }
-                let zero = self.b.u32(0);
-                Ok(self.b.binary(BinaryOperator::NotEqual, value, zero))
+                let word = self.b.load(array, at);
+                Ok(self.truth(operand, word))
             }
             Bound::Pairs(array) => {
                 let [low_at, high_at] = self.pair(at);

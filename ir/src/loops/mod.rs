@@ -28,6 +28,7 @@ pub mod expand;
 pub mod interp;
 pub mod parse;
 pub mod partial;
+pub mod running;
 pub mod split;
 pub mod text;
 pub mod verify;
@@ -333,6 +334,11 @@ impl Kernel {
     /// The reduce axis, if there is one.
     pub fn reduce_axis(&self) -> Option<usize> {
         self.axes.iter().position(|a| a.kind == AxisKind::Reduce)
+    }
+
+    /// The axis that is walked in order or reduced, if there is one.
+    pub fn walked_axis(&self) -> Option<usize> {
+        self.axes.iter().position(|a| a.kind != AxisKind::Parallel)
     }
 
     /// The stages, in order.

@@ -15,11 +15,13 @@ use crate::{AsView, DeviceTensor};
 use matex_codegen_gpu::{MOST_POINTS, Run, cut, refusal, schedule};
 use matex_ir::Dim;
 use matex_ir::loops::partial::{Partial, partial};
+use matex_ir::loops::running::{Running, running};
 use matex_ir::loops::{AxisKind, Kernel, Role};
 use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
 use parts::Whole;
 use std::sync::{Arc, OnceLock};
 
+mod lines;
 mod parts;
 
 /// What is known of the kernels of a plan before a call.
@@ -34,13 +36,26 @@ pub(super) struct Placement {
 struct Known {
     /// Why it stays on the CPU whatever the sizes.
     refusal: Option<String>,
-    /// How it is cut in two, once that was asked for.
-    partial: OnceLock<Option<Partial>>,
+    /// How it is cut along its axis, once that was asked for.
+    pieces: OnceLock<Option<Cuttable>>,
+}
+
+/// What a kernel is cut into along the axis that it walks.
+#[derive(Debug)]
+enum Cuttable {
+    Reduction(Partial),
+    Scan(Running),
+}
+
+impl Cuttable {
+    fn of(kernel: &Kernel) -> Option<Cuttable> {
+        partial(kernel).map(Cuttable::Reduction).or_else(|| running(kernel).map(Cuttable::Scan))
+    }
 }
 
 impl Known {
     fn of(kernel: &Kernel) -> Known {
-        Known { refusal: refusal(kernel), partial: OnceLock::new() }
+        Known { refusal: refusal(kernel), pieces: OnceLock::new() }
     }
 }
 
@@ -306,11 +321,12 @@ impl DeviceRun<'_, '_> {
         for operand in 0..kernel.operands.len() {
             arrays.push(self.array(operand, points)?);
         }
-        let parts = cut(kernel, &run, schedule)
-            .and_then(|cut| Some((known.partial.get_or_init(|| partial(kernel)).as_ref()?, cut)));
+        let pieces = cut(kernel, &run, schedule)
+            .and_then(|cut| Some((known.pieces.get_or_init(|| Cuttable::of(kernel)).as_ref()?, cut)));
         let whole = Whole { run, shares: &shares, arrays: &arrays };
-        let in_parts = match parts {
-            Some((partial, cut)) => self.run_cut(partial, cut, &whole)?,
+        let in_parts = match pieces {
+            Some((Cuttable::Reduction(partial), cut)) => self.run_cut(partial, cut, &whole)?,
+            Some((Cuttable::Scan(running), cut)) => self.run_scan(running, cut, &whole)?,
             None => false,
         };
         if !in_parts && !self.dispatch(kernel, &whole)? {

@@ -20,16 +20,29 @@ pub(super) struct Whole<'a> {
 }
 
 /// What the pieces of a kernel need of the whole.
-struct Pieces<'a> {
+pub(super) struct Pieces<'a> {
     whole: &'a Whole<'a>,
-    /// The reduce axis, and how many axes there are.
-    axis: usize,
-    axes: usize,
+    /// The axis that is cut.
+    pub(super) axis: usize,
     /// The parallel points.
-    points: i64,
-    /// For each axis the distance of a state to the next one; none along the reduce axis.
+    pub(super) points: i64,
+    /// For each axis the distance of a state to the next one; none along the one that is cut.
     apart: Vec<i64>,
-    states: Vec<Arc<DeviceArray>>,
+    /// A state for each parallel point, and that for each part.
+    pub(super) states: Vec<Arc<DeviceArray>>,
+}
+
+/// Some parts of one length.
+#[derive(Clone, Copy)]
+pub(super) struct Parts {
+    /// The number of the first one, and how many they are.
+    pub(super) first: i64,
+    pub(super) count: i64,
+    /// Their length, and that of those before.
+    pub(super) length: i64,
+    pub(super) full: i64,
+    /// How many parts before its own the state of each stands.
+    pub(super) back: i64,
 }
 
 /// A run of a piece: places of its operands, one after the other.
@@ -48,58 +61,57 @@ impl DeviceRun<'_, '_> {
         cut: Cut,
         whole: &Whole<'_>,
     ) -> Result<bool, ExecError> {
-        let kernel = self.kernel;
-        let Some(axis) = kernel.reduce_axis() else { return Ok(false) };
-        let extents = whole.run.extents;
-        let (mut points, mut apart) = (1i64, vec![0; extents.len()]);
-        for (i, extent) in extents.iter().enumerate().rev() {
-            if kernel.axes[i].kind == AxisKind::Parallel {
-                apart[i] = points;
-                points = points.saturating_mul(*extent);
-            }
-        }
-        let rest = extents[axis] % cut.length;
+        let Some(axis) = self.kernel.reduce_axis() else { return Ok(false) };
+        let rest = whole.run.extents[axis] % cut.length;
         let parts = cut.parts + i64::from(rest > 0);
-        let bytes = points.saturating_mul(parts).saturating_mul(4).max(0) as u64;
-        let bindings = self.residence.device.bindings();
-        let most = partial.parts.operands.len().max(partial.finish.operands.len());
-        if bytes > self.residence.device.binding_bytes() || most > bindings {
+        let mut pieces = Pieces::new(self.kernel, whole, axis);
+        let Some(bytes) = self.states_fit(&pieces, parts, &[&partial.parts, &partial.finish]) else {
             return Ok(false);
-        }
-        let mut states = Vec::new();
+        };
         for _ in partial.states() {
-            states.push(self.fresh(bytes)?);
+            pieces.states.push(self.fresh(bytes)?);
         }
-        let pieces = Pieces { whole, axis, axes: extents.len(), points, apart, states };
+        let reduce = (&partial.parts, &partial.parts_operands[..]);
         for (first, count, length) in [(0, cut.parts, cut.length), (cut.parts, 1, rest)] {
-            if length > 0 && !self.run_parts(partial, &pieces, (first, count, length), cut.length)? {
+            let parts = Parts { first, count, length, full: cut.length, back: 0 };
+            if length > 0 && !self.run_parts(reduce, &pieces, parts)? {
                 return Ok(false);
             }
         }
         self.run_finish(partial, &pieces, parts)
     }
 
-    /// Reduces parts of one length from one on.
-    fn run_parts(
+    /// The bytes of a state for each of so many parts, when the device binds them and what these kernels need.
+    pub(super) fn states_fit(&self, pieces: &Pieces<'_>, parts: i64, kernels: &[&Kernel]) -> Option<u64> {
+        let device = &self.residence.device;
+        let bytes = pieces.points.saturating_mul(parts).saturating_mul(4).max(0) as u64;
+        let most = kernels.iter().map(|k| k.operands.len()).max().unwrap_or(0);
+        (bytes <= device.binding_bytes() && most <= device.bindings()).then_some(bytes)
+    }
+
+    /// Runs a kernel over parts, whose first axis is that of the parts.
+    pub(super) fn run_parts(
         &mut self,
-        partial: &Partial,
+        (kernel, operands): (&Kernel, &[Bound]),
         pieces: &Pieces<'_>,
-        (first, count, length): (i64, i64, i64),
-        full: i64,
+        parts: Parts,
     ) -> Result<bool, ExecError> {
         let mut extents = pieces.whole.run.extents.to_vec();
-        extents[pieces.axis] = length;
-        extents.insert(0, count);
+        extents[pieces.axis] = parts.length;
+        extents.insert(0, parts.count);
         let mut places = Places::default();
-        for bound in &partial.parts_operands {
+        for bound in operands {
             pieces.put(&mut places, *bound, |offset, strides, along| {
-                let step = if matches!(bound, Bound::State { .. }) { along } else { along * full };
+                let (step, first) = match bound {
+                    Bound::State { .. } => (along, parts.first - parts.back),
+                    Bound::Operand(_) | Bound::Start => (along * parts.full, parts.first),
+                };
                 (offset + step * first, [&[step], strides].concat())
             });
         }
-        let shares: Vec<usize> = (0..partial.parts_operands.len()).collect();
+        let shares: Vec<usize> = (0..operands.len()).collect();
         let run = Run { extents: &extents, offsets: &places.offsets, strides: &places.strides, gathers: &[] };
-        self.dispatch(&partial.parts, &Whole { run, shares: &shares, arrays: &places.arrays })
+        self.dispatch(kernel, &Whole { run, shares: &shares, arrays: &places.arrays })
     }
 
     /// Reduces the states of all parts.
@@ -164,7 +176,20 @@ impl DeviceRun<'_, '_> {
     }
 }
 
-impl Pieces<'_> {
+impl<'a> Pieces<'a> {
+    /// The pieces of a whole that is cut along an axis, without states.
+    pub(super) fn new(kernel: &Kernel, whole: &'a Whole<'a>, axis: usize) -> Pieces<'a> {
+        let extents = whole.run.extents;
+        let (mut points, mut apart) = (1i64, vec![0; extents.len()]);
+        for (i, extent) in extents.iter().enumerate().rev() {
+            if kernel.axes[i].kind == AxisKind::Parallel {
+                apart[i] = points;
+                points = points.saturating_mul(*extent);
+            }
+        }
+        Pieces { whole, axis, points, apart, states: Vec::new() }
+    }
+
     /// Adds an operand of a piece: where it lies of the whole, or as a state, changed by `place`, which is given the offset, the
     /// strides and the one along the reduce axis. That of a state is the distance from part to part, and it has none within
     /// a part.
@@ -177,7 +202,8 @@ impl Pieces<'_> {
         let (array, offset, strides, along) = match bound {
             Bound::Operand(o) => {
                 let i = o.index();
-                let strides = &self.whole.run.strides[i * self.axes..(i + 1) * self.axes];
+                let axes = self.apart.len();
+                let strides = &self.whole.run.strides[i * axes..(i + 1) * axes];
                 (&self.whole.arrays[i], self.whole.run.offsets[i], strides, strides[self.axis])
             }
             Bound::State { state, .. } => (&self.states[state], 0, &self.apart[..], self.points),
