@@ -28,18 +28,30 @@ pub fn batch(
     count: &Dim,
     limit: usize,
 ) -> Result<Vec<(ValueId, bool)>, Refused> {
-    let depends = Depends::new(body, mapped, Through::Anything);
-    let mut batch = Batch { c: Copier::new(b, body, limit), depends, count: count.clone() };
+    let mut batch = Batch::new(b, body, mapped, count.clone(), limit);
     batch.c.set_all(body.params(), args);
     batch.nodes(&body.root().nodes)?;
     Ok(body.results().iter().map(|r| (batch.c.get(*r), batch.depends.on(*r))).collect())
 }
 
 /// A vectorization under way.
-struct Batch<'a> {
-    c: Copier<'a>,
-    depends: Depends<'a>,
+pub(super) struct Batch<'a> {
+    pub(super) c: Copier<'a>,
+    pub(super) depends: Depends<'a>,
     count: Dim,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(
+        b: &'a mut Builder,
+        body: &'a Body,
+        mapped: &[bool],
+        count: Dim,
+        limit: usize,
+    ) -> Batch<'a> {
+        let depends = Depends::new(body, mapped, Through::Anything);
+        Batch { c: Copier::new(b, body, limit), depends, count }
+    }
 }
 
 impl Batch<'_> {
@@ -47,7 +59,7 @@ impl Batch<'_> {
         nodes.iter().try_for_each(|v| self.node(*v))
     }
 
-    fn node(&mut self, v: ValueId) -> Result<(), Refused> {
+    pub(super) fn node(&mut self, v: ValueId) -> Result<(), Refused> {
         let Some(node) = self.c.body.node(v) else { return Ok(()) };
         let mapped = self.depends.on(v) || self.depends.any_member(v);
         if !mapped || matches!(node.kind, Kind::Proj(_)) {

@@ -7,7 +7,8 @@
 //! - [`forward`]: the body and, beside each value that depends on a parameter, its tangent (forward mode);
 //! - [`reverse`]: the body, and then from its last value to its first what a change of each adds to the change of the
 //!   results (reverse mode);
-//! - [`batch`]: the body on whole arrays of arguments at once.
+//! - [`batch`]: the body on whole arrays of arguments at once;
+//! - [`units`]: a linear body on all unit vectors of its parameter, without most of their zeros.
 //!
 //! What comes out is ordinary tensor IR on the values of the function that is being built. So transforms nest to any
 //! order, in any mixture, without knowing of each other, and a derivative goes the same way to machine code as what it
@@ -27,11 +28,13 @@ mod emit;
 mod forward;
 mod reverse;
 mod slopes;
+mod units;
 
 pub use batch::batch;
 pub use body::Body;
 pub use forward::forward;
 pub use reverse::{Keep, Reversed, reverse};
+pub use units::{Directions, units};
 
 use crate::span::{Code, Span};
 use crate::tensor::{Builder, ValueId};

@@ -8,7 +8,7 @@ use super::{Checker, R};
 use crate::ast::Ident;
 use crate::codes;
 use matex_ir::tensor::{TensorType, ValueId};
-use matex_ir::transform::{self, Body, Keep, Refused};
+use matex_ir::transform::{self, Body, Directions, Keep, Refused};
 use matex_ir::{Dim, Scalar, Span};
 
 impl Checker<'_> {
@@ -167,18 +167,6 @@ impl Checker<'_> {
         made
     }
 
-    /// All unit vectors of a type, along a new first axis.
-    fn unit_vectors(&mut self, ty: &TensorType) -> (ValueId, Dim) {
-        let count = ty.elements();
-        let square = [count.clone(), count.clone()];
-        let (rows, cols) = (self.iota(&square, 0), self.iota(&square, 1));
-        let on = self.b.map(matex_ir::Op::Eq, &[rows, cols]);
-        let on = self.b.cast(on, ty.dtype);
-        let mut shape = vec![count.clone()];
-        shape.extend(ty.shape.iter().cloned());
-        (self.b.reshape(on, shape), count)
-    }
-
     /// Forward mode, for every unit vector of the parameter at once.
     fn jacobian_columns(
         &mut self,
@@ -198,14 +186,7 @@ impl Checker<'_> {
         let t = t.unwrap_or_else(|| self.repeated(Scalar::from_bits(out.dtype, 0), &out.shape));
         self.b.end_region(vec![t]);
         let inner = Body::take(&mut self.b, &mark, region);
-        let (units, count) = self.unit_vectors(&ty);
-        let made = transform::batch(&mut self.b, &inner, &[units], &[true], &count, limit)?;
-        let (id, has) = made[0];
-        let columns = self.lengthened(id, has, &count);
-        let rank = self.rank(columns);
-        let last = self.b.permute(columns, (1..rank).chain([0]).collect());
-        let shape = out.shape.iter().chain(&ty.shape).cloned().collect();
-        Ok(self.b.reshape(last, shape))
+        transform::units(&mut self.b, &inner, Directions::Last, limit)
     }
 
     /// Reverse mode, for every unit vector of the result at once.
@@ -228,12 +209,7 @@ impl Checker<'_> {
         let ct = ct.unwrap_or_else(|| self.repeated(Scalar::from_bits(ty.dtype, 0), &ty.shape));
         self.b.end_region(vec![ct]);
         let inner = Body::take(&mut self.b, &mark, region);
-        let (units, count) = self.unit_vectors(out);
-        let made = transform::batch(&mut self.b, &inner, &[units], &[true], &count, limit)?;
-        let (id, has) = made[0];
-        let rows = self.lengthened(id, has, &count);
-        let shape = out.shape.iter().chain(&ty.shape).cloned().collect();
-        Ok(self.b.reshape(rows, shape))
+        transform::units(&mut self.b, &inner, Directions::First, limit)
     }
 }
 
