@@ -36,11 +36,21 @@ impl<'a, T> Shared<'a, T> {
     /// No part is in use twice at the same time.
     #[allow(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
     pub(super) unsafe fn part(&self, k: usize) -> &mut [T] {
-        if k >= self.count {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.parts(k, 1) }
+    }
+
+    /// The parts of some matrices from matrix `k` on; nothing where not all are there.
+    ///
+    /// # Safety
+    /// No part is in use twice at the same time.
+    #[allow(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
+    pub(super) unsafe fn parts(&self, k: usize, some: usize) -> &mut [T] {
+        if k.checked_add(some).is_none_or(|end| end > self.count) {
             return &mut [];
         }
-        // SAFETY: it lies within the slice that was given, and the caller promises that nobody else has it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(k * self.size), self.size) }
+        // SAFETY: they lie within the slice that was given, and the caller promises that nobody else has them.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(k * self.size), some * self.size) }
     }
 }
 

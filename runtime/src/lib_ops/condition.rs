@@ -15,12 +15,8 @@ pub(crate) fn if_large<T: Real>(lu: &[T], n: usize, norm: f64, space: &mut Vec<T
     space.extend((0..n).map(element::<T>));
     let length = sum(space);
     solve_vector(lu, space, Side::Transposed);
-    let size = n as f64;
-    // That vector may stand almost at right angles to what the inverse stretches most.
-    let slack = 10.0 * size * size.sqrt();
     let first = sum(space) / length;
-    let far = first * norm * slack * T::EPSILON < 1.0;
-    if far {
+    if is_far::<T>(first, norm, n) {
         return None;
     }
     let condition = norm * inverse_norm(lu, n, first, space);
@@ -29,9 +25,20 @@ pub(crate) fn if_large<T: Real>(lu: &[T], n: usize, norm: f64, space: &mut Vec<T
     (condition * T::EPSILON > 1.0).then_some(condition)
 }
 
+/// Whether a matrix of that order and norm is far from one whose solutions need not have a right digit, when its inverse
+/// multiplies the length of a vector of [`element`]s by `first`.
+#[inline(always)]
+pub(super) fn is_far<T: Real>(first: f64, norm: f64, n: usize) -> bool {
+    let size = n as f64;
+    // That vector may stand almost at right angles to what the inverse stretches most.
+    let slack = 10.0 * size * size.sqrt();
+    first * norm * slack * T::EPSILON < 1.0
+}
+
 /// Elements that are the same at every call and in no order that a matrix would have: multiples of the golden ratio
 /// modulo 1, no two of which are near each other, so that no difference of two vanishes; and signs.
-fn element<T: Real>(i: usize) -> T {
+#[inline(always)]
+pub(super) fn element<T: Real>(i: usize) -> T {
     let multiple = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let size = 0.5 + multiple as f64 / 2f64.powi(64);
     T::narrow(if (multiple ^ (multiple >> 29)) & (1 << 20) == 0 { size } else { -size })

@@ -7,6 +7,7 @@ use super::condition;
 use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector};
 use super::engine::{Failure, Fit, LeastSquares, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
+use super::side_by_side::{Group, LARGEST, TOGETHER};
 use super::transpose::transpose;
 use super::{Context, Operand, elements, elements_mut, ensure, malformed};
 use crate::View;
@@ -115,18 +116,29 @@ fn solve_into<T: Real>(
     let all = Shared::new(x, n * width);
     let worst = batch::run(context, count, work, |range, tell| {
         let mut space = Space::new(n);
-        for k in range {
-            let a = &a[k * n * n..(k + 1) * n * n];
+        let mut group = (n <= LARGEST).then(|| Group::new(n));
+        let mut k = range.start;
+        while k < range.end {
+            let some = TOGETHER.min(range.end - k);
+            let a = &a[k * n * n..(k + some) * n * n];
             // SAFETY: the ranges of a batch do not overlap.
-            let x = unsafe { all.part(k) };
-            if nan_passes && !(is_finite(a, (n, n), Part::All) && dense::all_finite(x)) {
-                x.fill(T::NAN);
-                continue;
+            let x = unsafe { all.parts(k, some) };
+            let finite = || !nan_passes || (dense::all_finite(a) && dense::all_finite(x));
+            let full = group.as_mut().filter(|_| some == TOGETHER && finite());
+            let done = full.is_some_and(|group| group.solve(a, x, width, estimates));
+            let left = if done { 0 } else { some };
+            let systems = a.chunks_exact(n * n).zip(x.chunks_exact_mut(n * width));
+            for (i, (a, x)) in systems.enumerate().take(left) {
+                if nan_passes && !(is_finite(a, (n, n), Part::All) && dense::all_finite(x)) {
+                    x.fill(T::NAN);
+                    continue;
+                }
+                let condition = solve_one(a, x, (n, width), how, &mut space, estimates);
+                if let Some(condition) = condition.map_err(|failure| (k + i, failure))? {
+                    tell(Worst::one(k + i, condition));
+                }
             }
-            let condition = solve_one(a, x, (n, width), how, &mut space, estimates);
-            if let Some(condition) = condition.map_err(|failure| (k, failure))? {
-                tell(Worst::one(k, condition));
-            }
+            k += some;
         }
         Ok(())
     });

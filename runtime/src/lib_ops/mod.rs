@@ -14,6 +14,7 @@ mod gram;
 mod linalg;
 mod scatter;
 mod search;
+mod side_by_side;
 mod sort;
 mod transpose;
 mod vectors;
