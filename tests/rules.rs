@@ -116,6 +116,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("associate-right", "fn f(x: f64[n, k], y: f64[k, m], z: f64[m]) { (x @ y) @ z }"),
     ("associate-left", "fn f(x: f64[n], y: f64[n, m], z: f64[m, k]) { x @ (y @ z) }"),
     ("dot-identity", "fn f(x: f64[n, m]) { x @ eye(m) }"),
+    ("dot-outer", "fn f(x: f64[n, k], y: f64[m, k]) { einsum(\"ik,jk->ijk\", x, y) }"),
+    ("add-pads", "fn f(x: f64[n, 4], y: f64[n, 3]) { pad(x, [[0, 0], [5, 2]]) + pad(y, [[0, 0], [1, 7]]) }"),
     ("diagonal-dot", "fn f(x: f64[n, k], y: f64[k, n]) { diagonal(x @ y) }"),
     ("dot-scaled", "fn f(a: f64, x: f64[n, k], y: f64[k, m]) { (x * a) @ y }"),
     ("inverse-times", "fn f(A: f64[n, n], y: f64[n]) { inv(A + 9 * eye(n)).T @ y }"),

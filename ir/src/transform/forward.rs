@@ -266,7 +266,8 @@ pub(super) fn partial(
         return Ok(Partial::Times(slopes::known_power(b, args[0], exponent)));
     }
     let below = op == Op::Max && i == 0 && slopes::is_stopped(b, args[1]);
-    let text = if below { "select(gt(a, b), 1, 0)" } else { text };
+    // What the result tells, the operand need not be kept for.
+    let text = if below { "select(gt(y, b), 1, 0)" } else { text };
     slopes::evaluate(b, text, args, y).map(Partial::Times).ok_or_else(none)
 }
 

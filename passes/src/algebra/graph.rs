@@ -168,6 +168,12 @@ impl Graph {
         self.add(Kind::Slice(axes), dtype, lens, &[x])
     }
 
+    /// Values one behind the other along an axis, which have this shape together.
+    pub(crate) fn concat(&mut self, axis: usize, xs: &[Id], shape: Vec<Dim>) -> Id {
+        let dtype = xs.first().map_or(DType::Bool, |x| self.ty(*x).dtype);
+        self.add(Kind::Concat { axis }, dtype, shape, xs)
+    }
+
     /// A reduction that keeps the dtype; nothing without axes.
     pub(crate) fn reduce(&mut self, op: ReduceOp, x: Id, axes: Vec<usize>) -> Id {
         if axes.is_empty() {

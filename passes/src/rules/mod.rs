@@ -8,6 +8,7 @@ mod broadcasts;
 mod fast;
 mod fma;
 mod identities;
+mod pieces;
 mod powers;
 mod products;
 mod reductions;
@@ -137,12 +138,13 @@ fn ints(graph: &Graph, letters: &[Id]) -> bool {
 }
 
 /// All files of rules.
-const SUBJECTS: [&[Rule]; 10] = [
+const SUBJECTS: [&[Rule]; 11] = [
     identities::RULES,
     powers::RULES,
     stable::RULES,
     fma::RULES,
     views::RULES,
+    pieces::RULES,
     broadcasts::RULES,
     reductions::RULES,
     products::RULES,

@@ -17,6 +17,15 @@ pub(super) const RULES: &[Rule] = &[
     many("associate-left", Default, "A @ (B @ C) = (A @ B) @ C", DOT, &[], associate_left),
     many("dot-identity", Default, "A @ eye(n) = A, eye(n) @ A = A", DOT, &[Tag::Iota], dot_identity),
     code(
+        "dot-outer",
+        Exact,
+        "outer(x, y) = x[:, newaxis] * y, a product that sums nothing",
+        DOT,
+        &[],
+        dot_outer,
+    )
+    .directed(),
+    code(
         "diagonal-dot",
         Default,
         "diagonal(A @ B) = sum(A * B.T, axis=1)",
@@ -178,6 +187,21 @@ fn dot_identity(graph: &mut Graph, site: &Site) -> Vec<Id> {
         out.push(graph.permute(p.b, perm));
     }
     out
+}
+
+/// Each element is one product, which any kernel may compute where it is used.
+fn dot_outer(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let p = Product::new(graph, &site.node).filter(|p| p.contract.is_empty())?;
+    let shape = graph.shape(site.class).to_vec();
+    let n = p.batch.len();
+    let (fa, fb) = (p.free(graph, true), p.free(graph, false));
+    let middle = n + fa.len();
+    let of_a: Vec<usize> = p.batch.iter().map(|(l, _)| *l).chain(fa).collect();
+    let of_b: Vec<usize> = p.batch.iter().map(|(_, r)| *r).chain(fb).collect();
+    let (a, b) = (graph.permute(p.a, of_a), graph.permute(p.b, of_b));
+    let a = graph.broadcast(a, shape.clone(), (0..middle).collect());
+    let b = graph.broadcast(b, shape.clone(), (0..n).chain(middle..shape.len()).collect());
+    Some(graph.map(Op::Mul, &[a, b]))
 }
 
 /// What picks the elements of a square product whose two indices are equal, as `diagonal` and `trace` do.
