@@ -90,6 +90,7 @@ const UNSAFE: &[&str] = &[
     "runtime/src/pool.rs",
     "codegen-cpu/",
     "tests/allocations.rs",
+    "tests/peaks.rs",
     "benches/linalg/",
     "benches/work/triad.rs",
 ];
