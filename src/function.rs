@@ -262,14 +262,23 @@ impl Function {
     /// ```
     pub fn call_owned(&self, args: Vec<Tensor>) -> Result<Outputs, Error> {
         let warnings = RefCell::default();
-        let (tensors, names) = guarded(|| self.run_owned(args, &warnings))?;
+        let (tensors, names) = self.call_tensors(args, Some(&warnings))?;
         Outputs::new(tensors, names, self.warnings(warnings))
+    }
+
+    /// [`call_owned`](Function::call_owned): results and their names.
+    pub(crate) fn call_tensors(
+        &self,
+        args: Vec<Tensor>,
+        warnings: Option<&Warnings>,
+    ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
+        guarded(|| self.run_owned(args, warnings))
     }
 
     fn run_owned(
         &self,
         mut args: Vec<Tensor>,
-        warnings: &Warnings,
+        warnings: Option<&Warnings>,
     ) -> Result<(Vec<Tensor>, Arc<[String]>), Error> {
         let special = {
             let views: Views<'_> = args.iter().map(AsView::as_view).collect();
@@ -282,11 +291,10 @@ impl Function {
         let Some(special) = special else {
             // Some arguments have to be converted, or are not given.
             let views: Views<'_> = args.iter().map(AsView::as_view).collect();
-            return self.with_ready(&strong(&views), |ready| {
-                ready.run(self, &CallOptions::default(), Some(warnings))
-            });
+            return self
+                .with_ready(&strong(&views), |ready| ready.run(self, &CallOptions::default(), warnings));
         };
-        let results = special.engine.run_owned(&special.func, &mut args, self.budget(Some(warnings)));
+        let results = special.engine.run_owned(&special.func, &mut args, self.budget(warnings));
         let views: Views<'_> = args.iter().map(AsView::as_view).collect();
         let results = results.map_err(|e| self.failed(&special, &views, e))?;
         Ok((results, special.names.clone()))

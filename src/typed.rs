@@ -21,7 +21,8 @@ mod sealed {
 )]
 /// A function type that a program can be taken as: `fn(&A, &B) -> C` with up to twelve arguments, each a
 /// [`TypedView`] behind a reference, and one result or a tuple of them; or `fn(&A, &B, &mut C)` for a program of one
-/// result, which is written into memory that is given. A function type cannot tell the lifetimes inside of its arguments:
+/// result, which is written into memory that is given; or `fn(Tensor, Tensor) -> C` of up to eight, which gives its arguments away as
+/// [`Function::call_owned`] does, so that a result may lie in the memory of one of them. A function type cannot tell the lifetimes inside of its arguments:
 /// in the place of an `ArrayView2` that borrows take `ArrayRef2`, which arrays and views of ndarray borrow as.
 ///
 /// ```
@@ -30,6 +31,15 @@ mod sealed {
 /// add(&[1.0, 2.0], &[3.0, 4.0], &mut out)?;
 /// assert_eq!(out, [4.0, 6.0]);
 /// # Ok::<(), matex::Error>(())
+/// ```
+///
+/// ```
+/// use matex::Tensor;
+/// let next = matex::compile("x * 2 + 1")?.typed::<fn(Tensor) -> Tensor>()?;
+/// let x = Tensor::from_slice(&[3], &[1.0, 2.0, 3.0])?;
+/// let memory = x.data_ptr();
+/// assert_eq!(next(x)?.data_ptr(), memory);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// ```
@@ -199,6 +209,34 @@ arities! {
     (A a B b C c D d E e F f G g H h I i J j)
     (A a B b C c D d E e F f G g H h I i J j K k)
     (A a B b C c D d E e F f G g H h I i J j K k L l)
+}
+
+/// Function types that take as many tensors by value as there are names.
+macro_rules! owned {
+    ($(($($a:ident: $T:ident)+))+) => {$(
+        impl<R: FromTensors + 'static> sealed::Sealed for fn($($T),+) -> R {}
+
+        impl<R: FromTensors + 'static> TypedFn for fn($($T),+) -> R {
+            type Call = dyn Fn($($T),+) -> Result<R, Error> + Send + Sync;
+            const ARGUMENTS: &'static [TypeKind] = &[$(<$T as TypedView>::KIND),+];
+            const RESULTS: &'static [TypeKind] = R::KINDS;
+
+            fn wrap(function: Function) -> Box<Self::Call> {
+                Box::new(move |$($a: $T),+| results(&function, function.call_tensors(vec![$($a),+], None)?.0))
+            }
+        }
+    )+};
+}
+
+owned! {
+    (a: Tensor)
+    (a: Tensor b: Tensor)
+    (a: Tensor b: Tensor c: Tensor)
+    (a: Tensor b: Tensor c: Tensor d: Tensor)
+    (a: Tensor b: Tensor c: Tensor d: Tensor e: Tensor)
+    (a: Tensor b: Tensor c: Tensor d: Tensor e: Tensor f: Tensor)
+    (a: Tensor b: Tensor c: Tensor d: Tensor e: Tensor f: Tensor g: Tensor)
+    (a: Tensor b: Tensor c: Tensor d: Tensor e: Tensor f: Tensor g: Tensor h: Tensor)
 }
 
 /// Compares a function type with a program. What the types leave open (a `Tensor` is of any kind) is left to the call.

@@ -51,6 +51,29 @@ fn the_result_lies_where_the_argument_was() {
     assert!(is_used_again("x + y", vec![tensor(&[4, 5]), tensor(&[4, 5])]));
 }
 
+/// A function type that takes tensors by value gives them away.
+#[test]
+fn so_it_does_in_a_typed_call() {
+    let f = compile("fn f(x: f64[n], y: f64[n]) { return x * y, sum(y) }").unwrap();
+    let owned = f.typed::<fn(Tensor, Tensor) -> (Tensor, f64)>().unwrap();
+    let wanted = text(&f.call(&[&tensor(&[50]), &tensor(&[50])]).unwrap());
+    for _ in 0..2 {
+        let (x, y) = (tensor(&[50]), tensor(&[50]));
+        let memory = [x.data_ptr(), y.data_ptr()];
+        let (product, sum) = owned(x, y).unwrap();
+        assert!(memory.contains(&product.data_ptr()));
+        assert_eq!([product.to_string(), format!("{sum:?}")], wanted[..]);
+    }
+    // A tensor that somebody else holds does not change.
+    let x = tensor(&[50]);
+    let (product, _) = owned(x.clone(), tensor(&[50])).unwrap();
+    assert_ne!(product.data_ptr(), x.data_ptr());
+    assert_eq!(x.to_string(), tensor(&[50]).to_string());
+    let wrong = owned(tensor(&[3]), tensor(&[4])).unwrap_err();
+    assert_eq!(wrong.to_string(), f.call(&[&tensor(&[3]), &tensor(&[4])]).unwrap_err().to_string());
+    assert!(f.typed::<fn(Tensor) -> Tensor>().is_err());
+}
+
 #[test]
 fn what_is_needed_or_does_not_fit_keeps_its_memory() {
     // Elements are read elsewhere than they are written, or afterwards, or are of another size.

@@ -261,19 +261,18 @@ impl Choice {
                     if self.classes[place].candidates.len() < 2 || self.steps > STEPS {
                         break;
                     }
-                    let old = self.classes[place].chosen.replace(i);
-                    if old == Some(i) {
+                    let Some(old) = self.classes[place].chosen.filter(|old| *old != i) else { continue };
+                    let args = &self.classes[place].candidates[i].args;
+                    if args.iter().any(|a| self.classes[*a].chosen.is_none()) {
                         continue;
                     }
-                    let ready = self.classes[place].candidates[i]
-                        .args
-                        .iter()
-                        .all(|a| self.classes[*a].chosen.is_some());
-                    let preferred = old.is_some_and(|old| self.before(graph, place, i, old));
-                    match self.total(roots).filter(|_| ready) {
+                    self.classes[place].chosen = Some(i);
+                    match self.total(roots) {
                         Some(t) if t < best * (1.0 - MARGIN) => best = t,
-                        Some(t) if t <= best * (1.0 + MARGIN) && preferred => best = best.min(t),
-                        Some(_) | None => self.classes[place].chosen = old,
+                        Some(t) if t <= best * (1.0 + MARGIN) && self.before(graph, place, i, old) => {
+                            best = best.min(t);
+                        }
+                        Some(_) | None => self.classes[place].chosen = Some(old),
                     }
                 }
             }
