@@ -33,15 +33,15 @@ pub type Entry = unsafe extern "C" fn(*const Args, i64, i64) -> u32;
 /// Defines functions that compiled kernels call, with the kernels' own calling convention.
 #[cfg(target_arch = "x86_64")]
 macro_rules! kernel_abi {
-    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty $body:block)+) => {
-        $($(#[$meta])* extern "sysv64" fn $name($($arg: $ty),*) -> $out $body)+
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty $body:block)+) => {
+        $($(#[$meta])* $vis extern "sysv64" fn $name($($arg: $ty),*) -> $out $body)+
     };
 }
 /// Defines functions that compiled kernels call, with the kernels' own calling convention.
 #[cfg(not(target_arch = "x86_64"))]
 macro_rules! kernel_abi {
-    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty $body:block)+) => {
-        $($(#[$meta])* extern "C" fn $name($($arg: $ty),*) -> $out $body)+
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty $body:block)+) => {
+        $($(#[$meta])* $vis extern "C" fn $name($($arg: $ty),*) -> $out $body)+
     };
 }
 pub(crate) use kernel_abi;

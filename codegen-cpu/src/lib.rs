@@ -12,6 +12,7 @@ mod cache;
 mod compiled;
 mod emit_clif;
 mod emit_wide;
+mod lanes;
 mod listing;
 mod simd;
 mod walk;

@@ -8,6 +8,7 @@ use common::{Case, Rng, all_widths};
 use matex_codegen_cpu::{Emitter, Simd, abi::Args, compile_for};
 use matex_ir::loops::expand::expand;
 use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder, Role};
+use matex_ir::ops::TABLE;
 use matex_ir::{DType, Op, Scalar};
 
 /// `out = op(x, y, …)` over contiguous operands.
@@ -78,7 +79,11 @@ fn kernels() -> Vec<Kernel> {
         }
         all.push(truths(d));
     }
-    all.extend([Op::Add, Op::Xor, Op::Lt].map(|op| map(op, DType::I64)));
+    all.extend([Op::Add, Op::Xor, Op::Lt, Op::FloorDiv].map(|op| map(op, DType::I64)));
+    for d in [DType::U8, DType::I16, DType::Bool] {
+        all.extend([Access::Unit, Access::Strided].into_iter().filter_map(|a| op_of(Op::Select, d, a)));
+    }
+    all.extend([cast(DType::F16, DType::F64), cast(DType::I32, DType::BF16)]);
     all
 }
 
@@ -101,18 +106,141 @@ fn common_kernels_are_wide() {
     }
 }
 
-#[test]
-fn what_has_no_form_is_left_to_cranelift() {
-    for simd in wide() {
-        for (k, why) in
-            [(map(Op::Add, DType::I8), "values of i8"), (map(Op::Lgamma, DType::F64), "lgamma of F64 lanes")]
-        {
-            let code = compile_for(&k, simd).unwrap();
-            assert_eq!((code.emitter(), code.refused()), (Emitter::Cranelift, Some(why)));
+/// `out = op(inputs…)`, all operands with this class; none where the op does not take the dtype.
+fn op_of(op: Op, d: DType, access: Access) -> Option<Kernel> {
+    let mut dtypes = vec![d; op.arity()];
+    if op == Op::Select {
+        dtypes[0] = DType::Bool;
+    } else if d.compute() != d {
+        return None;
+    }
+    let result = op.result_dtype(&dtypes)?;
+    let mut b = KernelBuilder::new(op.name(), &[Parallel]);
+    let inputs: Vec<_> = dtypes.iter().map(|d| b.input(*d, &[access])).collect();
+    let loads: Vec<_> = inputs.into_iter().map(|x| b.load(x)).collect();
+    let v = b.map(op, &loads);
+    let out = b.output(result, &[access]);
+    b.store(out, v);
+    Some(b.finish().unwrap())
+}
+
+fn cast(from: DType, to: DType) -> Kernel {
+    let mut b = KernelBuilder::new("cast", &[Parallel]);
+    let (x, out) = (b.input(from, &[Access::Unit]), b.output(to, &[Access::Unit]));
+    let v = b.load(x);
+    let v = b.cast(v, to);
+    b.store(out, v);
+    b.finish().unwrap()
+}
+
+/// `out = x[i]`.
+fn gather(d: DType) -> Kernel {
+    let mut b = KernelBuilder::new("gather", &[Parallel]);
+    let (i, x) = (b.input(DType::I64, &[Access::Unit]), b.gather_input(d, &[Access::Zero], 1));
+    let out = b.output(d, &[Access::Unit]);
+    let i = b.load(i);
+    let v = b.load_at(x, &[i]);
+    b.store(out, v);
+    b.finish().unwrap()
+}
+
+/// Every op on every dtype and layout, expanded and not, casts between all dtypes, and reads at places that data tells.
+fn whole_table() -> Vec<Kernel> {
+    let mut all = Vec::new();
+    for d in DType::ALL {
+        for op in TABLE.iter().map(|row| row.op) {
+            let kernels = [Access::Unit, Access::Strided].into_iter().filter_map(|a| op_of(op, d, a));
+            all.extend(kernels.flat_map(|k| [expand(&k), k]));
         }
+        all.extend(DType::ALL.map(|to| cast(d, to)));
+        all.push(gather(d));
+    }
+    all
+}
+
+/// What docs/performance.md names as left to the other emitter, and nothing else.
+#[test]
+fn only_what_the_manual_names_is_left_to_cranelift() {
+    for simd in wide() {
+        for k in whole_table() {
+            let code = compile_for(&k, simd).unwrap();
+            assert_eq!((code.emitter() == Emitter::Cranelift, code.refused()), (false, None), "{simd:?} {k}");
+        }
+        for c in Combine::ALL {
+            for d in DType::ALL.into_iter().filter(|d| c.accepts(&[*d, DType::I64][..c.arity()])) {
+                for kinds in [[Parallel, Reduce], [Reduce, Parallel]] {
+                    let code = compile_for(&reduce(c, d, kinds), simd).unwrap();
+                    let named = d.size() < 4 && d != DType::Bool;
+                    let why = named.then(|| format!("a reduction of {d}"));
+                    assert_eq!(code.refused(), why.as_deref(), "{simd:?} {} {d}", c.name());
+                }
+            }
+        }
+        let mut b = KernelBuilder::new("two", &[Reduce]);
+        for d in [DType::F32, DType::F64] {
+            let x = b.input(d, &[Access::Unit]);
+            let v = b.load(x);
+            let sum = b.reduce(Combine::Sum, &[v]);
+            let out = b.output(d, &[Access::Zero]);
+            b.store(out, sum);
+        }
+        let code = compile_for(&b.finish().unwrap(), simd).unwrap();
+        assert_eq!(code.refused(), Some("ordered reductions of several sizes"));
     }
     let code = compile_for(&map(Op::Add, DType::F64), Simd::W128).unwrap();
     assert_eq!((code.emitter(), code.refused()), (Emitter::Cranelift, None));
+}
+
+/// Quotients of every size, exact ones and those just beside an integer, signs, zeros and what has no quotient.
+#[test]
+fn division_keeps_every_bit() {
+    let mut rng = Rng::new(33);
+    for d in [DType::F32, DType::F64, DType::I8, DType::U8, DType::I32, DType::U32, DType::I64, DType::U64] {
+        let mut pairs: Vec<(Scalar, Scalar)> = Vec::new();
+        let edges = [
+            0i64,
+            1,
+            -1,
+            2,
+            -7,
+            127,
+            -128,
+            i32::MAX.into(),
+            i32::MIN.into(),
+            i64::MAX,
+            i64::MIN,
+            1 << 50,
+            -(1 << 50),
+        ];
+        for x in edges {
+            pairs.extend(edges.map(|y| (Scalar::from_i128(d, x.into()), Scalar::from_i128(d, y.into()))));
+        }
+        for _ in 0..6000 {
+            let y = rng.scalar(d);
+            let times = rng.next() >> rng.below(64);
+            let x = if d.is_float() {
+                let exact = Scalar::from_f64(d, y.to_f64() * times as f64);
+                Scalar::from_bits(d, exact.bits().wrapping_add(rng.below(3) as u64).wrapping_sub(1))
+            } else {
+                Scalar::from_i128(d, y.to_i128().wrapping_mul(times.into()) + rng.below(3) as i128 - 1)
+            };
+            let sign = if d.is_float() && rng.below(2) == 0 { 1 << (d.bits() - 1) } else { 0 };
+            pairs.push((Scalar::from_bits(d, x.bits() ^ sign), y));
+            pairs.push((rng.scalar(d), y));
+        }
+        let ops = [Op::FloorDiv, Op::Rem, Op::Fmod, Op::Nextafter, Op::Pow];
+        for k in ops.into_iter().filter_map(|op| op_of(op, d, Access::Unit)) {
+            let mut case = Case::new(k, &[pairs.len() as i64], &mut rng);
+            let size = d.size();
+            for (n, (x, y)) in pairs.iter().enumerate() {
+                for (o, v) in [x, y].into_iter().enumerate() {
+                    let at = case.bases[o] + n * size;
+                    case.memory[o][at..at + size].copy_from_slice(&v.bits().to_le_bytes()[..size]);
+                }
+            }
+            case.check();
+        }
+    }
 }
 
 #[test]

@@ -6,9 +6,9 @@
 
 use crate::abi::kernel_abi;
 use half::{bf16, f16};
-use matex_ir::{DType, Op};
+use matex_ir::Op;
 
-fn apply(op: Op, args: &[f64]) -> f64 {
+pub(crate) fn apply(op: Op, args: &[f64]) -> f64 {
     op.float_fn().map_or(f64::NAN, |f| f(args))
 }
 
@@ -28,7 +28,7 @@ macro_rules! table {
 
         /// The address of a symbol.
         pub(super) fn address(name: &str) -> Option<*const u8> {
-            if let Some(found) = rounding(name).or_else(|| rescue_address(name)) {
+            if let Some(found) = rounding(name).or_else(|| crate::lanes::address(name)) {
                 return Some(found);
             }
             $(if name == concat!("matex_", stringify!($f1)) { return Some($f1 as *const u8); })+
@@ -52,53 +52,6 @@ table! {
     others { nextafter_f32 pow_signed pow_unsigned f16_to_f32 f32_to_f16 f32_to_bf16 }
 }
 
-macro_rules! rescues {
-    ($($Op:ident $wide:ident $narrow:ident)+) => {
-        kernel_abi! {
-            $(
-                fn $wide(out: &mut [f64; 8], x: &[f64; 8], lanes: u64) -> u64 {
-                    for (_, (out, x)) in out.iter_mut().zip(x).enumerate().filter(|(i, _)| lanes >> i & 1 == 1) {
-                        *out = apply(Op::$Op, &[*x]);
-                    }
-                    0
-                }
-                fn $narrow(out: &mut [f32; 16], x: &[f32; 16], lanes: u64) -> u64 {
-                    for (_, (out, x)) in out.iter_mut().zip(x).enumerate().filter(|(i, _)| lanes >> i & 1 == 1) {
-                        *out = apply(Op::$Op, &[f64::from(*x)]) as f32;
-                    }
-                    0
-                }
-            )+
-        }
-
-        /// The symbol for an op on the lanes of a vector register that are asked for, from memory to memory, or `None`
-        /// when no expansion needs it.
-        pub(crate) fn rescue_symbol(op: Op, d: DType) -> Option<&'static str> {
-            $(
-                if op == Op::$Op {
-                    let (wide, narrow) = (concat!("matex_", stringify!($wide)), concat!("matex_", stringify!($narrow)));
-                    return Some(if d == DType::F64 { wide } else { narrow });
-                }
-            )+
-            None
-        }
-
-        fn rescue_address(name: &str) -> Option<*const u8> {
-            $(
-                if name == concat!("matex_", stringify!($wide)) { return Some($wide as *const u8); }
-                if name == concat!("matex_", stringify!($narrow)) { return Some($narrow as *const u8); }
-            )+
-            None
-        }
-    };
-}
-
-rescues! {
-    Sin sin_lanes_f64 sin_lanes_f32
-    Cos cos_lanes_f64 cos_lanes_f32
-    Tan tan_lanes_f64 tan_lanes_f32
-}
-
 /// `nextafter` in `f32`.
 pub(super) const NEXTAFTER_F32: &str = "matex_nextafter_f32";
 /// Integer power with a signed exponent.
@@ -114,8 +67,8 @@ pub(super) const F32_TO_BF16: &str = "matex_f32_to_bf16";
 
 kernel_abi! {
     fn nextafter_f32(a: f32, b: f32) -> f32 { libm::nextafterf(a, b) }
-    fn pow_signed(a: i64, n: i64) -> i64 { if n < 0 { 0 } else { int_pow(a, n as u64) } }
-    fn pow_unsigned(a: i64, n: i64) -> i64 { int_pow(a, n as u64) }
+    pub(crate) fn pow_signed(a: i64, n: i64) -> i64 { if n < 0 { 0 } else { int_pow(a, n as u64) } }
+    pub(crate) fn pow_unsigned(a: i64, n: i64) -> i64 { int_pow(a, n as u64) }
     fn f16_to_f32(bits: u32) -> f32 { f16::from_bits(bits as u16).to_f32() }
     fn f32_to_f16(v: f32) -> u32 { f16::from_f32(v).to_bits().into() }
     fn f32_to_bf16(v: f32) -> u32 { bf16::from_f32(v).to_bits().into() }

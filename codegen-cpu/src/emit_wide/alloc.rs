@@ -6,8 +6,8 @@
 
 use super::frame::Frame;
 use super::level::Level;
-use super::mir::{Arg, Base, Index, Insn, Item, Place, Rescue, V, View};
-use super::write::{Line, Saved};
+use super::mir::{Arg, Base, Call, Index, Insn, Item, Place, V, View};
+use super::write::{Called, Line, Saved};
 use iced_x86::{Code, Register};
 use matex_ir::loops::InstId;
 use std::collections::HashMap;
@@ -67,10 +67,8 @@ pub(super) fn allocate(
         s.locked = item.reads();
         match item {
             Item::Insn(i) => s.insn(i.clone())?,
-            Item::Rescue(r) => s.rescue(r)?,
-            Item::Bytes { operand, slot, left, out, .. } => {
-                s.out.push(Line::Bytes { operand: *operand, slot: *slot, left: *left, out: *out });
-            }
+            Item::Call(c) => s.call(c)?,
+            Item::Elements(e) => s.out.push(Line::Elements(*e)),
         }
         // What moves its operands is for it, too.
         s.of.resize(s.out.len(), item.of());
@@ -318,33 +316,47 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn rescue(&mut self, rescue: &Rescue) -> Result<(), String> {
-        let (fast, beyond, x) = (self.bring(rescue.fast)?, self.bring(rescue.beyond)?, self.bring(rescue.x)?);
-        let mut saved = Vec::new();
-        for (mask, file) in [false, true].into_iter().zip(&self.files) {
-            saved.extend(
-                file.iter().enumerate().filter(|(_, v)| v.is_some()).map(|(r, _)| Saved { mask, reg: r }),
-            );
-        }
-        let r = if self.dies(rescue.fast) {
-            self.release(rescue.fast);
-            fast
-        } else {
-            let r = self.free(false)?;
-            self.out.push(move_vector(self.outside.level, r, fast));
-            r
+    fn call(&mut self, call: &Call) -> Result<(), String> {
+        let args: Vec<usize> = call.args.iter().map(|v| self.bring(*v)).collect::<Result<_, _>>()?;
+        let rest = match call.rest {
+            Some((fast, beyond)) => Some((self.bring(fast)?, beyond.mask, self.bring(beyond)?)),
+            None => None,
         };
-        for v in [rescue.beyond, rescue.x] {
+        let result = match (call.rest, rest) {
+            (Some((v, _)), Some((fast, ..))) if self.dies(v) => {
+                self.release(v);
+                Some(fast)
+            }
+            // While the arguments still have their registers, because cold code reads them later.
+            (_, Some((fast, ..))) => {
+                let r = self.free(false)?;
+                self.out.push(move_vector(self.outside.level, r, fast));
+                Some(r)
+            }
+            (_, None) => None,
+        };
+        for v in call.args.iter().copied().chain(call.rest.map(|(_, beyond)| beyond)) {
             if self.dies(v) {
                 self.release(v);
             }
         }
-        self.hold(rescue.def, r);
-        saved.retain(|s| s.mask || s.reg != r);
-        let beyond_mask = rescue.beyond.mask;
-        let (helper, size) = (rescue.helper, rescue.size);
-        self.out.push(Line::Rescue { helper, size, beyond_mask, result: r, beyond, x, saved });
-        self.settle(rescue.def);
+        let result = result.map_or_else(|| self.free(false), Ok)?;
+        let mut saved = Vec::new();
+        for (mask, file) in [false, true].into_iter().zip(&self.files) {
+            let held = file.iter().enumerate().filter(|(r, v)| v.is_some() && (mask || *r != result));
+            saved.extend(held.map(|(reg, _)| Saved { mask, reg }));
+        }
+        self.hold(call.def, result);
+        self.out.push(Line::Call(Called {
+            helper: call.helper,
+            what: call.what,
+            lanes: call.lanes,
+            result,
+            args,
+            beyond: rest.map(|(_, mask, beyond)| (mask, beyond)),
+            saved,
+        }));
+        self.settle(call.def);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::codes::{Do, Lane, code};
 use super::level::Level;
 use super::mir::{Arg, Insn, V, View};
+use super::small::is_small;
 use super::{Emitter, Out};
 use iced_x86::Code;
 use matex_ir::{DType, Op};
@@ -27,7 +28,8 @@ impl Emitter<'_> {
         let mut out = Vec::new();
         for chunk in 0..self.chunks(d) {
             let a: Vec<V> = args.iter().map(|a| a[chunk]).collect();
-            out.push(self.arithmetic(op, lane, &a)?);
+            let v = self.arithmetic(op, lane, &a)?;
+            out.push(if is_small(d) && !Self::stays_in_range(op) { self.wrapped(d, v)? } else { v });
         }
         Ok(out)
     }
@@ -94,11 +96,11 @@ impl Emitter<'_> {
             // Counts that are too large or negative give 0, or the sign, as the machine has it.
             Op::Shl => self.op(Do::ShiftLeft, lane, a),
             Op::Shr if lane.is_unsigned() => self.op(Do::ShiftRight, lane, a),
-            Op::Shr => self.op(Do::ShiftRightSigned, lane, a),
+            Op::Shr => self.shift_signed(lane, a),
+            Op::FloorDiv | Op::Rem | Op::Fmod => self.divide(op, lane, a),
+            Op::Nextafter => self.nextafter(lane, a),
+            // Those of floats are expanded before, but lgamma.
             Op::Rsqrt
-            | Op::FloorDiv
-            | Op::Rem
-            | Op::Fmod
             | Op::Pow
             | Op::Cbrt
             | Op::Exp
@@ -128,8 +130,7 @@ impl Emitter<'_> {
             | Op::Lgamma
             | Op::Sigmoid
             | Op::Softplus
-            | Op::Gelu
-            | Op::Nextafter => Err(format!("{} of {lane:?} lanes", op.name())),
+            | Op::Gelu => Ok(self.called(op, lane, a)),
             // Taken care of before, for all registers at once.
             Op::Eq
             | Op::Ne
@@ -146,12 +147,33 @@ impl Emitter<'_> {
     }
 
     /// The sign bit in every lane.
-    fn sign_mask(&mut self, lane: Lane) -> V {
+    pub(super) fn sign_mask(&mut self, lane: Lane) -> V {
         self.bits(if lane.size() == 8 { 1 << 63 } else { 1 << 31 }, lane.size())
     }
 
+    /// 1 in every lane.
+    pub(super) fn one(&mut self, lane: Lane) -> V {
+        match lane {
+            Lane::F32 => self.bits(u64::from(1.0f32.to_bits()), 4),
+            Lane::F64 => self.bits(1.0f64.to_bits(), 8),
+            Lane::I32 | Lane::U32 | Lane::I64 | Lane::U64 => self.bits(1, lane.size()),
+        }
+    }
+
+    /// AVX2 copies no sign of 64-bit lanes; there the bits are turned over below zero, on the way in and out.
+    fn shift_signed(&mut self, lane: Lane, a: &[V]) -> Out<V> {
+        if code(self.level, Do::ShiftRightSigned, lane).is_some() {
+            return self.op(Do::ShiftRightSigned, lane, a);
+        }
+        let zero = self.bits(0, 8);
+        let negative = self.less(lane, a[0], zero)?;
+        let turned = self.op(Do::Xor, lane, &[a[0], negative])?;
+        let shifted = self.op(Do::ShiftRight, lane, &[turned, a[1]])?;
+        self.op(Do::Xor, lane, &[shifted, negative])
+    }
+
     /// A product; AVX2 has none of 64-bit integers, whose low half is put together from three of 32.
-    fn multiply(&mut self, lane: Lane, a: &[V]) -> Out<V> {
+    pub(super) fn multiply(&mut self, lane: Lane, a: &[V]) -> Out<V> {
         if lane.is_float() || lane.size() == 4 || self.level == Level::Avx512 {
             return self.op(Do::Mul, lane, a);
         }
@@ -171,7 +193,7 @@ impl Emitter<'_> {
         self.op(Do::Add, Lane::I64, &[low, cross])
     }
 
-    fn fma(&mut self, lane: Lane, a: &[V]) -> Out<V> {
+    pub(super) fn fma(&mut self, lane: Lane, a: &[V]) -> Out<V> {
         let over_a = code(self.level, Do::Fma213, lane).ok_or("no fused multiplication")?;
         let def = self.vector();
         let args = a.iter().map(|v| Arg::V(*v, View::Full)).collect();
@@ -233,11 +255,7 @@ impl Emitter<'_> {
 
     fn sign(&mut self, lane: Lane, x: V) -> Out<V> {
         let zero = self.bits(0, lane.size());
-        let one = match lane {
-            Lane::F32 => self.bits(u64::from(1.0f32.to_bits()), 4),
-            Lane::F64 => self.bits(1.0f64.to_bits(), 8),
-            Lane::I32 | Lane::U32 | Lane::I64 | Lane::U64 => self.bits(1, lane.size()),
-        };
+        let one = self.one(lane);
         if !lane.is_float() {
             let above =
                 if lane.is_unsigned() { self.differ(lane, x, zero)? } else { self.less(lane, zero, x)? };

@@ -147,6 +147,11 @@ impl Asm {
         self.try_push(Instruction::with2(Code::Xor_r32_rm32, low, low));
     }
 
+    /// A number that is not negative.
+    pub(super) fn set(&mut self, to: Register, value: i32) {
+        self.try_push(Instruction::with2(Code::Mov_r32_imm32, low32(to), value));
+    }
+
     pub(super) fn add(&mut self, to: Register, from: Register) {
         self.try_push(Instruction::with2(Code::Add_r64_rm64, to, from));
     }
@@ -239,15 +244,27 @@ impl Asm {
         self.try_push(Instruction::with2(Code::And_rm64_imm32, reg, value));
     }
 
-    pub(super) fn load_byte(&mut self, to: Register, base: Register, index: Register, disp: i32) {
-        let m = MemoryOperand::new(base, index, 1, i64::from(disp), 1, false, Register::None);
-        self.try_push(Instruction::with2(Code::Movzx_r32_rm8, low32(to), m));
+    /// Loads an element of 1, 2, 4 or 8 bytes from a base, a number of elements and a distance in bytes.
+    pub(super) fn load_element(&mut self, size: usize, to: Register, from: (Register, Register, i32)) {
+        let (code, to) = match size {
+            1 => (Code::Movzx_r32_rm8, low32(to)),
+            2 => (Code::Movzx_r32_rm16, low32(to)),
+            4 => (Code::Mov_r32_rm32, low32(to)),
+            _ => (Code::Mov_r64_rm64, to),
+        };
+        self.try_push(Instruction::with2(code, to, element(size, from)));
     }
 
-    pub(super) fn store_byte(&mut self, base: Register, index: Register, disp: i32, from: Register) {
-        let m = MemoryOperand::new(base, index, 1, i64::from(disp), 1, false, Register::None);
-        let low = Register::AL + (from as u32 - Register::RAX as u32);
-        self.try_push(Instruction::with2(Code::Mov_rm8_r8, m, low));
+    /// The opposite.
+    pub(super) fn store_element(&mut self, size: usize, to: (Register, Register, i32), from: Register) {
+        let number = from as u32 - Register::RAX as u32;
+        let (code, from) = match size {
+            1 => (Code::Mov_rm8_r8, Register::AL + number),
+            2 => (Code::Mov_rm16_r16, Register::AX + number),
+            4 => (Code::Mov_rm32_r32, low32(from)),
+            _ => (Code::Mov_rm64_r64, from),
+        };
+        self.try_push(Instruction::with2(code, element(size, to), from));
     }
 
     /// Instructions with no operands, or one register.
@@ -320,6 +337,10 @@ pub(super) struct Bytes {
 
 fn memory(base: Register, disp: i32) -> MemoryOperand {
     MemoryOperand::with_base_displ(base, i64::from(disp))
+}
+
+fn element(size: usize, (base, index, disp): (Register, Register, i32)) -> MemoryOperand {
+    MemoryOperand::new(base, index, size as u32, i64::from(disp), 1, false, Register::None)
 }
 
 /// The lower half of a general register.

@@ -9,7 +9,6 @@ use super::values::At;
 use super::walk::wanted;
 use super::{Emitter, Out};
 use crate::walk::{Reduction, Walk};
-use matex_ir::DType;
 use matex_ir::loops::canon::LINES;
 use matex_ir::loops::{Access, Stage};
 use std::collections::HashMap;
@@ -242,7 +241,7 @@ impl Emitter<'_> {
         let row = |o: usize| {
             let operand = &self.k.operands[o];
             let read = !self.written(o) && operand.access[inner] == Access::Unit;
-            self.args.strides[o][axis].filter(|_| read && operand.dtype != DType::Bool)
+            self.args.strides[o][axis].filter(|_| read && operand.dtype.size() >= 4)
         };
         (0..self.k.operands.len().min(POINTERS.len())).filter_map(|o| Some((o, row(o)?))).collect()
     }

@@ -228,7 +228,7 @@ impl Emitter<'_> {
             let other = self.mask_op(Code::VEX_Kandnw_kr_kr_kr, &[mask, no[0]]);
             return Ok(vec![self.logic(Op::Or, &[one, other])?]);
         }
-        let size = if d == DType::Bool { self.narrow } else { d.size() };
+        let size = self.width(d);
         let mut out = Vec::new();
         for (chunk, (yes, no)) in yes.iter().zip(no).enumerate() {
             let mask = self.mask_for(mask, size, chunk);

@@ -5,6 +5,7 @@ use super::codes::{Do, Lane};
 use super::compare::Condition;
 use super::level::Level;
 use super::mir::{Arg, V, View};
+use super::small::is_small;
 use super::{Emitter, Out};
 use iced_x86::Code;
 use matex_ir::{DType, Scalar};
@@ -12,8 +13,13 @@ use matex_ir::{DType, Scalar};
 impl Emitter<'_> {
     /// A value of dtype `from` as `to`.
     pub(super) fn cast(&mut self, v: &[V], from: DType, to: DType) -> Out<Vec<V>> {
-        let same_bits = |a: DType, b: DType| a == b || (a.is_int() && b.is_int() && a.size() == b.size());
-        if same_bits(from, to) {
+        if from == to {
+            return Ok(v.to_vec());
+        }
+        if let Some(done) = self.small_cast(v, from, to)? {
+            return Ok(done);
+        }
+        if from.is_int() && to.is_int() && from.size() == to.size() {
             return Ok(v.to_vec());
         }
         if from == DType::Bool {
@@ -33,30 +39,75 @@ impl Emitter<'_> {
             (f, t) if f.is_float() && !t.is_float() => self.truncated(v, f, t),
             (f, t) if f.size() == 8 && t.size() == 4 => self.narrowed(v, f, t),
             (f, t) if f.size() == 4 && t.size() == 8 => self.widened(v[0], f, t),
-            (f, t) => {
-                let code = self.same_size(f, t)?;
-                Ok(v.iter().map(|v| self.plain(code, &[Arg::V(*v, View::Full)], View::Full)).collect())
-            }
+            (f, t) => v.iter().map(|v| self.same_size(*v, f, t)).collect(),
         }
     }
 
+    /// A cast of, or to, a small dtype by way of `f32` or `i32`; none where neither is one, or `bool` is the other.
+    fn small_cast(&mut self, v: &[V], from: DType, to: DType) -> Out<Option<Vec<V>>> {
+        let storage = |d: DType| d.compute() != d;
+        if storage(from) {
+            let single = self.single_of(from, v[0])?;
+            return self.cast(&[single], DType::F32, to).map(Some);
+        }
+        if from == DType::Bool {
+            return Ok(None);
+        }
+        if storage(to) {
+            let single = self.cast(v, from, DType::F32)?;
+            return Ok(Some(vec![self.storage_of(to, single[0])?]));
+        }
+        if is_small(to) {
+            let word = self.cast(v, from, DType::I32)?[0];
+            let fits = if from.is_float() { self.saturated(to, word)? } else { self.wrapped(to, word)? };
+            return Ok(Some(vec![fits]));
+        }
+        if is_small(from) && to != DType::Bool {
+            return self.cast(v, DType::I32, to).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Whether there is an instruction that makes 64-bit floats of these integers of 32 bits.
+    pub(super) fn converts(&self, lane: Lane) -> bool {
+        lane == Lane::I32 || self.level == Level::Avx512
+    }
+
     /// From integers to floats of their size.
-    fn same_size(&self, from: Lane, to: Lane) -> Out<Code> {
+    fn same_size(&mut self, v: V, from: Lane, to: Lane) -> Out<V> {
         let code = match (self.level, from) {
             (Level::Avx2, Lane::I32) => Code::VEX_Vcvtdq2ps_ymm_ymmm256,
             (Level::Avx512, Lane::I32) => Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er,
             (Level::Avx512, Lane::U32) => Code::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er,
             (Level::Avx512, Lane::I64) => Code::EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er,
             (Level::Avx512, Lane::U64) => Code::EVEX_Vcvtuqq2pd_zmm_k1z_zmmm512b64_er,
-            (Level::Avx2, Lane::U32 | Lane::I64 | Lane::U64) | (_, Lane::F32 | Lane::F64) => {
-                return Err(format!("{from:?} to {to:?}"));
+            (Level::Avx2, Lane::I64) => return self.floats_of_longs(v),
+            (Level::Avx2, Lane::U32 | Lane::U64) | (_, Lane::F32 | Lane::F64) => {
+                return Ok(self.converted(from, to, v));
             }
         };
-        Ok(code)
+        Ok(self.plain(code, &[Arg::V(v, View::Full)], View::Full))
+    }
+
+    /// 64-bit integers as floats: the halves take the place of the lowest bits of known floats, and only the sum of the two
+    /// is rounded. AVX2.
+    fn floats_of_longs(&mut self, v: V) -> Out<V> {
+        let half = self.bits(32, 8);
+        // The upper half, its sign turned over so that it counts from -2^31 up, is at the unit of 2^84 + 2^63.
+        let upper = self.op(Do::ShiftRight, Lane::U64, &[v, half])?;
+        let base = self.bits(0x4530_0000_8000_0000, 8);
+        let upper = self.op(Do::Xor, Lane::U64, &[upper, base])?;
+        let both = self.bits((2f64.powi(84) + 2f64.powi(63) + 2f64.powi(52)).to_bits(), 8);
+        let upper = self.op(Do::Sub, Lane::F64, &[upper, both])?;
+        let low = self.bits(0xffff_ffff, 8);
+        let lower = self.op(Do::And, Lane::U64, &[v, low])?;
+        let base = self.bits(2f64.powi(52).to_bits(), 8);
+        let lower = self.op(Do::Or, Lane::U64, &[lower, base])?;
+        self.op(Do::Add, Lane::F64, &[upper, lower])
     }
 
     /// Two registers of 64-bit lanes as one of 32-bit lanes.
-    fn narrowed(&mut self, v: &[V], from: Lane, to: Lane) -> Out<Vec<V>> {
+    pub(super) fn narrowed(&mut self, v: &[V], from: Lane, to: Lane) -> Out<Vec<V>> {
         let code = match (self.level, from, to) {
             (Level::Avx2, Lane::F64, Lane::F32) => Code::VEX_Vcvtpd2ps_xmm_ymmm256,
             (Level::Avx512, Lane::F64, Lane::F32) => Code::EVEX_Vcvtpd2ps_ymm_k1z_zmmm512b64_er,
@@ -66,7 +117,7 @@ impl Emitter<'_> {
             (Level::Avx2, Lane::I64 | Lane::U64, Lane::I32 | Lane::U32) => {
                 return Ok(vec![self.even_words(v[0], v[1])]);
             }
-            _ => return Err(format!("{from:?} to {to:?}")),
+            _ => return Ok(vec![self.joined_calls(v, from, to)]),
         };
         Ok(vec![self.joined(v, code)])
     }
@@ -75,6 +126,12 @@ impl Emitter<'_> {
     fn joined(&mut self, v: &[V], code: Code) -> V {
         let halves: Vec<V> =
             v.iter().map(|v| self.plain(code, &[Arg::V(*v, View::Full)], View::Half)).collect();
+        self.join(halves[0], halves[1])
+    }
+
+    /// What calls make of two registers whose lanes become half as wide.
+    fn joined_calls(&mut self, v: &[V], from: Lane, to: Lane) -> V {
+        let halves: Vec<V> = v.iter().map(|v| self.converted(from, to, *v)).collect();
         self.join(halves[0], halves[1])
     }
 
@@ -109,7 +166,8 @@ impl Emitter<'_> {
     }
 
     /// One register of 32-bit lanes as two of 64-bit lanes.
-    fn widened(&mut self, v: V, from: Lane, to: Lane) -> Out<Vec<V>> {
+    pub(super) fn widened(&mut self, v: V, from: Lane, to: Lane) -> Out<Vec<V>> {
+        let high = self.upper(v);
         let code = match (self.level, from, to.is_float()) {
             (Level::Avx2, Lane::F32, true) => Code::VEX_Vcvtps2pd_ymm_xmmm128,
             (Level::Avx2, Lane::I32, true) => Code::VEX_Vcvtdq2pd_ymm_xmmm128,
@@ -120,14 +178,20 @@ impl Emitter<'_> {
             (Level::Avx512, Lane::U32, true) => Code::EVEX_Vcvtudq2pd_zmm_k1z_ymmm256b32_er,
             (Level::Avx512, Lane::I32, false) => Code::EVEX_Vpmovsxdq_zmm_k1z_ymmm256,
             (Level::Avx512, Lane::U32, false) => Code::EVEX_Vpmovzxdq_zmm_k1z_ymmm256,
-            _ => return Err(format!("{from:?} to {to:?}")),
+            _ => return Ok([v, high].map(|half| self.converted(from, to, half)).to_vec()),
         };
-        let high = self.upper(v);
         Ok([v, high].map(|half| self.plain(code, &[Arg::V(half, View::Half)], View::Full)).to_vec())
     }
 
     /// From floats to integers of at most their size. What is out of range becomes the nearest that is not.
     fn truncated(&mut self, v: &[V], from: Lane, to: Lane) -> Out<Vec<V>> {
+        if self.level == Level::Avx2 && to != Lane::I32 {
+            return Ok(if from.size() > to.size() {
+                vec![self.joined_calls(v, from, to)]
+            } else {
+                v.iter().map(|v| self.converted(from, to, *v)).collect()
+            });
+        }
         let mut clamped = Vec::new();
         for v in v {
             let zero = self.bits(0, from.size());

@@ -63,8 +63,8 @@ fn writes_memory(item: &Item) -> bool {
         Item::Insn(i) => {
             i.def.is_none() && matches!(i.args.first(), Some(Arg::Mem(Place { base: Base::Operand(_), .. })))
         }
-        Item::Bytes { out, .. } => *out,
-        Item::Rescue(_) => false,
+        Item::Elements(e) => e.out,
+        Item::Call(_) => false,
     }
 }
 

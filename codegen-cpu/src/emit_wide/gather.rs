@@ -1,4 +1,4 @@
-//! Reads at places that data tells, at the AVX-512 level.
+//! Reads at places that data tells.
 //!
 //! Every lane has its own distance in bytes. Where an index is out of range the lane is not read, is 0, and the kernel
 //! answers that there was one: a vector in the frame collects such lanes.
@@ -6,13 +6,13 @@
 use super::asm::{TEMP, When};
 use super::codes::{Do, Lane};
 use super::compare::Condition;
-use super::level::Level;
-use super::mir::V;
+use super::mir::{Place, V};
+use super::small::is_small;
 use super::values::At;
 use super::{Emitter, Out};
 use iced_x86::Register;
 use matex_ir::loops::{Access, InstKind, OperandId};
-use matex_ir::{DType, Op};
+use matex_ir::{DType, Op, Scalar};
 
 /// What gathers need: where the extents and strides of gathered dimensions are, and what was out of range.
 #[derive(Default)]
@@ -28,9 +28,6 @@ impl Emitter<'_> {
         let k = self.k;
         if !k.body.iter().any(|i| matches!(i.kind, InstKind::LoadAt { .. })) {
             return Ok(());
-        }
-        if self.level != Level::Avx512 {
-            return Err("a gather without AVX-512".into());
         }
         for (o, operand) in k.operands.iter().enumerate() {
             let first = k.gather_words(OperandId(o as u32));
@@ -57,9 +54,6 @@ impl Emitter<'_> {
     /// The operand's elements at these positions along its gathered dimensions.
     pub(super) fn load_at(&mut self, o: OperandId, indices: &[Vec<V>], copy: usize, at: At) -> Out<Vec<V>> {
         let (o, d) = (o.index(), self.k.operands[o.index()].dtype);
-        if d == DType::Bool {
-            return Err("a gather of truth values".into());
-        }
         let parts = self.chunks(DType::I64);
         let (mut inside, mut offsets) = (Vec::new(), Vec::new());
         for part in 0..parts {
@@ -77,7 +71,7 @@ impl Emitter<'_> {
                     Some(valid) => self.logic(Op::And, &[valid, below])?,
                     None => below,
                 });
-                let distance = self.op(Do::Mul, Lane::I64, &[index, stride])?;
+                let distance = self.multiply(Lane::I64, &[index, stride])?;
                 offset = Some(match offset {
                     Some(offset) => self.op(Do::Add, Lane::I64, &[offset, distance])?,
                     None => distance,
@@ -92,6 +86,13 @@ impl Emitter<'_> {
             None => inside,
         };
         self.note_wrong(inside, at)?;
+        if d == DType::Bool || is_small(d) {
+            let slot = self.frame.place(64, 64);
+            self.copy_at(o, &offsets, Some(read), slot, false);
+            let values = [self.narrow_at(o, Place::frame(slot), None)];
+            let zero = self.constant(Scalar::from_bits(d, 0));
+            return self.select(read, d, &values, &zero);
+        }
         let mut values = Vec::new();
         for (part, offset) in offsets.into_iter().enumerate() {
             let mask = self.gather_mask(Some(read), d.size(), part);
@@ -108,14 +109,15 @@ impl Emitter<'_> {
             Access::Zero => Ok(None),
             Access::Strided => self.lane_offsets(o, copy + at.skip, part).map(Some),
             Access::Unit => {
-                let first = ((copy + at.skip) * self.lanes + part * 8) as i64;
-                let lanes = self.lanes_of((first..first + 8).map(|n| n * size), 8);
+                let in_part = (self.level.bytes() / 8) as i64;
+                let first = ((copy + at.skip) * self.lanes) as i64 + part as i64 * in_part;
+                let lanes = self.lanes_of((first..first + in_part).map(|n| n * size), 8);
                 if at.walked.is_none() || at.walked != self.k.vector_axis() {
                     return Ok(Some(lanes));
                 }
                 // The pointer stays at the beginning of the walk.
                 let (position, size) = (self.position(), self.bits(size as u64, 8));
-                let moved = self.op(Do::Mul, Lane::I64, &[position, size])?;
+                let moved = self.multiply(Lane::I64, &[position, size])?;
                 self.op(Do::Add, Lane::I64, &[moved, lanes]).map(Some)
             }
         }

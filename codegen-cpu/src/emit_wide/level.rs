@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// AVX2 and FMA: 16 registers of 256 bits, truth values as vectors of all zeros or ones.
+    /// AVX2, FMA and F16C: 16 registers of 256 bits, truth values as vectors of all zeros or ones.
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 32 registers of 512 bits, truth values in mask registers.
     Avx512,
@@ -18,7 +18,7 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             use std::is_x86_feature_detected as has;
-            if !(has!("avx2") && has!("fma") && has!("bmi2")) {
+            if !(has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2")) {
                 return None;
             }
             let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");

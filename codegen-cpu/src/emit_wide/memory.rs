@@ -2,7 +2,8 @@
 
 use super::codes::Lane;
 use super::level::Level;
-use super::mir::{Arg, Base, Index, Insn, Item, Place, V, View};
+use super::mir::{Arg, Base, Index, Insn, Place, V, View};
+use super::small::is_small;
 use super::values::At;
 use super::{Emitter, Home, Out};
 use iced_x86::{Code, Register};
@@ -20,6 +21,7 @@ impl Emitter<'_> {
         let (o, d) = (o.index(), self.k.operands[o.index()].dtype);
         match (self.lane_access(o), d) {
             (Access::Zero, DType::Bool) => Ok(vec![self.broadcast_truth(o)]),
+            (Access::Zero, _) if is_small(d) => Ok(vec![self.broadcast_small(o)]),
             (Access::Zero, _) => {
                 let code = match (self.level, d.size()) {
                     (Level::Avx2, 4) => Code::VEX_Vbroadcastss_ymm_m32,
@@ -30,21 +32,22 @@ impl Emitter<'_> {
                 let v = self.plain(code, &[Arg::Mem(self.operand(o, Index::None, 0))], View::Full);
                 Ok(vec![v; self.chunks(d)])
             }
-            (Access::Unit, DType::Bool) => Ok(vec![self.load_truth(o, copy, at)?]),
+            (Access::Unit | Access::Strided, _) if d == DType::Bool || is_small(d) => {
+                Ok(vec![self.load_narrow(o, copy, at)?])
+            }
             (Access::Unit, _) => {
                 (0..self.chunks(d)).map(|chunk| self.load_chunk(o, copy, chunk, at)).collect()
             }
-            (Access::Strided, DType::Bool) => Err("truth values with a stride".into()),
             (Access::Strided, _) => self.gather(o, copy, at),
         }
     }
 
-    fn operand(&self, o: usize, index: Index, disp: i32) -> Place {
+    pub(super) fn operand(&self, o: usize, index: Index, disp: i32) -> Place {
         Place { base: Base::Operand(o), index, disp, broadcast: false }
     }
 
     /// Where a register's worth of contiguous elements begins.
-    fn place(&self, o: usize, copy: usize, chunk: usize, at: At) -> Place {
+    pub(super) fn place(&self, o: usize, copy: usize, chunk: usize, at: At) -> Place {
         let size = self.k.operands[o].dtype.size();
         let disp = (copy + at.skip) * self.lanes * size + chunk * self.level.bytes();
         self.operand(o, self.walk_index(at, size), disp as i32)
@@ -73,58 +76,6 @@ impl Emitter<'_> {
         (insn.mask, insn.zeroing) = (Some(mask), true);
         self.emit(insn);
         Ok(def)
-    }
-
-    /// One truth value for all lanes.
-    fn broadcast_truth(&mut self, o: usize) -> V {
-        let place = Arg::Mem(self.operand(o, Index::None, 0));
-        if self.level == Level::Avx512 {
-            let bytes = self.plain(Code::EVEX_Vpbroadcastb_xmm_k1z_xmmm8, &[place], View::Low);
-            return self.set_bytes(bytes);
-        }
-        let bytes = self.plain(Code::VEX_Vpbroadcastb_xmm_xmmm8, &[place], View::Low);
-        self.bytes_to_lanes(Arg::V(bytes, View::Low))
-    }
-
-    /// The bits of the bytes that are not 0. AVX-512.
-    fn set_bytes(&mut self, bytes: V) -> V {
-        let v = Arg::V(bytes, View::Low);
-        self.test(Code::EVEX_Vptestmb_kr_k1_xmm_xmmm128, &[v, v])
-    }
-
-    /// Bytes of 0 and 1 as lanes of all zeros or ones. AVX2.
-    fn bytes_to_lanes(&mut self, bytes: Arg) -> V {
-        let (code, minus) = if self.narrow == 4 {
-            (Code::VEX_Vpmovzxbd_ymm_xmmm64, Code::VEX_Vpsubd_ymm_ymm_ymmm256)
-        } else {
-            (Code::VEX_Vpmovzxbq_ymm_xmmm32, Code::VEX_Vpsubq_ymm_ymm_ymmm256)
-        };
-        let lanes = self.plain(code, &[bytes], View::Full);
-        let zero = self.bits(0, self.narrow);
-        self.plain(minus, &[Arg::V(zero, View::Full), Arg::V(lanes, View::Full)], View::Full)
-    }
-
-    fn load_truth(&mut self, o: usize, copy: usize, at: At) -> Out<V> {
-        let place = self.place(o, copy, 0, at);
-        if self.level == Level::Avx2 {
-            if at.mask.is_none() {
-                return Ok(self.bytes_to_lanes(Arg::Mem(place)));
-            }
-            // There are no masked loads of bytes.
-            let slot = self.frame.place(8, 8);
-            let left = at.left.unwrap_or(self.left);
-            self.items.push(Item::Bytes { operand: place, slot, left, out: false, of: self.of });
-            return Ok(self.bytes_to_lanes(Arg::Mem(Place::frame(slot))));
-        }
-        let def = self.vector();
-        let mut insn = if self.lanes == 16 || at.mask.is_some() {
-            Insn::new(Code::EVEX_Vmovdqu8_xmm_k1z_xmmm128, Some((def, View::Low)), vec![Arg::Mem(place)])
-        } else {
-            Insn::new(Code::EVEX_Vmovq_xmm_xmmm64, Some((def, View::Low)), vec![Arg::Mem(place)])
-        };
-        (insn.mask, insn.zeroing) = (at.mask, at.mask.is_some());
-        self.emit(insn);
-        Ok(self.set_bytes(def))
     }
 
     /// Elements with a stride between them.
@@ -235,6 +186,10 @@ impl Emitter<'_> {
                 self.emit(Insn::new(code, None, args));
                 Ok(())
             }
+            (Access::Zero, _) if is_small(d) => {
+                self.store_one_small(o, v[0]);
+                Ok(())
+            }
             (Access::Zero, _) => {
                 let code = match (self.level, d.size()) {
                     (Level::Avx2, 4) => Code::VEX_Vmovss_m32_xmm,
@@ -246,14 +201,15 @@ impl Emitter<'_> {
                 self.emit(Insn::new(code, None, args));
                 Ok(())
             }
-            (Access::Unit, DType::Bool) => self.store_truth(o, v[0], copy, at),
+            (Access::Unit | Access::Strided, _) if d == DType::Bool || is_small(d) => {
+                self.store_narrow(o, v[0], copy, at)
+            }
             (Access::Unit, _) => {
                 for (chunk, v) in v.iter().enumerate() {
                     self.store_chunk(o, *v, copy, chunk, at);
                 }
                 Ok(())
             }
-            (Access::Strided, DType::Bool) => Err("truth values with a stride".into()),
             (Access::Strided, _) => self.scatter(o, v, copy, at),
         }
     }
@@ -290,62 +246,15 @@ impl Emitter<'_> {
         self.emit(insn);
     }
 
-    /// A truth value as bytes of 0 and 1 in the lowest lanes.
-    fn truth_bytes(&mut self, v: V) -> V {
-        if self.level == Level::Avx512 {
-            let at = self.pool.constant(&[1; 16]);
-            let def = self.vector();
-            let ones = Arg::Mem(Place::pool(at, false));
-            let mut insn = Insn::new(Code::EVEX_Vmovdqu8_xmm_k1z_xmmm128, Some((def, View::Low)), vec![ones]);
-            (insn.mask, insn.zeroing) = (Some(v), true);
-            self.emit(insn);
-            return def;
-        }
-        let high = self.upper(v);
-        let (low, high) = (Arg::V(v, View::Low), Arg::V(high, View::Low));
-        let words = if self.narrow == 4 {
-            self.plain(Code::VEX_Vpackssdw_xmm_xmm_xmmm128, &[low, high], View::Low)
-        } else {
-            let even =
-                self.plain(Code::VEX_Vshufps_xmm_xmm_xmmm128_imm8, &[low, high, Arg::Imm(0x88)], View::Low);
-            let even = Arg::V(even, View::Low);
-            self.plain(Code::VEX_Vpackssdw_xmm_xmm_xmmm128, &[even, even], View::Low)
-        };
-        let words = Arg::V(words, View::Low);
-        let bytes = self.plain(Code::VEX_Vpacksswb_xmm_xmm_xmmm128, &[words, words], View::Low);
-        self.plain(Code::VEX_Vpabsb_xmm_xmmm128, &[Arg::V(bytes, View::Low)], View::Low)
-    }
-
-    fn store_truth(&mut self, o: usize, v: V, copy: usize, at: At) -> Out<()> {
-        let place = self.place(o, copy, 0, at);
-        let bytes = Arg::V(self.truth_bytes(v), View::Low);
-        if self.level == Level::Avx512 && (self.lanes == 16 || at.mask.is_some()) {
-            let mut insn = Insn::new(Code::EVEX_Vmovdqu8_xmmm128_k1z_xmm, None, vec![Arg::Mem(place), bytes]);
-            insn.mask = at.mask;
-            self.emit(insn);
-            return Ok(());
-        }
-        let code = match (self.level, self.lanes) {
-            (Level::Avx512, _) => Code::EVEX_Vmovq_xmmm64_xmm,
-            (Level::Avx2, 8) => Code::VEX_Vmovq_xmmm64_xmm,
-            (Level::Avx2, _) => Code::VEX_Vmovd_rm32_xmm,
-        };
-        if at.mask.is_none() {
-            self.emit(Insn::new(code, None, vec![Arg::Mem(place), bytes]));
-            return Ok(());
-        }
-        let slot = self.frame.place(8, 8);
-        self.emit(Insn::new(code, None, vec![Arg::Mem(Place::frame(slot)), bytes]));
-        let left = at.left.unwrap_or(self.left);
-        self.items.push(Item::Bytes { operand: place, slot, left, out: true, of: self.of });
-        Ok(())
-    }
-
     fn scatter(&mut self, o: usize, v: &[V], copy: usize, at: At) -> Out<()> {
-        if self.level == Level::Avx2 {
-            return Err("a result with a stride".into());
-        }
         let size = self.k.operands[o].dtype.size();
+        if self.level == Level::Avx2 {
+            let slot = self.frame.place(2 * 64, 64);
+            for (chunk, v) in v.iter().enumerate() {
+                self.store_frame(slot + (chunk * self.level.bytes()) as i32, false, *v);
+            }
+            return self.copy_apart(o, copy, at, slot, true);
+        }
         for part in 0..self.lanes / 8 {
             let index = self.lane_offsets(o, copy + at.skip, part)?;
             let place = Arg::Mem(self.operand(o, Index::Lanes(index), 0));

@@ -121,17 +121,20 @@ impl Insn {
     }
 }
 
-/// Scalar code for some lanes: `def` is `fast`, but what `helper` says of `x` in the lanes of `beyond`.
+/// A call of a function that works lane by lane: `def` is what it says of the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rescue {
-    /// Where in the pool the helper's address stands.
+pub(super) struct Call {
+    /// Where in the pool the function's address stands.
     pub(super) helper: i32,
-    /// The size of an element.
-    pub(super) size: usize,
+    /// Which of the things that the function can do.
+    pub(super) what: i32,
+    /// How many lanes there are.
+    pub(super) lanes: usize,
     pub(super) def: V,
-    pub(super) fast: V,
-    pub(super) beyond: V,
-    pub(super) x: V,
+    pub(super) args: Vec<V>,
+    /// For lanes that straight code does not hold for: what that code says, and the truth value of the others. All lanes are
+    /// the function's where there is none.
+    pub(super) rest: Option<(V, V)>,
     /// What of the loop IR it is for.
     pub(super) of: Option<InstId>,
 }
@@ -140,25 +143,44 @@ pub(super) struct Rescue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     Insn(Insn),
-    Rescue(Rescue),
-    /// As many bytes as there are lanes left, between an operand and the frame: truth values under a mask, at the
-    /// AVX2 level.
-    Bytes {
-        operand: Place,
-        slot: i32,
-        /// The slot of how many lanes are left.
-        left: i32,
-        out: bool,
-        of: Option<InstId>,
-    },
+    Call(Call),
+    Elements(Elements),
+}
+
+/// A copy of elements between an operand and the frame, one by one: what no vector instruction reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Elements {
+    pub(super) operand: Place,
+    /// The slot where they lie side by side.
+    pub(super) slot: i32,
+    /// Bytes of one: 1, 2, 4 or 8.
+    pub(super) size: usize,
+    pub(super) lanes: Lanes,
+    /// From the frame to the operand.
+    pub(super) out: bool,
+    /// What of the loop IR it is for.
+    pub(super) of: Option<InstId>,
+}
+
+/// Which lanes are copied, and where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lanes {
+    /// Side by side, as many as a slot says but no more than there are.
+    Left(i32, usize),
+    /// So many, at distances in bytes that begin at a slot; where there is another slot, those whose words of 8 bytes there are
+    /// not 0.
+    Apart(usize, i32, Option<i32>),
 }
 
 impl Item {
     pub(super) fn reads(&self) -> Vec<V> {
         match self {
             Item::Insn(i) => i.reads().collect(),
-            Item::Rescue(r) => vec![r.fast, r.beyond, r.x],
-            Item::Bytes { .. } => Vec::new(),
+            Item::Call(c) => {
+                let rest = c.rest.iter().flat_map(|(fast, beyond)| [*fast, *beyond]);
+                rest.chain(c.args.iter().copied()).collect()
+            }
+            Item::Elements(_) => Vec::new(),
         }
     }
 
@@ -166,16 +188,16 @@ impl Item {
     pub(super) fn of(&self) -> Option<InstId> {
         match self {
             Item::Insn(i) => i.of,
-            Item::Rescue(r) => r.of,
-            Item::Bytes { of, .. } => *of,
+            Item::Call(c) => c.of,
+            Item::Elements(e) => e.of,
         }
     }
 
     pub(super) fn def(&self) -> Option<V> {
         match self {
             Item::Insn(i) => i.def.map(|(v, _)| v),
-            Item::Rescue(r) => Some(r.def),
-            Item::Bytes { .. } => None,
+            Item::Call(c) => Some(c.def),
+            Item::Elements(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | file | job |
 //! |---|---|
 //! | `nest`, `walk`, `stream`, `row`, `column`, `reduce`, `scan` | loops, and the canonical order of reductions and scans |
-//! | `values`, `arith`, `clamp`, `compare`, `convert`, `memory`, `gather` | loop IR to machine instructions over virtual registers ([`mir`]) |
+//! | `values`, `arith`, `divide`, `clamp`, `compare`, `convert`, `call`, `memory`, `gather` | loop IR to machine instructions over virtual registers ([`mir`]) |
 //! | `codes`, `level` | which instructions there are |
 //! | `fold`, `alloc`, `frame` | memory operands, registers, places in the stack frame, constants |
 //! | `write`, `asm` | instructions, labels, bytes |
@@ -17,11 +17,14 @@
 mod alloc;
 mod arith;
 mod asm;
+mod call;
 mod clamp;
 mod codes;
 mod column;
 mod compare;
 mod convert;
+mod divide;
+mod elements;
 mod fold;
 mod frame;
 mod gather;
@@ -32,6 +35,7 @@ mod nest;
 mod reduce;
 mod row;
 mod scan;
+mod small;
 mod stream;
 mod values;
 mod walk;
@@ -46,10 +50,11 @@ use gather::Gathers;
 use iced_x86::{Code, Register};
 use level::Level;
 use matex_ir::DType;
-use matex_ir::loops::{Form, InstId, Kernel, Role};
+use matex_ir::loops::{Form, Inst, InstId, InstKind, Kernel, Role};
 use mir::{Item, V};
+use small::is_small;
 use std::collections::HashMap;
-use write::{Cold, RescueFrame};
+use write::{CallFrame, Cold};
 
 /// Why a kernel is left to the other emitter.
 pub(super) type Out<T> = Result<T, String>;
@@ -126,7 +131,7 @@ struct Emitter<'k> {
     /// Where operands stand in a walk, for those without a register: slots.
     walk: Vec<i32>,
     cold: Vec<Cold>,
-    rescue: Option<RescueFrame>,
+    calls: Option<CallFrame>,
     /// Whether results are written past the caches: in a kernel the slot that says so, and while a line is selected.
     streams: Option<i32>,
     streaming: bool,
@@ -139,15 +144,12 @@ struct Emitter<'k> {
 
 impl<'k> Emitter<'k> {
     fn new(k: &'k Kernel, level: Level) -> Out<Emitter<'k>> {
-        let inside = |d: DType| match d {
-            DType::F32 | DType::F64 | DType::I32 | DType::I64 | DType::U32 | DType::U64 | DType::Bool => true,
-            DType::F16 | DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16 => false,
-        };
         let dtypes = || k.body.iter().map(|i| i.dtype).chain(k.operands.iter().map(|o| o.dtype));
-        if let Some(d) = dtypes().find(|d| !inside(*d)) {
-            return Err(format!("values of {d}"));
+        let combined = |i: &&Inst| matches!(i.kind, InstKind::Reduce { .. } | InstKind::Scan { .. });
+        if let Some(i) = k.body.iter().filter(combined).find(|i| is_small(i.dtype)) {
+            return Err(format!("a reduction of {}", i.dtype));
         }
-        let narrow = dtypes().filter(|d| *d != DType::Bool).map(DType::size).min().unwrap_or(4);
+        let narrow = dtypes().filter(|d| *d != DType::Bool).map(|d| d.size().max(4)).min().unwrap_or(4);
         let mut e = Emitter {
             k,
             level,
@@ -167,7 +169,7 @@ impl<'k> Emitter<'k> {
             at: Vec::new(),
             walk: Vec::new(),
             cold: Vec::new(),
-            rescue: None,
+            calls: None,
             streams: None,
             streaming: false,
             left: 0,

@@ -173,7 +173,7 @@ impl Emitter<'_> {
         self.of = Some(InstId(r.id as u32));
         let mut out = Vec::new();
         for ((a, b), d) in a.iter().zip(b).zip(&r.dtypes) {
-            let size = if *d == DType::Bool { self.narrow } else { d.size() };
+            let size = self.width(*d);
             let mut registers = Vec::new();
             for (chunk, (a, b)) in a.iter().zip(b).enumerate() {
                 let mask = self.mask_for(mask, size, chunk);
@@ -201,7 +201,7 @@ impl Emitter<'_> {
         let free = free.filter(|_| !self.homes.contains_key(&from));
         match free.map(|at| &mut self.items[at]) {
             Some(Item::Insn(i)) => i.def = i.def.map(|(_, view)| (to, view)),
-            Some(Item::Rescue(_) | Item::Bytes { .. }) | None => {
+            Some(Item::Call(_) | Item::Elements(_)) | None => {
                 let copy = self.moved(from);
                 if let Some(Item::Insn(i)) = self.items.iter_mut().rfind(|i| i.def() == Some(copy)) {
                     i.def = i.def.map(|(_, view)| (to, view));
@@ -218,7 +218,7 @@ impl Emitter<'_> {
         while distance > 0 {
             let mut other = Vec::new();
             for (registers, d) in state.iter().zip(&r.dtypes) {
-                let size = if *d == DType::Bool { self.narrow } else { d.size() };
+                let size = self.width(*d);
                 let bytes = distance * size;
                 let count = registers.len();
                 let mut moved = Vec::new();

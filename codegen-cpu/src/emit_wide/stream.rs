@@ -5,7 +5,6 @@ use super::Emitter;
 use super::asm::{Label, POINTERS, POSITION, TEMP, When};
 use super::level::largest_cache;
 use crate::walk::Walk;
-use matex_ir::DType;
 use matex_ir::loops::Access;
 
 impl Emitter<'_> {
@@ -14,7 +13,7 @@ impl Emitter<'_> {
         let k = self.k;
         let Some(axis) = k.vector_axis() else { return };
         let results = || k.stores.iter().map(|s| &k.operands[s.operand.index()]);
-        let contiguous = results().all(|o| o.access[axis] == Access::Unit && o.dtype != DType::Bool);
+        let contiguous = results().all(|o| o.access[axis] == Access::Unit && o.dtype.size() >= 4);
         let Some(size) = results().map(|o| o.dtype.size()).max().filter(|_| contiguous) else { return };
         let limit = self.pool.constant(&(largest_cache() / size).to_le_bytes());
         let slot = self.frame.word();

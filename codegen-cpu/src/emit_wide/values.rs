@@ -3,11 +3,11 @@
 use super::alloc::Home;
 use super::codes::{Do, Lane, code};
 use super::level::Level;
-use super::mir::{Arg, Index, Insn, Item, Place, Rescue, V, View};
+use super::mir::{Arg, Index, Insn, Item, Place, V, View};
+use super::small::is_small;
 use super::{Emitter, Out};
-use crate::emit_clif::libcalls;
 use matex_ir::loops::{InstId, InstKind};
-use matex_ir::{DType, Op, Scalar};
+use matex_ir::{DType, Scalar};
 
 /// Where in its walk a line stands.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,7 @@ pub(super) fn lane(d: DType, narrow: usize) -> Lane {
         DType::U32 => Lane::U32,
         DType::U64 => Lane::U64,
         DType::I64 => Lane::I64,
+        // With a small number in a kernel its lanes have 32 bits.
         DType::Bool | DType::F16 | DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16 => {
             if narrow == 4 { Lane::I32 } else { Lane::I64 }
         }
@@ -45,7 +46,7 @@ pub(super) fn lane(d: DType, narrow: usize) -> Lane {
 impl Emitter<'_> {
     /// How many registers a value of this dtype takes.
     pub(super) fn chunks(&self, d: DType) -> usize {
-        if d == DType::Bool { 1 } else { d.size() * self.lanes / self.level.bytes() }
+        if d == DType::Bool { 1 } else { self.width(d) * self.lanes / self.level.bytes() }
     }
 
     pub(super) fn lane_of(&self, d: DType) -> Lane {
@@ -107,8 +108,9 @@ impl Emitter<'_> {
                 self.map(*op, d, &args)
             }
             InstKind::Cast(a) => self.cast(&args[0], self.dtype(*a), inst.dtype),
+            InstKind::Bitcast(_) if is_small(inst.dtype) => Ok(vec![self.wrapped(inst.dtype, args[0][0])?]),
             InstKind::Bitcast(_) => Ok(args.swap_remove(0)),
-            InstKind::Rescue(op, _) => self.rescue(*op, inst.dtype, &args),
+            InstKind::Rescue(op, _) => Ok(self.rescue(*op, inst.dtype, &args)),
             InstKind::LoadAt { operand, .. } => self.load_at(*operand, &args, copy, at),
             InstKind::Part { of, component } => {
                 let parts = self.parts.get(&(copy, of.index()));
@@ -166,7 +168,9 @@ impl Emitter<'_> {
         if d == DType::Bool {
             return vec![self.truth_constant(s.bits() != 0)];
         }
-        let v = self.bits(s.bits(), d.size());
+        // A small integer is its number in 32 bits.
+        let bits = if is_small(d) && d.is_int() { s.to_i128() as u64 } else { s.bits() };
+        let v = self.bits(bits, self.width(d));
         vec![v; self.chunks(d)]
     }
 
@@ -246,28 +250,6 @@ impl Emitter<'_> {
                 self.plain(Code::VEX_Vpbroadcastq_ymm_xmmm64, &[Arg::V(low, View::Low)], View::Full)
             }
         }
-    }
-
-    fn rescue(&mut self, op: Op, d: DType, args: &[Vec<V>]) -> Out<Vec<V>> {
-        let symbol = libcalls::rescue_symbol(op, d).ok_or_else(|| format!("rescue.{}", op.name()))?;
-        let helper = self.pool.cell(symbol);
-        let mut out = Vec::new();
-        for chunk in 0..self.chunks(d) {
-            let beyond = self.mask_for(args[1][0], d.size(), chunk);
-            let def = self.vector();
-            let (fast, x) = (args[0][chunk], args[2][chunk]);
-            self.items.push(Item::Rescue(Rescue {
-                helper,
-                size: d.size(),
-                def,
-                fast,
-                beyond,
-                x,
-                of: self.of,
-            }));
-            out.push(def);
-        }
-        Ok(out)
     }
 
     /// Makes a value of the line at hand live in the frame, so that later lines can use it.

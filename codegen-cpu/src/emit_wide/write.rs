@@ -3,7 +3,7 @@
 use super::Emitter;
 use super::asm::{Label, OFFSET, POINTERS, POOL, POSITION, TEMP, When, low32};
 use super::level::Level;
-use super::mir::{Arg, Base, Index, Place};
+use super::mir::{Arg, Base, Elements, Index, Place};
 use iced_x86::{Code, Instruction, OpKind, Register};
 
 /// What is to be written.
@@ -19,18 +19,22 @@ pub(super) enum Line {
         /// The register of an index for each lane.
         lanes: Option<Register>,
     },
-    /// As many bytes as there are lanes left, one by one.
-    Bytes { operand: Place, slot: i32, left: i32, out: bool },
-    /// Scalar code for the lanes of `beyond`; registers by number.
-    Rescue {
-        helper: i32,
-        size: usize,
-        beyond_mask: bool,
-        result: usize,
-        beyond: usize,
-        x: usize,
-        saved: Vec<Saved>,
-    },
+    Elements(Elements),
+    Call(Called),
+}
+
+/// A call of a function that works lane by lane; registers by number.
+#[derive(Clone, Debug)]
+pub(super) struct Called {
+    pub(super) helper: i32,
+    pub(super) what: i32,
+    pub(super) lanes: usize,
+    pub(super) result: usize,
+    pub(super) args: Vec<usize>,
+    /// The register of the lanes that are the function's, and whether it is a mask register. The result's has what the
+    /// others keep.
+    pub(super) beyond: Option<(bool, usize)>,
+    pub(super) saved: Vec<Saved>,
 }
 
 /// A register that has to be as before after a call.
@@ -44,7 +48,7 @@ pub(super) struct Saved {
 pub(super) struct Cold {
     enter: Label,
     leave: Label,
-    line: Line,
+    call: Called,
 }
 
 impl Emitter<'_> {
@@ -69,12 +73,15 @@ impl Emitter<'_> {
                 }
                 self.asm.push(i);
             }
-            Line::Bytes { operand, slot, left, out } => self.move_bytes(*operand, *slot, *left, *out),
-            Line::Rescue { beyond_mask, beyond, .. } => self.look(*beyond_mask, *beyond, line.clone()),
+            Line::Elements(e) => self.move_elements(e),
+            Line::Call(call) => match call.beyond {
+                Some((mask, beyond)) => self.look(mask, beyond, call.clone()),
+                None => self.call_lanes(call),
+            },
         }
     }
 
-    fn set_operand(&mut self, i: &mut Instruction, at: u32, arg: Arg, lanes: Option<Register>) {
+    pub(super) fn set_operand(&mut self, i: &mut Instruction, at: u32, arg: Arg, lanes: Option<Register>) {
         match arg {
             Arg::Gpr(r) => {
                 i.set_op_kind(at, OpKind::Register);
@@ -90,7 +97,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn set_place(&mut self, i: &mut Instruction, at: u32, place: Place, lanes: Option<Register>) {
+    pub(super) fn set_place(&mut self, i: &mut Instruction, at: u32, place: Place, lanes: Option<Register>) {
         let base = match place.base {
             Base::Frame => Register::RSP,
             Base::Pool => POOL,
@@ -111,40 +118,6 @@ impl Emitter<'_> {
         i.set_is_broadcast(place.broadcast);
     }
 
-    /// Copies bytes between an operand and the frame, as many as there are lanes left.
-    fn move_bytes(&mut self, operand: Place, slot: i32, left: i32, out: bool) {
-        let kept = [POSITION, OFFSET].map(|r| {
-            let at = self.frame.word();
-            self.asm.put(at, r);
-            (r, at)
-        });
-        let mut address = Instruction::default();
-        address.set_code(Code::Lea_r64_m);
-        self.set_operand(&mut address, 0, Arg::Gpr(TEMP), None);
-        self.set_place(&mut address, 1, operand, None);
-        self.asm.push(address);
-        self.asm.zero(OFFSET);
-        let (again, done) = (self.asm.label(), self.asm.label());
-        self.asm.bind(again);
-        self.asm.compare_slot(OFFSET, left);
-        self.asm.jump(When::GreaterOrEqual, done);
-        if out {
-            self.asm.load_byte(POSITION, Register::RSP, OFFSET, slot);
-            self.asm.store_byte(TEMP, OFFSET, 0, POSITION);
-        } else {
-            self.asm.load_byte(POSITION, TEMP, OFFSET, 0);
-            self.asm.store_byte(Register::RSP, OFFSET, slot, POSITION);
-        }
-        self.asm.add_const(OFFSET, 1);
-        // More may be left than a vector has lanes.
-        self.asm.compare_const(OFFSET, self.lanes as i32);
-        self.asm.jump(When::Less, again);
-        self.asm.bind(done);
-        for (r, at) in kept {
-            self.asm.get(r, at);
-        }
-    }
-
     /// The register that an operand's place is in, loaded where it has none of its own.
     fn pointer(&mut self, o: usize) -> Register {
         if let Some(r) = POINTERS.get(o) {
@@ -156,7 +129,7 @@ impl Emitter<'_> {
     }
 
     /// A jump to cold code where any lane asks for it.
-    fn look(&mut self, mask: bool, beyond: usize, line: Line) {
+    fn look(&mut self, mask: bool, beyond: usize, call: Called) {
         let (enter, leave) = (self.asm.label(), self.asm.label());
         let (code, r) = match (mask, self.lanes) {
             (true, 16) => (Code::VEX_Kortestw_kr_kr, Register::K0 + beyond as u32),
@@ -171,55 +144,68 @@ impl Emitter<'_> {
         self.asm.push(test);
         self.asm.jump(When::NotZero, enter);
         self.asm.bind(leave);
-        self.cold.push(Cold { enter, leave, line });
+        self.cold.push(Cold { enter, leave, call });
     }
 
     /// Writes the cold code, behind everything else.
     pub(super) fn write_cold(&mut self) {
-        for Cold { enter, leave, line } in std::mem::take(&mut self.cold) {
+        for Cold { enter, leave, call } in std::mem::take(&mut self.cold) {
             self.asm.bind(enter);
-            if let Line::Rescue { helper, size, beyond_mask, result, beyond, x, saved } = line {
-                let frame = self.rescue_frame();
-                let vector = |s: &Saved| frame.vectors + 64 * s.reg as i32;
-                let mask = |s: &Saved| frame.masks + 8 * s.reg as i32;
-                for s in &saved {
-                    let at = if s.mask { mask(s) } else { vector(s) };
-                    self.move_saved(*s, at, true);
-                }
-                let (out, of) = (Saved { mask: false, reg: result }, Saved { mask: false, reg: x });
-                self.move_saved(out, frame.result, true);
-                self.move_saved(of, frame.x, true);
-                self.lanes_beyond(beyond_mask, beyond, size);
-                self.asm.put(frame.position, POSITION);
-                self.asm.put(frame.offset, OFFSET);
-                for (n, r) in POINTERS.iter().take(6).enumerate() {
-                    self.asm.put(frame.pointers + 8 * n as i32, *r);
-                }
-                self.asm.copy(Register::RDX, TEMP);
-                self.asm.address(Register::RDI, Register::RSP, frame.result);
-                self.asm.address(Register::RSI, Register::RSP, frame.x);
-                self.asm.plain(Code::VEX_Vzeroupper);
-                self.asm.call(helper);
-                for (n, r) in POINTERS.iter().take(6).enumerate() {
-                    self.asm.get(*r, frame.pointers + 8 * n as i32);
-                }
-                self.asm.get(POSITION, frame.position);
-                self.asm.get(OFFSET, frame.offset);
-                for s in &saved {
-                    let at = if s.mask { mask(s) } else { vector(s) };
-                    self.move_saved(*s, at, false);
-                }
-                self.move_saved(out, frame.result, false);
-            }
+            self.call_lanes(&call);
             self.asm.jump(When::Always, leave);
         }
     }
 
+    /// Calls a function on vectors in the frame, and leaves all but the result as it was.
+    fn call_lanes(&mut self, call: &Called) {
+        let frame = self.call_frame();
+        let at = |s: &Saved| {
+            if s.mask { frame.masks + 8 * s.reg as i32 } else { frame.vectors + 64 * s.reg as i32 }
+        };
+        for s in &call.saved {
+            self.move_saved(*s, at(s), true);
+        }
+        let vector = |reg: usize| Saved { mask: false, reg };
+        for (n, reg) in call.args.iter().enumerate() {
+            self.move_saved(vector(*reg), frame.args + 64 * n as i32, true);
+        }
+        let all = (1 << call.lanes) - 1;
+        match call.beyond {
+            Some((mask, beyond)) => {
+                self.move_saved(vector(call.result), frame.result, true);
+                self.lanes_beyond(mask, beyond, call.lanes);
+                // What lies above the lanes in a mask register means nothing.
+                self.asm.and_const(TEMP, all);
+            }
+            None => self.asm.set(TEMP, all),
+        }
+        self.asm.put(frame.position, POSITION);
+        self.asm.put(frame.offset, OFFSET);
+        for (n, r) in POINTERS.iter().take(6).enumerate() {
+            self.asm.put(frame.pointers + 8 * n as i32, *r);
+        }
+        self.asm.copy(Register::RDX, TEMP);
+        self.asm.set(Register::RCX, call.what);
+        self.asm.address(Register::RDI, Register::RSP, frame.result);
+        self.asm.address(Register::RSI, Register::RSP, frame.args);
+        self.asm.plain(Code::VEX_Vzeroupper);
+        self.asm.call(call.helper);
+        for (n, r) in POINTERS.iter().take(6).enumerate() {
+            self.asm.get(*r, frame.pointers + 8 * n as i32);
+        }
+        self.asm.get(POSITION, frame.position);
+        self.asm.get(OFFSET, frame.offset);
+        for s in &call.saved {
+            self.move_saved(*s, at(s), false);
+        }
+        self.move_saved(vector(call.result), frame.result, false);
+    }
+
     /// The bits of the lanes to be done, in the register for short use.
-    fn lanes_beyond(&mut self, mask: bool, beyond: usize, size: usize) {
-        let (code, from) = match (mask, size) {
+    fn lanes_beyond(&mut self, mask: bool, beyond: usize, lanes: usize) {
+        let (code, from) = match (mask, lanes) {
             (true, _) => (Code::VEX_Kmovw_r32_kr, Register::K0 + beyond as u32),
-            (false, 4) => (Code::VEX_Vmovmskps_r32_ymm, self.level.vector(beyond)),
+            (false, 8) => (Code::VEX_Vmovmskps_r32_ymm, self.level.vector(beyond)),
             (false, _) => (Code::VEX_Vmovmskpd_r32_ymm, self.level.vector(beyond)),
         };
         let mut i = Instruction::default();
@@ -227,9 +213,6 @@ impl Emitter<'_> {
         self.set_operand(&mut i, 0, Arg::Gpr(low32(TEMP)), None);
         self.set_operand(&mut i, 1, Arg::Gpr(from), None);
         self.asm.push(i);
-        // A vector has so many lanes; what lies above them in a mask register means nothing.
-        let lanes = self.level.bytes() / size;
-        self.asm.and_const(TEMP, (1 << lanes) - 1);
     }
 
     /// Stores a register to the frame, or loads it.
@@ -251,32 +234,32 @@ impl Emitter<'_> {
         self.asm.push(i);
     }
 
-    /// Where cold code keeps what a call may change. The place is made once.
-    fn rescue_frame(&mut self) -> RescueFrame {
-        if let Some(f) = self.rescue {
+    /// Where calls keep what they may change, and what they work on. The place is made once.
+    fn call_frame(&mut self) -> CallFrame {
+        if let Some(f) = self.calls {
             return f;
         }
-        let f = RescueFrame {
+        let f = CallFrame {
             vectors: self.frame.place(64 * self.level.registers(), 64),
             masks: self.frame.place(64, 64),
             result: self.frame.place(64, 64),
-            x: self.frame.place(64, 64),
+            args: self.frame.place(2 * 64, 64),
             pointers: self.frame.place(64, 64),
             position: self.frame.word(),
             offset: self.frame.word(),
         };
-        self.rescue = Some(f);
+        self.calls = Some(f);
         f
     }
 }
 
-/// The parts of the frame that cold code uses.
+/// The parts of the frame that calls use.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RescueFrame {
+pub(super) struct CallFrame {
     vectors: i32,
     masks: i32,
     result: i32,
-    x: i32,
+    args: i32,
     pointers: i32,
     position: i32,
     offset: i32,
