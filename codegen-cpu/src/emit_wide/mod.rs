@@ -4,7 +4,7 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `nest`, `walk`, `stream`, `row`, `column`, `reduce`, `scan` | loops, and the canonical order of reductions and scans |
+//! | `nest`, `walk`, `stream`, `ahead`, `row`, `column`, `reduce`, `scan` | loops, and the canonical order of reductions and scans |
 //! | `values`, `arith`, `divide`, `clamp`, `compare`, `convert`, `call`, `memory`, `gather` | loop IR to machine instructions over virtual registers ([`mir`]) |
 //! | `codes`, `level` | which instructions there are |
 //! | `fold`, `alloc`, `frame` | memory operands, registers, places in the stack frame, constants |
@@ -14,6 +14,7 @@
 //! run under a mask. A vector has as many lanes as fit of the narrowest dtype in the kernel, and values of a wider
 //! dtype take two registers. What this emitter cannot do it refuses, and [`crate::emit_clif`] does it.
 
+mod ahead;
 mod alloc;
 mod arith;
 mod asm;
@@ -139,6 +140,8 @@ struct Emitter<'k> {
     left: i32,
     /// Bytes to each lane of an operand with a stride: by operand, copy and part.
     offsets: HashMap<(usize, usize, usize), V>,
+    /// Operands of which a walk asks for the next row, and the slots of how far that is.
+    ahead: Vec<(usize, i32)>,
     gathers: Gathers,
 }
 
@@ -174,6 +177,7 @@ impl<'k> Emitter<'k> {
             streaming: false,
             left: 0,
             offsets: HashMap::new(),
+            ahead: Vec::new(),
             gathers: Gathers::default(),
         };
         e.left = e.frame.word();

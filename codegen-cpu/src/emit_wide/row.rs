@@ -40,10 +40,13 @@ impl Emitter<'_> {
         let axis = self.k.axes.len() - 1;
         let plan = self.plan(Some(axis));
         self.make_offsets(256 / (4 * self.lanes));
+        let ahead = self.next_rows(axis);
         let open: Vec<Open> = (0..axis).map(|a| self.open(a)).collect();
-        for stage in self.k.stages() {
+        for (n, stage) in self.k.stages().into_iter().enumerate() {
             self.still(&plan, &stage, 1, At::POINT)?;
             let walk = Walk::of(self.k, &stage, axis);
+            // The second walk finds its row in the nearest cache, and memory would wait for it.
+            self.ahead = if n == 1 { ahead.clone() } else { Vec::new() };
             if walk.reductions.is_empty() {
                 self.elements(&walk, axis)?;
             } else {
@@ -51,6 +54,7 @@ impl Emitter<'_> {
             }
             self.point(&plan, &stage, 1, At::POINT)?;
         }
+        self.ahead = Vec::new();
         open.into_iter().rev().for_each(|o| self.close(o));
         Ok(())
     }
@@ -208,6 +212,7 @@ impl Emitter<'_> {
             self.load_pins(&pins);
             self.asm.bind(top);
             self.flush(&pins)?;
+            self.ask_ahead(skip, group);
             self.advance(axis, line as usize);
             self.asm.add_const(POSITION, line);
             self.asm.address(TEMP, POSITION, line);

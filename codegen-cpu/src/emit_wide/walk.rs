@@ -66,6 +66,7 @@ impl Emitter<'_> {
             self.load_pins(&pins);
             self.asm.bind(top);
             self.flush(&pins)?;
+            self.ask_ahead(0, copies);
             self.advance(axis, copies * self.lanes);
             self.asm.add_const(POSITION, step);
             self.asm.address(TEMP, POSITION, step);
