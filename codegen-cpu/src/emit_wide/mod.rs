@@ -7,7 +7,7 @@
 //! | `nest`, `walk`, `stream`, `ahead`, `row`, `column`, `reduce`, `scan` | loops, and the canonical order of reductions and scans |
 //! | `values`, `arith`, `divide`, `clamp`, `compare`, `convert`, `call`, `memory`, `gather` | loop IR to machine instructions over virtual registers ([`mir`]) |
 //! | `codes`, `level` | which instructions there are |
-//! | `fold`, `alloc`, `frame` | memory operands, registers, places in the stack frame, constants |
+//! | `fold`, `schedule`, `alloc`, `frame` | memory operands, the order of a loop, registers, places in the stack frame, constants |
 //! | `write`, `asm` | instructions, labels, bytes |
 //!
 //! There are no scalars: what is computed once per parallel point is computed in all lanes of a vector, and tails
@@ -36,6 +36,7 @@ mod nest;
 mod reduce;
 mod row;
 mod scan;
+mod schedule;
 mod small;
 mod stream;
 mod values;
@@ -53,6 +54,7 @@ use level::Level;
 use matex_ir::DType;
 use matex_ir::loops::{Form, Inst, InstId, InstKind, Kernel, Role};
 use mir::{Item, V};
+use schedule::schedule;
 use small::is_small;
 use std::collections::HashMap;
 use write::{CallFrame, Cold};
@@ -282,6 +284,8 @@ impl<'k> Emitter<'k> {
     /// `first` as long as there are any, then those that are used most, as long as enough are left for the line itself.
     fn pins(&mut self, first: &[V]) -> HashMap<V, usize> {
         self.fold();
+        let (items, homes) = (std::mem::take(&mut self.items), &self.homes);
+        self.items = schedule(items, self.level, |v| homes.contains_key(&v));
         let mut uses: HashMap<V, usize> = HashMap::new();
         for item in &self.items {
             for v in item.reads() {
@@ -293,7 +297,7 @@ impl<'k> Emitter<'k> {
         let own: std::collections::HashSet<V> =
             made.iter().copied().filter(|v| !self.homes.contains_key(v)).collect();
         let registers = self.level.registers();
-        let spare = registers.saturating_sub(live(&self.items, &own).clamp(4, registers / 2) + 1);
+        let spare = registers.saturating_sub(live(&self.items, &own).clamp(4, registers * 3 / 4) + 1);
         let mut others: Vec<(usize, V)> = uses
             .into_iter()
             .filter(|(v, _)| !made.contains(v) && !first.contains(v) && !v.mask)
