@@ -3,13 +3,14 @@
 //! Contestants alternate, and each figure is a median. Loops are compiled for the vectors that the CPU has, which matex finds too; the
 //! crates that are compared choose theirs by themselves, or have those of any CPU of this kind. `--json` prints one JSON object
 //! a line instead of a table; names of tables (`stages`, `overhead`, `nine`, `sizes`, `work`, `cachesizes`, `scans`, `plans`, `layers`,
-//! `threads`, `linalg`, `plot`, `derivatives`) choose those, and `--row TEXT` the rows of linear algebra whose names contain
+//! `threads`, `linalg`, `plot`, `gpu`, `derivatives`) choose those, and `--row TEXT` the rows of linear algebra whose names contain
 //! it. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
 
 mod derivatives;
+mod gpu;
 mod linalg;
 mod nine;
 mod plot;
@@ -130,7 +131,7 @@ fn main() {
     let row = std::env::args().skip_while(|a| a != "--row").nth(1);
     let bench = Bench { real: given("--bench"), json: given("--json"), row };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 13] = [
+    let tables: [Table; 14] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 135, 200].iter().for_each(|ops| stages(b, *ops));
         }),
@@ -145,6 +146,11 @@ fn main() {
         ("threads", "One thread and all, µs", threads::all),
         ("linalg", "Linear algebra, µs", linalg::all),
         ("plot", "Speed against size, µs, and docs/speed.svg", plot::all),
+        (
+            "gpu",
+            "The GPU, where the build has one (`--features matex/gpu`), and what it is of its limits",
+            gpu::all,
+        ),
         ("derivatives", "Gradients, Jacobians, mapped solves, random numbers, µs", derivatives::all),
     ];
     let all = !tables.iter().any(|(name, ..)| given(name));

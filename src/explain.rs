@@ -167,8 +167,15 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
         if exe.uses_gpu() && item.step.kernels().next().is_some() {
             let mut more = details(function, exe, &item.step, bindings);
-            for kernel in item.step.kernels() {
-                let text = run_somewhere(function, exe, kernel, bindings);
+            let mut kernels = item.step.kernels().peekable();
+            while let Some(kernel) = kernels.next() {
+                let mut text = run_somewhere(function, exe, kernel, bindings);
+                let joined = |map: &&KernelStep| {
+                    exe.runs_as_one([kernel, *map], &|dim| bindings.eval(dim)).unwrap_or_default()
+                };
+                if let Some(map) = kernels.next_if(joined) {
+                    let _ = write!(text, ", with {}", named(exe, map).0);
+                }
                 steps.push(Step { kernel: true, text, more: std::mem::take(&mut more) });
             }
         } else if item.step.kernels().next().is_some() {

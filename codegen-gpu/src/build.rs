@@ -6,14 +6,16 @@
 //! whole shader ([`Builder::finish`]), as everything is that goes wrong on the way.
 
 mod quads;
+mod threads;
 
 pub(crate) use quads::{OwnQuads, Quad, QuadArray, QuadVar};
+pub(crate) use threads::{Ids, SubgroupIds};
 
 use naga::{
-    AddressSpace, ArraySize, Barrier, BinaryOperator, Binding, Block, BuiltIn, EntryPoint, Expression,
-    Function, FunctionArgument, FunctionResult, GlobalVariable, Handle, Literal, LocalVariable, MathFunction,
-    MemoryDecorations, Module, ResourceBinding, Scalar, ScalarKind, ShaderStage, Span, Statement,
-    StorageAccess, Type, TypeInner, UnaryOperator, VectorSize,
+    AddressSpace, ArraySize, BinaryOperator, Block, EntryPoint, Expression, Function, FunctionArgument,
+    FunctionResult, GlobalVariable, Handle, Literal, LocalVariable, MathFunction, MemoryDecorations, Module,
+    ResourceBinding, Scalar, ScalarKind, ShaderStage, Span, Statement, StorageAccess, Type, TypeInner,
+    UnaryOperator, VectorSize,
 };
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -84,14 +86,6 @@ pub(crate) struct When(Handle<Expression>);
 pub(crate) struct Count {
     var: Var,
     step: Val,
-}
-
-/// The number of the workgroup along x, the number of workgroups along x, and that of the thread in its workgroup.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ids {
-    pub(crate) group: Val,
-    pub(crate) groups: Val,
-    pub(crate) thread: Val,
 }
 
 /// A function that is being written.
@@ -456,11 +450,6 @@ impl Builder {
         self.statement(Statement::Loop { body: block, continuing, break_if: None });
     }
 
-    /// Waits for all threads of the workgroup.
-    pub(crate) fn barrier(&mut self) {
-        self.statement(Statement::ControlBarrier(Barrier::WORK_GROUP));
-    }
-
     fn global(&mut self, name: &str, space: AddressSpace, ty: Handle<Type>) -> Handle<GlobalVariable> {
         let binding = (space != AddressSpace::WorkGroup).then(|| {
             self.next_binding += 1;
@@ -619,26 +608,6 @@ impl Builder {
         let result = self.body.function.expressions.append(call, Span::UNDEFINED);
         self.statement(Statement::Call { function: fun.handle, arguments, result: Some(result) });
         Val { handle: result, ty: fun.ty, block: self.here() }
-    }
-
-    /// The place of this thread.
-    pub(crate) fn ids(&mut self) -> Ids {
-        let vector = self.ty(TypeInner::Vector { size: VectorSize::Tri, scalar: Scalar::U32 });
-        let scalar = self.scalar(Ty::U32);
-        let builtins = [
-            ("group", vector, BuiltIn::WorkGroupId),
-            ("groups", vector, BuiltIn::NumWorkGroups),
-            ("thread", scalar, BuiltIn::LocalInvocationIndex),
-        ];
-        let [group, groups, thread] = builtins.map(|(name, ty, builtin)| {
-            let index = self.body.function.arguments.len() as u32;
-            let (name, binding) = (Some(name.to_owned()), Some(Binding::BuiltIn(builtin)));
-            self.body.function.arguments.push(FunctionArgument { name, ty, binding });
-            self.given(Expression::FunctionArgument(index), Ty::U32)
-        });
-        let [group, groups] =
-            [group, groups].map(|v| self.eval(Expression::AccessIndex { base: v.handle, index: 0 }, Ty::U32));
-        Ids { group, groups, thread }
     }
 
     /// The shader, whose entry runs in workgroups of so many threads.

@@ -9,10 +9,11 @@
 //! root of the length. The order depends on sizes and on the schedule only.
 
 use crate::body;
-use crate::build::{Builder, Count, Flag, Ids, Ty, Val};
+use crate::build::{Builder, Count, Flag, Ids, SubgroupIds, Ty, Val};
 use crate::maps::{Turned, is_wide};
 use crate::product::{Tiles, product};
-use crate::reduce::Fold;
+use crate::reduce::{Fold, Share};
+use crate::shader::Caps;
 use crate::words::Words;
 use access::Bound;
 use matex_ir::loops::{Access, AxisKind, Form, InstKind, Kernel, Role, Stage, Store};
@@ -51,6 +52,8 @@ pub(crate) struct Emitter<'a> {
     pub(crate) kernel: &'a Kernel,
     schedule: Schedule,
     ids: Ids,
+    /// The place in the subgroup, for reductions that a workgroup shares on a device that has subgroups.
+    subgroup: Option<SubgroupIds>,
     arrays: Vec<Bound>,
     /// What tells the host that an index was out of range, in kernels that gather.
     flag: Option<Flag>,
@@ -70,7 +73,12 @@ pub(crate) struct Emitter<'a> {
 }
 
 /// The shader of a kernel. `shares` has for each operand the first one that is bound to the same memory.
-pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<Module, String> {
+pub(crate) fn emit(
+    kernel: &Kernel,
+    schedule: Schedule,
+    shares: &[usize],
+    caps: Caps,
+) -> Result<Module, String> {
     let words = Words::of(kernel);
     let mut b = Builder::new();
     let mut arrays: Vec<Bound> = Vec::with_capacity(kernel.operands.len());
@@ -88,6 +96,8 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
     b.args(words.count());
     let flag = gathers(kernel).then(|| b.flag("out_of_range"));
     let ids = b.ids();
+    let together = schedule == Schedule::Rows && kernel.form() == Form::RowReduce;
+    let subgroup = (together && caps.subgroups).then(|| b.subgroup_ids());
     let extents: Vec<Val> = (0..kernel.axes.len())
         .map(|axis| {
             let extent = b.arg(words.extent(axis));
@@ -110,6 +120,7 @@ pub(crate) fn emit(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Res
         kernel,
         schedule,
         ids,
+        subgroup,
         arrays,
         flag,
         extents,
@@ -273,7 +284,8 @@ impl Emitter<'_> {
         if walked {
             self.walk(stage, axis, &folds)?;
         }
-        let share = (self.schedule == Schedule::Rows).then_some(self.ids.thread);
+        let share = Share { thread: self.ids.thread, subgroup: self.subgroup };
+        let share = (self.schedule == Schedule::Rows).then_some(share);
         let extent = self.extents[axis];
         for (id, state) in crate::reduce::finish(&mut self.b, self.kernel, &folds, share, extent)? {
             self.values[id] = state.first().copied();

@@ -40,5 +40,5 @@ pub use kernel::Schedule;
 pub use maps::Turned;
 pub use narrow::MOST_POINTS;
 pub use product::Tiles;
-pub use shader::{Refused, Shader, compile, key, refusal, schedule};
+pub use shader::{Caps, Refused, Shader, compile, key, refusal, schedule};
 pub use words::Run;

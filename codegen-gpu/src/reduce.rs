@@ -2,13 +2,16 @@
 
 use crate::arith;
 use crate::body::{constant, type_of};
-use crate::build::{Array, Builder, Ty, Val, Var};
+use crate::build::{Array, Builder, SubgroupIds, Ty, Val, Var};
 use crate::cast;
 use crate::kernel::{BLOCK, THREADS, letter};
 use matex_ir::loops::{Combine, InstKind, Kernel};
 use matex_ir::{DType, Op, Scalar};
 use naga::BinaryOperator;
 use std::num::NonZeroU32;
+
+/// The most lanes that a subgroup has.
+const MOST_LANES: u32 = 128;
 
 /// One reduction of a walk.
 pub(crate) struct Fold {
@@ -133,21 +136,32 @@ pub(crate) fn close_blocks(b: &mut Builder, folds: &[Fold], element: Val, shift:
     });
 }
 
-/// The state of each reduction, for every thread. `share` is this one's number where a workgroup shares the walk.
+/// A thread of a workgroup that shares a walk.
+#[derive(Clone, Copy)]
+pub(crate) struct Share {
+    /// Its number.
+    pub(crate) thread: Val,
+    /// Its place in its subgroup, where the device has such.
+    pub(crate) subgroup: Option<SubgroupIds>,
+}
+
+/// The state of each reduction, for every thread. `share` is this one where a workgroup shares the walk.
 pub(crate) fn finish(
     b: &mut Builder,
     kernel: &Kernel,
     folds: &[Fold],
-    share: Option<Val>,
+    share: Option<Share>,
     extent: Val,
 ) -> Result<Vec<(usize, Vec<Val>)>, String> {
     let mut wholes = Vec::with_capacity(folds.len());
     for fold in folds {
         wholes.push(fold.whole(b)?);
     }
-    if let Some(thread) = share {
-        wholes = together(b, folds, &wholes, thread)?;
-    }
+    wholes = match share {
+        None => wholes,
+        Some(Share { thread, subgroup: None }) => together(b, folds, &wholes, thread)?,
+        Some(Share { subgroup: Some(ids), .. }) => by_subgroups(b, folds, &wholes, ids)?,
+    };
     let mut results = Vec::with_capacity(folds.len());
     for (fold, mut state) in folds.iter().zip(wholes) {
         let value = if fold.dtype == DType::Bool { cast::cast(b, state[0], Ty::Bool) } else { state[0] };
@@ -207,6 +221,60 @@ fn together(
     }
     let zero = b.u32(0);
     let results = arrays.iter().map(|all| all.iter().map(|a| b.load(*a, zero)).collect()).collect();
+    // The next reduction writes to the same memory.
+    b.barrier();
+    Ok(results)
+}
+
+/// The lanes of a subgroup by halving, without memory, and then the subgroups one after the other. Which elements meet in
+/// which order follows from the number of lanes, which is the device's.
+fn by_subgroups(
+    b: &mut Builder,
+    folds: &[Fold],
+    wholes: &[Vec<Val>],
+    ids: SubgroupIds,
+) -> Result<Vec<Vec<Val>>, String> {
+    if folds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let zero = b.u32(0);
+    let mut arrays: Vec<Vec<Array>> = Vec::with_capacity(folds.len());
+    for (fold, whole) in folds.iter().zip(wholes) {
+        let mine: Vec<Var> = whole.iter().map(|v| b.var("mine", *v)).collect();
+        for step in 0..MOST_LANES.ilog2() {
+            let bits = b.u32(1 << step);
+            let within = b.lt(bits, ids.size);
+            let open = b.begin_when(within);
+            let x: Vec<Val> = mine.iter().map(|v| b.get(*v)).collect();
+            let y: Vec<Val> = x.iter().map(|v| b.shuffle_xor(*v, bits)).collect();
+            let both = fold.combined(b, &x, &y)?;
+            mine.iter().zip(both).for_each(|(var, value)| b.set(*var, value));
+            b.end_when(open);
+        }
+        let all = shared(b, fold)?;
+        let first = b.eq(ids.lane, zero);
+        b.when(first, |b| {
+            for (array, var) in all.iter().zip(&mine) {
+                let value = b.get(*var);
+                b.store(*array, ids.number, value);
+            }
+        });
+        arrays.push(all);
+    }
+    b.barrier();
+    let mut results = Vec::with_capacity(folds.len());
+    for (fold, all) in folds.iter().zip(&arrays) {
+        let first: Vec<Val> = all.iter().map(|a| b.load(*a, zero)).collect();
+        let total: Vec<Var> = first.iter().map(|v| b.var("together", *v)).collect();
+        let one = b.u32(1);
+        let (open, i) = b.begin_count("subgroup_at", (one, ids.count, one));
+        let x: Vec<Val> = total.iter().map(|v| b.get(*v)).collect();
+        let y: Vec<Val> = all.iter().map(|a| b.load(*a, i)).collect();
+        let both = fold.combined(b, &x, &y)?;
+        total.iter().zip(both).for_each(|(var, value)| b.set(*var, value));
+        b.end_count(open);
+        results.push(total.iter().map(|v| b.get(*v)).collect());
+    }
     // The next reduction writes to the same memory.
     b.barrier();
     Ok(results)

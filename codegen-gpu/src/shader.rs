@@ -30,6 +30,13 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// What a device can do besides what all can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// Threads that run in lockstep read each other's values without memory, so that reductions wait less.
+    pub subgroups: bool,
+}
+
 /// A kernel for the GPU.
 #[derive(Clone, Debug)]
 pub struct Shader {
@@ -150,8 +157,8 @@ fn map(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
 }
 
 /// What code generation depends on: equal keys are equal shaders.
-pub fn key(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> String {
-    format!("{schedule:?} {shares:?} {}", kernel.key())
+pub fn key(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps) -> String {
+    format!("{schedule:?} {shares:?} {caps:?} {}", kernel.key())
 }
 
 /// The shader of a kernel that was not expanded. `shares` has for each operand the number of the first one that is bound
@@ -159,7 +166,7 @@ pub fn key(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> String {
 ///
 /// # Errors
 /// What the device cannot do, and bugs.
-pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<Shader, Refused> {
+pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps) -> Result<Shader, Refused> {
     verify::verify(kernel).map_err(|v| Refused::Internal(v.to_string()))?;
     if let Some(why) = refusal(kernel) {
         return Err(Refused::Unsupported(why));
@@ -175,8 +182,9 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize]) -> Result<
     if !fits || !can {
         return Err(Refused::Internal("the schedule does not fit the kernel".to_owned()));
     }
-    let module = kernel::emit(kernel, schedule, shares).map_err(Refused::Internal)?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let module = kernel::emit(kernel, schedule, shares, caps).map_err(Refused::Internal)?;
+    let needed = if caps.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), needed);
     let info = validator.validate(&module).map_err(|e| Refused::Internal(e.emit_to_string("")))?;
     let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();
     let written = bound.iter().map(|o| kernel::is_written(kernel, shares, *o)).collect();

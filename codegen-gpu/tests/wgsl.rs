@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use matex_codegen_gpu::{Refused, Run, Schedule, compile, refusal, schedule};
+use matex_codegen_gpu::{Caps, Refused, Run, Schedule, compile, refusal, schedule};
 use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder};
 use matex_ir::{DType, Op, Scalar};
 use std::fmt::Write;
 
 fn wgsl(kernel: &Kernel, schedule: Schedule) -> String {
     let shares: Vec<usize> = (0..kernel.operands.len()).collect();
-    compile(kernel, schedule, &shares).unwrap().wgsl().unwrap()
+    compile(kernel, schedule, &shares, Caps::default()).unwrap().wgsl().unwrap()
 }
 
 /// `m / (r + c)` with a row and a column.
@@ -141,6 +141,23 @@ fn maps_are_done_by_quads_or_tiles_where_operands_lie_so() {
 }
 
 #[test]
+fn reductions_by_subgroups() {
+    let caps = Caps { subgroups: true };
+    let of = |k: &Kernel| {
+        let shares: Vec<usize> = (0..k.operands.len()).collect();
+        compile(k, Schedule::Rows, &shares, caps).unwrap().wgsl().unwrap()
+    };
+    let code = of(&embedding());
+    // Two barriers a reduction, whatever the number of lanes.
+    assert_eq!(
+        (code.matches("workgroupBarrier").count(), code.matches("subgroupShuffleXor").count()),
+        (2, 14)
+    );
+    assert_eq!(of(&softmax()).matches("workgroupBarrier").count(), 4);
+    insta::assert_snapshot!(of(&softmax()));
+}
+
+#[test]
 fn scans() {
     let mut b = KernelBuilder::new("rows", &[AxisKind::Parallel, AxisKind::Scan]);
     let x = b.input(DType::F32, &[Access::Strided, Access::Unit]);
@@ -179,7 +196,12 @@ fn every_op_has_code_or_a_reason() {
     for row in matex_ir::ops::TABLE {
         for dtype in [DType::F32, DType::I32, DType::U32, DType::Bool] {
             let Some(args) = operands(row.op, dtype) else { continue };
-            match compile(&map(row.op, &args), Schedule::Points, &[0, 1, 2, 3][..=args.len()]) {
+            match compile(
+                &map(row.op, &args),
+                Schedule::Points,
+                &[0, 1, 2, 3][..=args.len()],
+                Caps::default(),
+            ) {
                 Ok(shader) => assert!(shader.wgsl().unwrap().contains("fn main")),
                 Err(Refused::Unsupported(why)) => refused.push(why),
                 Err(Refused::Internal(why)) => panic!("{} of {dtype}: {why}", row.name),
@@ -302,6 +324,6 @@ fn tiles_read_and_store_quads_where_these_are_whole() {
 fn what_is_no_product_is_not_cut_into_tiles() {
     let shares: Vec<usize> = (0..2).collect();
     let tiles = layer_schedule([64, 64, 32], [32, 1], [1, 64]);
-    let refused = compile(&columns(Combine::Sum, DType::F32), tiles, &shares).unwrap_err();
+    let refused = compile(&columns(Combine::Sum, DType::F32), tiles, &shares, Caps::default()).unwrap_err();
     assert_eq!(refused, Refused::Internal("the schedule does not fit the kernel".to_owned()));
 }

@@ -19,10 +19,12 @@ use matex_ir::loops::running::{Running, running};
 use matex_ir::loops::{AxisKind, Kernel, Role};
 use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
 use parts::Whole;
+use reach::{Rules, chunks};
 use std::sync::{Arc, OnceLock};
 
 mod lines;
 mod parts;
+mod reach;
 
 /// What is known of the kernels of a plan before a call.
 #[derive(Debug)]
@@ -183,7 +185,8 @@ impl Residence {
 struct Needs<'a> {
     refusal: Option<&'a str>,
     kernel: &'a Kernel,
-    extents: &'a [i64],
+    run: Run<'a>,
+    shares: &'a [usize],
     /// The bytes of the operands' buffers on the device.
     bytes: &'a [u64],
 }
@@ -198,14 +201,19 @@ impl Needs<'_> {
         if need > have {
             return Some(format!("it has {need} operands, and the GPU binds {have} at most"));
         }
-        let most = device.binding_bytes();
-        if let Some(bytes) = self.bytes.iter().find(|b| **b > most) {
+        let (most, whole) = (device.binding_bytes(), device.buffer_bytes());
+        if let Some(bytes) = self.bytes.iter().find(|b| **b > whole) {
+            return Some(format!("an array of {bytes} bytes, and the GPU holds {whole} at most"));
+        }
+        if let Some(bytes) = self.bytes.iter().find(|b| **b > most)
+            && chunks(self.kernel, &self.run, self.shares, rules(device)).is_none()
+        {
             return Some(format!("an array of {bytes} bytes, and the GPU binds {most} at most"));
         }
-        let axes = self.kernel.axes.iter().zip(self.extents);
+        let axes = self.kernel.axes.iter().zip(self.run.extents);
         let points =
             axes.filter(|(a, _)| a.kind == AxisKind::Parallel).fold(1i64, |n, (_, e)| n.saturating_mul(*e));
-        let longest = self.extents.iter().copied().max().unwrap_or(0);
+        let longest = self.run.extents.iter().copied().max().unwrap_or(0);
         (points.max(longest) > MOST_POINTS).then(|| format!("it has more than {MOST_POINTS} points"))
     }
 }
@@ -228,6 +236,38 @@ impl Executable {
         let (Some(placement), Some(kernel)) = (&self.placement, self.plan.kernels.get(step.kernel)) else {
             return Ok(Some("the device is the CPU".to_owned()));
         };
+        let refusal = placement.kernels.get(step.kernel).and_then(|k| k.refusal.as_deref());
+        let of = |slot: &Slot| value(self.plan.dim(*slot)).unwrap_or(0);
+        let strides: Vec<i64> = step.operands.iter().flat_map(|b| b.strides.iter().map(of)).collect();
+        self.obstacle(refusal, (step, kernel), &strides, value)
+    }
+
+    /// Whether two kernels of such sizes, one right behind the other, run as one on the GPU.
+    ///
+    /// # Errors
+    /// When there is no GPU.
+    pub fn runs_as_one(
+        &self,
+        [product, map]: [&KernelStep; 2],
+        value: &impl Fn(&Dim) -> Option<i64>,
+    ) -> Result<bool, GpuError> {
+        let joined = self.placement.as_ref().and_then(|p| p.joined([product.id, map.id]));
+        let Some(joined) = joined else { return Ok(false) };
+        let of = |slot: &Slot| value(self.plan.dim(*slot)).unwrap_or(0);
+        let extents: Vec<i64> = joined.step.extents.iter().map(of).collect();
+        let along = |o: usize| joined.step.operands[o].strides.iter().map(of).collect();
+        let strides = joined.strides(&extents, &along);
+        Ok(self.obstacle(None, (&joined.step, &joined.kernel), &strides, value)?.is_none())
+    }
+
+    /// What keeps a kernel of such sizes and strides from the GPU.
+    fn obstacle(
+        &self,
+        refusal: Option<&str>,
+        (step, kernel): (&KernelStep, &Kernel),
+        strides: &[i64],
+        value: &impl Fn(&Dim) -> Option<i64>,
+    ) -> Result<Option<String>, GpuError> {
         let of = |slot: &Slot| value(self.plan.dim(*slot)).unwrap_or(0);
         let extents: Vec<i64> = step.extents.iter().map(of).collect();
         let bytes = |b: &matex_passes::plan::Binding| {
@@ -235,8 +275,14 @@ impl Executable {
             device_bytes(decl.dtype, of(&decl.bytes).max(0) as u64)
         };
         let bytes: Vec<u64> = step.operands.iter().map(bytes).collect();
-        let refusal = placement.kernels.get(step.kernel).and_then(|k| k.refusal.as_deref());
-        Ok(Needs { refusal, kernel, extents: &extents, bytes: &bytes }.obstacle(&*Device::get()?))
+        let offsets: Vec<i64> = step.operands.iter().map(|b| of(&b.place.offset)).collect();
+        let of_gathers = |b: &matex_passes::plan::Binding| {
+            b.gathers.iter().flat_map(|(e, s)| [of(e), of(s)]).collect::<Vec<i64>>()
+        };
+        let gathers: Vec<i64> = step.operands.iter().flat_map(of_gathers).collect();
+        let run = Run { extents: &extents, offsets: &offsets, strides, gathers: &gathers };
+        let shares = step.bound_together(kernel);
+        Ok(Needs { refusal, kernel, run, shares: &shares, bytes: &bytes }.obstacle(&*Device::get()?))
     }
 }
 
@@ -279,6 +325,11 @@ fn run_known(
     done
 }
 
+/// What a device asks of a binding.
+fn rules(device: &Device) -> Rules {
+    Rules { most: device.binding_bytes(), alignment: device.window_alignment() }
+}
+
 /// The most workgroups that have rows of scratch.
 const SCRATCH_GROUPS: i64 = 1024;
 
@@ -293,12 +344,7 @@ struct DeviceRun<'r, 'e> {
 impl DeviceRun<'_, '_> {
     fn try_run(&mut self, known: &Known) -> Result<bool, ExecError> {
         let (kernel, extents) = (self.kernel, &self.scratch.extents);
-        let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.bytes(b.place.buffer)).collect();
-        let refusal = known.refusal.as_deref();
-        let needs = Needs { refusal, kernel, extents, bytes: &bytes };
-        let Some(shares) = self.shares().filter(|_| needs.obstacle(&self.residence.device).is_none()) else {
-            return Ok(false);
-        };
+        let Some(shares) = self.shares() else { return Ok(false) };
         let (mut offsets, mut strides) = (Vec::new(), Vec::new());
         let axes = kernel.axes.len();
         for (o, operand) in kernel.operands.iter().enumerate() {
@@ -312,10 +358,12 @@ impl DeviceRun<'_, '_> {
         let gathers: Vec<i64> =
             words.chunks_exact(2).zip(sizes).flat_map(|(w, size)| [w[0], w[1] / size]).collect();
         let run = Run { extents, offsets: &offsets, strides: &strides, gathers: &gathers };
-        let schedule = schedule(kernel, &run, &shares);
-        if run.words(kernel, schedule).is_err() {
+        let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.bytes(b.place.buffer)).collect();
+        let needs = Needs { refusal: known.refusal.as_deref(), kernel, run, shares: &shares, bytes: &bytes };
+        if needs.obstacle(&self.residence.device).is_some() {
             return Ok(false);
         }
+        let schedule = schedule(kernel, &run, &shares);
         let points = run.points(kernel, schedule);
         let mut arrays = Vec::with_capacity(kernel.operands.len());
         for operand in 0..kernel.operands.len() {

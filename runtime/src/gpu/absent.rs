@@ -42,6 +42,14 @@ impl Device {
         match *self {}
     }
 
+    pub(crate) fn buffer_bytes(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn window_alignment(&self) -> u64 {
+        match *self {}
+    }
+
     pub(crate) fn bindings(&self) -> usize {
         match *self {}
     }
@@ -52,6 +60,10 @@ impl Device {
 }
 
 impl DeviceArray {
+    pub(crate) fn bytes(&self) -> u64 {
+        match *self {}
+    }
+
     pub(crate) fn device(&self) -> Option<Arc<Device>> {
         match *self {}
     }

@@ -5,6 +5,7 @@ use super::pipelines::Pipelines;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::{GpuError, GpuInfo};
+use matex_codegen_gpu::Caps;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,12 @@ pub(crate) struct Device {
     pub(super) answers: Answers,
     adapter: wgpu::AdapterInfo,
     limits: wgpu::Limits,
+    /// What it can do besides what all can.
+    pub(super) caps: Caps,
+    /// Whether all pipelines check their indices, proven or not.
+    pub(super) checks: bool,
+    /// The most bytes to bind, for tests of what happens then; 0 for what the driver binds.
+    window_cap: AtomicU64,
     failure: Arc<Failure>,
     pub(super) uploaded: AtomicU64,
     pub(super) downloaded: AtomicU64,
@@ -66,8 +73,8 @@ impl Device {
         lock(&CURRENT).as_ref().filter(|d| !d.is_lost()).cloned()
     }
 
-    /// Opens the fastest adapter that there is. `MATEX_GPU_LIMITS=downlevel` opens it with the least limits of WebGPU,
-    /// under which tests run once.
+    /// Opens the fastest adapter that there is. `MATEX_GPU_LIMITS=downlevel` opens it with the least limits of WebGPU and
+    /// no features, and `MATEX_GPU_CHECKS=1` keeps all checks of indices; under both tests run once.
     fn open() -> Result<Device, GpuError> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::PRIMARY,
@@ -84,8 +91,13 @@ impl Device {
             pollster::block_on(instance.request_adapter(&options)).map_err(|e| absent(e.to_string()))?;
         let low = std::env::var("MATEX_GPU_LIMITS").is_ok_and(|v| v == "downlevel");
         let limits = if low { wgpu::Limits::downlevel_defaults() } else { adapter.limits() };
+        let wanted = wgpu::Features::SUBGROUP;
+        let features = if low { wgpu::Features::empty() } else { adapter.features() & wanted };
+        let caps = Caps { subgroups: features.contains(wgpu::Features::SUBGROUP) };
+        let checks = std::env::var("MATEX_GPU_CHECKS").is_ok_and(|v| v == "1");
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("matex"),
+            required_features: features,
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
@@ -96,9 +108,23 @@ impl Device {
         device.set_device_lost_callback(move |reason, why| lost.report(format!("{reason:?} {why}")));
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| uncaptured.report(e.to_string())));
         let (pool, pipelines, answers) = (Pool::default(), Pipelines::default(), Answers::default());
-        let (uploaded, downloaded) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (uploaded, downloaded, window_cap) = Default::default();
         let adapter = adapter.get_info();
-        Ok(Device { device, queue, pool, pipelines, answers, adapter, limits, failure, uploaded, downloaded })
+        Ok(Device {
+            device,
+            queue,
+            pool,
+            pipelines,
+            answers,
+            adapter,
+            limits,
+            caps,
+            checks,
+            window_cap,
+            failure,
+            uploaded,
+            downloaded,
+        })
     }
 
     /// Whether nothing can be expected of it any more.
@@ -149,7 +175,27 @@ impl Device {
 
     /// The most bytes that a kernel can be bound to in one piece.
     pub(crate) fn binding_bytes(&self) -> u64 {
-        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        match self.window_cap.load(Ordering::Relaxed) {
+            0 => most,
+            cap => most.min(cap),
+        }
+    }
+
+    /// The most bytes of an array.
+    pub(crate) fn buffer_bytes(&self) -> u64 {
+        self.limits.max_buffer_size
+    }
+
+    /// Where a part of an array may begin that is bound, in bytes.
+    pub(crate) fn window_alignment(&self) -> u64 {
+        self.limits.min_storage_buffer_offset_alignment.into()
+    }
+
+    /// Binds no more than so many bytes from now on, as a smaller device would; 0 ends that.
+    #[cfg(test)]
+    pub(super) fn set_window_cap(&self, bytes: u64) {
+        self.window_cap.store(bytes, Ordering::Relaxed);
     }
 
     /// How many arrays a kernel can be bound to.

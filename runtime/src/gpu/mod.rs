@@ -94,6 +94,10 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) words: &'a [i32],
     /// The number of parallel points.
     pub(crate) points: i64,
+    /// The first byte that each operand is bound from and how many, where arrays are not bound whole.
+    pub(crate) windows: Option<&'a [(u64, u64)]>,
+    /// Whether all places that it reads and writes were found to be inside of what is bound.
+    pub(crate) proven: bool,
     /// The word that a kernel that gathers sets when an index is out of range.
     pub(crate) flag: Option<&'a std::sync::Arc<DeviceArray>>,
 }

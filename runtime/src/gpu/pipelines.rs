@@ -40,14 +40,15 @@ impl Pipelines {
 impl Device {
     /// The pipeline of a run: that of an equal kernel, or compiled now.
     pub(super) fn pipeline(&self, run: &Dispatch<'_>) -> Result<Arc<Pipeline>, GpuError> {
-        let key = key(run.kernel, run.schedule, run.shares);
+        let trusted = run.proven && !self.checks;
+        let key = format!("{trusted} {}", key(run.kernel, run.schedule, run.shares, self.caps));
         if let Some(known) = lock(&self.pipelines.known).get(&key) {
             return Ok(known.clone());
         }
         // Not under the lock: compiling takes long, and other kernels are wanted meanwhile.
-        let shader = compile(run.kernel, run.schedule, run.shares);
+        let shader = compile(run.kernel, run.schedule, run.shares, self.caps);
         let shader = shader.map_err(|e| GpuError::Refused(format!("{}: {e}", run.kernel.name)))?;
-        let pipeline = Arc::new(self.guarded(0, || self.build(shader))?);
+        let pipeline = Arc::new(self.guarded(0, || self.build(shader, trusted))?);
         self.pipelines.made.fetch_add(1, Ordering::Relaxed);
         let mut known = lock(&self.pipelines.known);
         if known.len() == KEPT {
@@ -57,7 +58,7 @@ impl Device {
         Ok(pipeline)
     }
 
-    fn build(&self, shader: Shader) -> Pipeline {
+    fn build(&self, shader: Shader, trusted: bool) -> Pipeline {
         let points_per_group = shader.points_per_group();
         let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
         let storage = |written: &bool| buffer(wgpu::BufferBindingType::Storage { read_only: !*written });
@@ -79,10 +80,8 @@ impl Device {
             immediate_size: 0,
         });
         let Shader { module, bound, .. } = shader;
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: None,
-            source: wgpu::ShaderSource::Naga(Cow::Owned(module)),
-        });
+        let source = wgpu::ShaderSource::Naga(Cow::Owned(module));
+        let module = self.module(wgpu::ShaderModuleDescriptor { label: None, source }, trusted);
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: None,
             layout: Some(&whole),
@@ -96,5 +95,21 @@ impl Device {
             cache: None,
         });
         Pipeline { pipeline, layout, bound, points_per_group }
+    }
+
+    /// A module; without checks of its indices and loops where it is trusted.
+    fn module(&self, module: wgpu::ShaderModuleDescriptor<'_>, trusted: bool) -> wgpu::ShaderModule {
+        if !trusted {
+            return self.device.create_shader_module(module);
+        }
+        let checks = wgpu::ShaderRuntimeChecks {
+            bounds_checks: false,
+            force_loop_bounding: false,
+            ..wgpu::ShaderRuntimeChecks::checked()
+        };
+        // SAFETY: this pipeline runs only what was proven (`exec::device::reach::is_proven`): each element that the loops of
+        // the kernel come to lies in what its operand is bound to, indices from data are compared with extents by the
+        // shader itself, and the workgroup's arrays are indexed by threads and constants. All loops count to sizes.
+        unsafe { self.device.create_shader_module_trusted(module, checks) }
     }
 }

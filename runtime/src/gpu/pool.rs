@@ -42,6 +42,11 @@ impl DeviceArray {
         self.device.upgrade()
     }
 
+    /// The bytes of its memory, which may be more than were asked for.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, wgpu::Buffer::size)
+    }
+
     pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {
         self.buffer.as_ref().ok_or_else(|| GpuError::Refused("an array without memory".to_owned()))
     }

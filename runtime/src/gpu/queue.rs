@@ -43,6 +43,14 @@ struct Waiting {
     runs: usize,
 }
 
+/// A part of a buffer, or all of it.
+fn window<'b>(buffer: &'b wgpu::Buffer, part: Option<&(u64, u64)>) -> wgpu::BindingResource<'b> {
+    let Some((offset, bytes)) = part else { return buffer.as_entire_binding() };
+    let bytes = (*bytes).min(buffer.size().saturating_sub(*offset));
+    let size = std::num::NonZeroU64::new(bytes);
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: *offset, size })
+}
+
 impl Queue {
     pub(super) fn new(device: Arc<Device>) -> Queue {
         Queue { device, waiting: None }
@@ -182,7 +190,7 @@ impl Queue {
         for (binding, operand) in pipeline.bound.iter().enumerate() {
             let array =
                 run.arrays.get(*operand).ok_or_else(|| GpuError::Refused("an unbound operand".into()))?;
-            let resource = array.buffer()?.as_entire_binding();
+            let resource = window(array.buffer()?, run.windows.and_then(|w| w.get(*operand)));
             entries.push(wgpu::BindGroupEntry { binding: binding as u32, resource });
             waiting.arrays.push(array.clone());
         }

@@ -7,6 +7,7 @@ use crate::{AsArg, AsView, CallOptions, DeviceTensor, ExecError, Executable, Pre
 use matex_ir::tensor::parse;
 use matex_ir::{DType, Scalar};
 use matex_lang::codes;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 /// There is one device a process, and these tests take it away.
@@ -122,4 +123,41 @@ fn pipelines_do_not_depend_on_sizes() {
         assert_eq!(doubled(n).unwrap().len(), n);
     }
     assert_eq!(device.pipelines.made(), made);
+}
+
+#[test]
+fn arrays_that_are_too_large_to_be_bound_are_done_by_chunks() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    // A map with a row that is bound whole, reductions along rows, and a map alone.
+    let bodies = [
+        "  %2: f32[n, m] = broadcast %r, [1]\n  %3: f32[n, m] = add %x, %2\n  return %3\n",
+        "  %2: f32[n] = reduce sum %x, [1]\n  return %2\n",
+        "  %2: f32[n] = reduce max %x, [1]\n  return %2\n",
+        "  %2: f32[n, m] = mul %x, %x\n  return %2\n",
+    ];
+    let results = ["f32[n, m]", "f32[n]", "f32[n]", "f32[n, m]"];
+    for (body, result) in bodies.iter().zip(results) {
+        let func = parse(&format!("func @f(%x: f32[n, m], %r: f32[m]) -> {result} {{\n{body}}}\n"))
+            .unwrap_or_else(|e| panic!("{e}\n{body}"));
+        let of = |gpu: bool| {
+            let options = PrepareOptions { gpu, ..PrepareOptions::default() };
+            Executable::prepare(&func, &[], &options).unwrap()
+        };
+        let (cpu, gpu) = (of(false), of(true));
+        for [n, m] in [[100, 40], [7, 300], [1000, 7]] {
+            let data = (0..n * m).map(|i| Scalar::from_f64(DType::F32, (i % 23) as f64 - 9.0));
+            let x = Tensor::from_scalars(DType::F32, &[n, m], data).unwrap();
+            let args = [x.as_view(), numbers(m).as_view()].map(|v| v.to_tensor().unwrap());
+            let views = [args[0].as_view(), args[1].as_view()];
+            let bits = |t: &[Tensor]| t[0].as_view().scalars().map(|s| s.bits()).collect::<Vec<u64>>();
+            let wanted = bits(&cpu.call(&views).unwrap());
+            device.set_window_cap(4096);
+            let (before, got) = (device.downloaded.load(Ordering::Relaxed), gpu.call(&views));
+            device.set_window_cap(0);
+            assert_eq!(bits(&got.unwrap()), wanted, "{body} of {n}, {m}");
+            // It did run there.
+            assert!(device.downloaded.load(Ordering::Relaxed) > before);
+        }
+    }
 }

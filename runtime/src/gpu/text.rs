@@ -1,7 +1,7 @@
 //! The kernels of a plan as people read them: WGSL, for which no device is needed.
 
 use crate::exec::joined::joined;
-use matex_codegen_gpu::{Run, compile, schedule};
+use matex_codegen_gpu::{Caps, Run, compile, schedule};
 use matex_ir::Dim;
 use matex_ir::loops::Kernel;
 use matex_passes::Plan;
@@ -48,7 +48,7 @@ fn code(
     let gathers: Vec<i64> = step.operands.iter().flat_map(of_gathers).collect();
     let run = Run { extents: &extents, offsets: &offsets, strides, gathers: &gathers };
     let shares = step.bound_together(kernel);
-    let shader = compile(kernel, schedule(kernel, &run, &shares), &shares)?;
+    let shader = compile(kernel, schedule(kernel, &run, &shares), &shares, Caps::default())?;
     shader.wgsl().map(|code| code.trim_end().to_owned())
 }
 

@@ -4,6 +4,7 @@
 //! ([`matex_codegen_gpu::cut`]), so that the order of a sum, and with it each bit, is the same at every run.
 
 use super::DeviceRun;
+use super::reach::{chunks, is_proven};
 use crate::exec::ExecError;
 use crate::gpu::{DeviceArray, Dispatch};
 use matex_codegen_gpu::{Cut, Run, schedule};
@@ -143,17 +144,55 @@ impl DeviceRun<'_, '_> {
         self.dispatch(&partial.finish, &Whole { run, shares: &shares, arrays: &places.arrays })
     }
 
-    /// Runs a kernel whose operands are on the device; whether the device can count that far, and found all indices in
-    /// range. Where it did not the CPU runs the kernel too, and has the error.
+    /// Runs a kernel whose operands are on the device, by chunks where they are too large to be bound; whether the device can
+    /// count that far, and found all indices in range. Where it did not the CPU runs the kernel too, and has the error.
     pub(super) fn dispatch(&mut self, kernel: &Kernel, at: &Whole<'_>) -> Result<bool, ExecError> {
+        let rules = super::rules(&self.residence.device);
+        if at.arrays.iter().all(|a| a.bytes() <= rules.most) {
+            return self.dispatch_one(kernel, at, None);
+        }
+        let Some(chunks) = chunks(kernel, &at.run, at.shares, rules) else { return Ok(false) };
+        // Nothing is begun that cannot be ended: what is written over may be read by the CPU otherwise.
+        let counts = |run: Run<'_>| run.words(kernel, schedule(kernel, &run, at.shares)).is_ok();
+        if !chunks.iter().all(|chunk| counts(chunk.run(at.run))) {
+            return Ok(false);
+        }
+        let mut in_range = true;
+        for chunk in &chunks {
+            in_range &=
+                self.dispatch_one(kernel, &Whole { run: chunk.run(at.run), ..*at }, Some(&chunk.windows))?;
+        }
+        Ok(in_range)
+    }
+
+    fn dispatch_one(
+        &mut self,
+        kernel: &Kernel,
+        at: &Whole<'_>,
+        windows: Option<&[(u64, u64)]>,
+    ) -> Result<bool, ExecError> {
         let schedule = schedule(kernel, &at.run, at.shares);
         let Ok(words) = at.run.words(kernel, schedule) else { return Ok(false) };
         let points = at.run.points(kernel, schedule);
         let points = if kernel.scratch_operands() > 0 { points.min(super::SCRATCH_GROUPS) } else { points };
         let Whole { shares, arrays, .. } = *at;
+        let bytes: Vec<u64> = match windows {
+            Some(windows) => windows.iter().map(|w| w.1).collect(),
+            None => arrays.iter().map(|a| a.bytes()).collect(),
+        };
+        let proven = is_proven(kernel, &at.run, &bytes, points);
         let flag = if kernel.operands.iter().any(|o| o.gathers > 0) { Some(self.flag()?) } else { None };
-        let dispatch =
-            Dispatch { kernel, schedule, shares, arrays, words: &words, points, flag: flag.as_ref() };
+        let dispatch = Dispatch {
+            kernel,
+            schedule,
+            shares,
+            arrays,
+            words: &words,
+            points,
+            windows,
+            proven,
+            flag: flag.as_ref(),
+        };
         self.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
         match flag {
             Some(flag) => Ok(!self.is_raised(&flag)?),
