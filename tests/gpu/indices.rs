@@ -22,8 +22,9 @@ fn integers(dtype: DType, shape: &[usize], data: impl IntoIterator<Item = i128>)
 /// That a program gives the same bits on the CPU and in one kernel or more on the GPU, all of which are there.
 fn same(source: &str, args: &[&dyn AsView]) {
     let (cpu, gpu) = (matex::compile(source).unwrap(), on_gpu(source));
-    let (all, there) = placed(&gpu, args);
-    assert!(all > 0 && all == there, "{source}: {}", gpu.explain(args).unwrap());
+    let ((all, there), why) = (placed(&gpu, args), gpu.explain(args).unwrap());
+    // A device with the least limits binds four arrays.
+    assert!(all > 0 && (all == there || why.contains("the GPU binds 4 at most")), "{source}: {why}");
     let (wanted, got) = (cpu.call(args).unwrap(), gpu.call(args).unwrap());
     for (w, g) in wanted.iter().zip(&got) {
         assert_eq!((g.as_view().dtype(), g.as_view().shape()), (w.as_view().dtype(), w.as_view().shape()));

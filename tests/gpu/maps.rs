@@ -13,8 +13,9 @@ fn small(dtype: DType, shape: &[usize], seed: u64) -> Tensor {
 
 fn same(source: &str, args: &[&dyn AsView]) {
     let (cpu, gpu) = (matex::compile(source).unwrap(), on_gpu(source));
-    let (all, there) = placed(&gpu, args);
-    assert!(all > 0 && all == there, "{source}: {}", gpu.explain(args).unwrap());
+    let ((all, there), why) = (placed(&gpu, args), gpu.explain(args).unwrap());
+    // A device with the least limits binds four arrays.
+    assert!(all > 0 && (all == there || why.contains("the GPU binds 4 at most")), "{source}: {why}");
     let (wanted, got) = (cpu.call(args).unwrap(), gpu.call(args).unwrap());
     for (w, g) in wanted.iter().zip(&got) {
         let bits = |t: &Tensor| t.as_view().scalars().map(|s| s.bits()).collect::<Vec<u64>>();
