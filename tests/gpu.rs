@@ -7,6 +7,8 @@
 
 #[path = "gpu/fallbacks.rs"]
 mod fallbacks;
+#[path = "gpu/halves.rs"]
+mod halves;
 #[path = "gpu/indices.rs"]
 mod indices;
 #[path = "gpu/maps.rs"]

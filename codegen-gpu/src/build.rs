@@ -26,6 +26,7 @@ pub(crate) const ZERO_WORD: u32 = 0;
 /// The type of a scalar value in a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ty {
+    F16,
     F32,
     I32,
     U32,
@@ -35,6 +36,7 @@ pub(crate) enum Ty {
 impl Ty {
     fn scalar(self) -> Scalar {
         match self {
+            Ty::F16 => Scalar { kind: ScalarKind::Float, width: 2 },
             Ty::F32 => Scalar::F32,
             Ty::I32 => Scalar::I32,
             Ty::U32 => Scalar::U32,
@@ -239,9 +241,14 @@ impl Builder {
         self.bitcast(bits, Ty::F32)
     }
 
-    /// A constant of any type from its 32 bits; of a truth value, whether one is set.
+    /// A constant of any type from its 32 bits; of a truth value, whether one is set, and of a half those of the same number
+    /// as an `f32`.
     pub(crate) fn constant(&mut self, ty: Ty, bits: u32) -> Val {
         match ty {
+            Ty::F16 => {
+                let number = self.f32(f32::from_bits(bits));
+                self.cast(number, Ty::F16)
+            }
             Ty::F32 => self.f32(f32::from_bits(bits)),
             Ty::I32 => self.i32(bits as i32),
             Ty::U32 => self.u32(bits),
@@ -340,13 +347,13 @@ impl Builder {
 
     /// The value as another type, by the device's rules.
     pub(crate) fn cast(&mut self, v: Val, ty: Ty) -> Val {
-        let bytes = if ty == Ty::Bool { 1 } else { 4 };
+        let bytes = if ty == Ty::Bool { 1 } else { ty.scalar().width };
         self.convert(v, ty, Some(bytes))
     }
 
     fn convert(&mut self, v: Val, ty: Ty, convert: Option<u8>) -> Val {
         let kind = match ty {
-            Ty::F32 => ScalarKind::Float,
+            Ty::F16 | Ty::F32 => ScalarKind::Float,
             Ty::I32 => ScalarKind::Sint,
             Ty::U32 => ScalarKind::Uint,
             Ty::Bool => ScalarKind::Bool,
@@ -461,10 +468,11 @@ impl Builder {
         self.module.global_variables.append(variable, Span::UNDEFINED)
     }
 
-    /// An array of elements of 4 bytes that the host binds next.
+    /// An array of elements that the host binds next.
     pub(crate) fn buffer(&mut self, name: &str, ty: Ty, written: bool) -> Array {
         let base = self.scalar(ty);
-        let ty_array = self.ty(TypeInner::Array { base, size: ArraySize::Dynamic, stride: 4 });
+        let stride = ty.scalar().width.into();
+        let ty_array = self.ty(TypeInner::Array { base, size: ArraySize::Dynamic, stride });
         let store = if written { StorageAccess::STORE } else { StorageAccess::empty() };
         let space = AddressSpace::Storage { access: StorageAccess::LOAD | store };
         Array { global: self.global(name, space, ty_array), ty }

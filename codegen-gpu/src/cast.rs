@@ -8,6 +8,15 @@ use matex_ir::Op;
 pub(crate) fn cast(b: &mut Builder, v: Val, to: Ty) -> Val {
     match (v.ty, to) {
         (from, to) if from == to => v,
+        // Halves are stored, and what is computed is single: each integer that is a half at all is a single exactly.
+        (Ty::F16, to) => {
+            let single = b.cast(v, Ty::F32);
+            cast(b, single, to)
+        }
+        (_, Ty::F16) => {
+            let single = cast(b, v, Ty::F32);
+            b.cast(single, Ty::F16)
+        }
         (Ty::Bool, to) => {
             let (zero, one) = (b.constant(to, 0), b.constant(to, if to == Ty::F32 { ONE } else { 1 }));
             b.select(v, one, zero)

@@ -13,7 +13,7 @@
 //! | `narrow` | which 64-bit integers need no more than 32 bits |
 //! | `words` | the sizes of a run, as the shader wants them |
 //!
-//! Values are `f32`, `i32`, `u32` and `bool`. A `bool` takes a word of 4 bytes in the device's memory, because threads
+//! Values are `f32`, `i32`, `u32` and `bool`, and `f16` where it is loaded, stored and chosen from. A `bool` takes a word of 4 bytes in the device's memory, because threads
 //! cannot write single bytes. Kernels that need anything else have a reason why not ([`compile`]'s error), and stay on the
 //! CPU.
 
@@ -40,5 +40,5 @@ pub use kernel::Schedule;
 pub use maps::Turned;
 pub use narrow::MOST_POINTS;
 pub use product::Tiles;
-pub use shader::{Caps, Refused, Shader, compile, key, refusal, schedule};
+pub use shader::{Caps, Refused, Shader, compile, key, lacks, refusal, schedule};
 pub use words::Run;

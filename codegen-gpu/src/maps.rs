@@ -6,6 +6,7 @@
 //! ([`turned`]), so that neighbouring threads read neighbours and write neighbours. Both look at sizes and strides only.
 
 use crate::words::Run;
+use matex_ir::DType;
 use matex_ir::loops::{Access, Form, Kernel, Role};
 
 /// The elements of a side of a tile.
@@ -48,17 +49,21 @@ impl Turned {
 
     /// Whether this is a way to do a kernel.
     pub(crate) fn fits(self, kernel: &Kernel) -> bool {
-        let reads =
-            |o: usize| kernel.operands.get(o).is_some_and(|o| o.role == Role::In && o.dtype.size() < 8);
+        let reads = |o: usize| kernel.operands.get(o).is_some_and(|o| o.role == Role::In && is_word(o.dtype));
         let all = (0..u32::BITS as usize).filter(|o| self.brings(*o));
         kernel.form() == Form::Map && self.rows + 1 < kernel.axes.len() && all.into_iter().all(reads)
     }
 }
 
+/// Whether an element takes a word on the device.
+fn is_word(dtype: DType) -> bool {
+    dtype.size() == 4 || dtype == DType::Bool
+}
+
 /// Whether an operand of a map by quads is read or written four elements at a time.
 pub(crate) fn is_wide(kernel: &Kernel, operand: usize) -> bool {
     let operand = &kernel.operands[operand];
-    operand.access.last() == Some(&Access::Unit) && operand.gathers == 0 && operand.dtype.size() < 8
+    operand.access.last() == Some(&Access::Unit) && operand.gathers == 0 && is_word(operand.dtype)
 }
 
 /// Whether a map of such sizes is done by quads; `shares` as for [`compile`](crate::compile).
@@ -77,7 +82,7 @@ pub(crate) fn quads(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> bool {
         same && if is_wide(kernel, o) {
             even(o)
         } else {
-            operand.role == Role::In && stays || operand.dtype.size() == 8
+            operand.role == Role::In && stays || !is_word(operand.dtype)
         }
     };
     kernel.form() == Form::Map && whole && (0..kernel.operands.len()).all(fits)
@@ -93,7 +98,7 @@ pub(crate) fn turned(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Option
     // The axis that an operand lies along, where that is not the one that neighbouring threads walk.
     let along = |o: usize| {
         let operand = &kernel.operands[o];
-        let plain = operand.role == Role::In && operand.dtype.size() < 8 && operand.gathers == 0 && alone(o);
+        let plain = operand.role == Role::In && is_word(operand.dtype) && operand.gathers == 0 && alone(o);
         let apart = stride(o, last).unsigned_abs() > 1;
         let mut others = (0..last).filter(|axis| stride(o, *axis) == 1 && long(*axis));
         others.next().filter(|_| plain && apart)

@@ -288,7 +288,7 @@ fn shared(b: &mut Builder, fold: &Fold) -> Result<Vec<Array>, String> {
         None => return Err(format!("it reduces {}", fold.dtype)),
     };
     let kind = match ty {
-        Ty::F32 => "floats",
+        Ty::F16 | Ty::F32 => "floats",
         Ty::I32 => "signed",
         Ty::U32 | Ty::Bool => "words",
     };

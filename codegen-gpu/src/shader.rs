@@ -4,6 +4,7 @@ use crate::functions;
 use crate::kernel::{self, Schedule, THREADS};
 use crate::words::Run;
 use crate::{body, maps, narrow, product};
+use matex_ir::DType;
 use matex_ir::loops::{Access, Form, InstKind, Kernel, Role, verify};
 use naga::Module;
 use naga::back::wgsl::{WriterFlags, write_string};
@@ -35,6 +36,8 @@ impl std::error::Error for Refused {}
 pub struct Caps {
     /// Threads that run in lockstep read each other's values without memory, so that reductions wait less.
     pub subgroups: bool,
+    /// Floats of 16 bits in memory.
+    pub halves: bool,
 }
 
 /// A kernel for the GPU.
@@ -97,6 +100,13 @@ pub fn refusal(kernel: &Kernel) -> Option<String> {
         | InstKind::Part { .. }
         | InstKind::Scan { .. } => None,
     })
+}
+
+/// What a kernel needs that only some devices have, and this one does not, in a few words.
+pub fn lacks(kernel: &Kernel, caps: Caps) -> Option<String> {
+    let halves = kernel.operands.iter().any(|o| o.dtype == DType::F16)
+        || kernel.body.iter().any(|i| i.dtype == DType::F16);
+    (halves && !caps.halves).then(|| "it works on f16, which the GPU lacks".to_owned())
 }
 
 /// From how many elements on a workgroup shares a row.
@@ -168,7 +178,7 @@ pub fn key(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps) ->
 /// What the device cannot do, and bugs.
 pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps) -> Result<Shader, Refused> {
     verify::verify(kernel).map_err(|v| Refused::Internal(v.to_string()))?;
-    if let Some(why) = refusal(kernel) {
+    if let Some(why) = refusal(kernel).or_else(|| lacks(kernel, caps)) {
         return Err(Refused::Unsupported(why));
     }
     let fits = shares.len() == kernel.operands.len() && shares.iter().enumerate().all(|(i, s)| *s <= i);
@@ -183,7 +193,8 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps
         return Err(Refused::Internal("the schedule does not fit the kernel".to_owned()));
     }
     let module = kernel::emit(kernel, schedule, shares, caps).map_err(Refused::Internal)?;
-    let needed = if caps.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let has = |there: bool, what: Capabilities| if there { what } else { Capabilities::empty() };
+    let needed = has(caps.subgroups, Capabilities::SUBGROUP) | has(caps.halves, Capabilities::SHADER_FLOAT16);
     let mut validator = Validator::new(ValidationFlags::all(), needed);
     let info = validator.validate(&module).map_err(|e| Refused::Internal(e.emit_to_string("")))?;
     let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();

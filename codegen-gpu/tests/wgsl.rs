@@ -9,7 +9,8 @@ use std::fmt::Write;
 
 fn wgsl(kernel: &Kernel, schedule: Schedule) -> String {
     let shares: Vec<usize> = (0..kernel.operands.len()).collect();
-    compile(kernel, schedule, &shares, Caps::default()).unwrap().wgsl().unwrap()
+    let caps = Caps { halves: true, ..Caps::default() };
+    compile(kernel, schedule, &shares, caps).unwrap().wgsl().unwrap()
 }
 
 /// `m / (r + c)` with a row and a column.
@@ -141,8 +142,23 @@ fn maps_are_done_by_quads_or_tiles_where_operands_lie_so() {
 }
 
 #[test]
+fn halves_are_loaded_and_stored() {
+    let mut b = KernelBuilder::new("halves", &[AxisKind::Parallel]);
+    let (x, out) = (b.input(DType::F16, &[Access::Unit]), b.output(DType::F16, &[Access::Unit]));
+    let v = b.load(x);
+    let v = b.cast(v, DType::F32);
+    let sum = b.map(Op::Add, &[v, v]);
+    let r = b.cast(sum, DType::F16);
+    b.store(out, r);
+    let kernel = b.finish().unwrap();
+    let refused = compile(&kernel, Schedule::Points, &[0, 1], Caps::default()).unwrap_err();
+    assert_eq!(refused.to_string(), "it works on f16, which the GPU lacks");
+    insta::assert_snapshot!(wgsl(&kernel, Schedule::Points));
+}
+
+#[test]
 fn reductions_by_subgroups() {
-    let caps = Caps { subgroups: true };
+    let caps = Caps { subgroups: true, ..Caps::default() };
     let of = |k: &Kernel| {
         let shares: Vec<usize> = (0..k.operands.len()).collect();
         compile(k, Schedule::Rows, &shares, caps).unwrap().wgsl().unwrap()
@@ -213,7 +229,7 @@ fn every_op_has_code_or_a_reason() {
 
 #[test]
 fn casts_between_all_dtypes() {
-    let dtypes = [DType::F32, DType::I32, DType::U32, DType::Bool];
+    let dtypes = [DType::F32, DType::I32, DType::U32, DType::Bool, DType::F16];
     for from in dtypes {
         for to in dtypes {
             let mut b = KernelBuilder::new("cast", &[AxisKind::Parallel]);

@@ -23,7 +23,7 @@ fn left_over() -> (BTreeSet<String>, BTreeSet<String>) {
         }
         let text = matex_runtime::wgsl(&plan, &|dim| Some(options.sizes.estimate(dim) as i64));
         for why in text.lines().filter_map(|l| l.split(" stays on the CPU: ").nth(1)) {
-            let dtypes = ["f64", "f16", "bf16", "i8", "i16", "u8", "u16", "u64"];
+            let dtypes = ["f64", "bf16", "i8", "i16", "u8", "u16", "u64"];
             let words = why.split(' ').map(|w| if dtypes.contains(&w) { "T" } else { w });
             reasons.insert(words.collect::<Vec<_>>().join(" "));
         }

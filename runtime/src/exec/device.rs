@@ -12,7 +12,7 @@ use super::memory::{CallerMemory, Memory};
 use super::{ExecError, Executable, internal};
 use crate::gpu::{Device, DeviceArray, GpuError, Queue, device_bytes};
 use crate::{AsView, DeviceTensor};
-use matex_codegen_gpu::{MOST_POINTS, Run, cut, refusal, schedule};
+use matex_codegen_gpu::{MOST_POINTS, Run, cut, lacks, refusal, schedule};
 use matex_ir::Dim;
 use matex_ir::loops::partial::{Partial, partial};
 use matex_ir::loops::running::{Running, running};
@@ -195,6 +195,9 @@ impl Needs<'_> {
     fn obstacle(&self, device: &Device) -> Option<String> {
         if let Some(why) = self.refusal {
             return Some(why.to_owned());
+        }
+        if let Some(why) = lacks(self.kernel, device.caps()) {
+            return Some(why);
         }
         let gathers = self.kernel.operands.iter().any(|o| o.gathers > 0);
         let (have, need) = (device.bindings(), self.kernel.operands.len() + usize::from(gathers));

@@ -42,6 +42,10 @@ impl Device {
         match *self {}
     }
 
+    pub(crate) fn caps(&self) -> matex_codegen_gpu::Caps {
+        match *self {}
+    }
+
     pub(crate) fn buffer_bytes(&self) -> u64 {
         match *self {}
     }

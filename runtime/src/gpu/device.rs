@@ -91,9 +91,12 @@ impl Device {
             pollster::block_on(instance.request_adapter(&options)).map_err(|e| absent(e.to_string()))?;
         let low = std::env::var("MATEX_GPU_LIMITS").is_ok_and(|v| v == "downlevel");
         let limits = if low { wgpu::Limits::downlevel_defaults() } else { adapter.limits() };
-        let wanted = wgpu::Features::SUBGROUP;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         let features = if low { wgpu::Features::empty() } else { adapter.features() & wanted };
-        let caps = Caps { subgroups: features.contains(wgpu::Features::SUBGROUP) };
+        let caps = Caps {
+            subgroups: features.contains(wgpu::Features::SUBGROUP),
+            halves: features.contains(wgpu::Features::SHADER_F16),
+        };
         let checks = std::env::var("MATEX_GPU_CHECKS").is_ok_and(|v| v == "1");
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("matex"),
@@ -180,6 +183,11 @@ impl Device {
             0 => most,
             cap => most.min(cap),
         }
+    }
+
+    /// What it can do besides what all can.
+    pub(crate) fn caps(&self) -> Caps {
+        self.caps
     }
 
     /// The most bytes of an array.

@@ -2,6 +2,7 @@
 //! inside, and how it is done by chunks where an array is larger than what the device binds.
 
 use matex_codegen_gpu::Run;
+use matex_ir::DType;
 use matex_ir::loops::{AxisKind, InstKind, Kernel, Role};
 
 /// A run that is a part of another one, and where each operand is bound.
@@ -32,7 +33,9 @@ pub(super) struct Rules {
 
 /// The bytes of an element on the device.
 fn element_bytes(kernel: &Kernel, operand: usize) -> i64 {
-    kernel.operands[operand].dtype.size().max(4) as i64
+    let dtype = kernel.operands[operand].dtype;
+    // A truth value is a word there.
+    if dtype == DType::Bool { 4 } else { dtype.size() as i64 }
 }
 
 /// The first and the last element that an operand of a run may be read or written at; none where a size is too large to
