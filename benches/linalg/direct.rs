@@ -16,7 +16,9 @@ mod by_faer {
 
     use super::Direct;
     use faer::linalg::matmul::matmul;
-    use faer::linalg::solvers::{ColPivQr, Llt, PartialPivLu, SelfAdjointEigen, Solve, SolveLstsq, Svd};
+    use faer::linalg::solvers::{
+        ColPivQr, DenseSolveCore, Llt, PartialPivLu, SelfAdjointEigen, Solve, SolveLstsq, Svd,
+    };
     use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
     use ndarray::{Array1, Array2};
 
@@ -59,6 +61,10 @@ mod by_faer {
 
     pub(crate) fn solve(a: &[f64], b: &[f64], n: usize) -> Mat<f64> {
         PartialPivLu::new(square(a, n)).solve(column(b))
+    }
+
+    pub(crate) fn inverse(a: &[f64], n: usize) -> Mat<f64> {
+        PartialPivLu::new(square(a, n)).inverse()
     }
 
     pub(crate) fn cholesky(a: &[f64], n: usize) -> Llt<f64> {
@@ -108,6 +114,8 @@ mod by_lapack {
         fn cblas_dsyrk(layout: c_int, uplo: c_int, t: c_int, n: c_int, k: c_int, alpha: f64, a: *const f64, lda: c_int,
             beta: f64, c: *mut f64, ldc: c_int);
         fn dgesv_(n: Int, nrhs: Int, a: *mut f64, lda: Int, ipiv: *mut c_int, b: *mut f64, ldb: Int, info: &mut c_int);
+        fn dgetrf_(m: Int, n: Int, a: *mut f64, lda: Int, ipiv: *mut c_int, info: &mut c_int);
+        fn dgetri_(n: Int, a: *mut f64, lda: Int, ipiv: *const c_int, work: *mut f64, lwork: Int, info: &mut c_int);
         fn dposv_(uplo: Char, n: Int, nrhs: Int, a: *mut f64, lda: Int, b: *mut f64, ldb: Int, info: &mut c_int);
         fn dpotrf_(uplo: Char, n: Int, a: *mut f64, lda: Int, info: &mut c_int);
         fn dgelsy_(m: Int, n: Int, nrhs: Int, a: *mut f64, lda: Int, b: *mut f64, ldb: Int, jpvt: *mut c_int,
@@ -153,6 +161,18 @@ mod by_lapack {
         // SAFETY: the memory is of these extents.
         unsafe { dgesv_(&n, &1, a.as_mut_ptr(), &n, swaps.as_mut_ptr(), b.as_mut_ptr(), &n, &mut info) };
         b
+    }
+
+    pub(crate) fn inverse(a: &[f64], n: usize) -> Vec<f64> {
+        let (mut a, mut swaps, mut info, n) = (a.to_vec(), vec![0; n], 0, int(n));
+        let (at, order) = (a.as_mut_ptr(), swaps.as_mut_ptr());
+        // SAFETY: the memory is of these extents.
+        unsafe { dgetrf_(&n, &n, at, &n, order, &mut info) };
+        with_workspace(|space, size| {
+            // SAFETY: the memory is of these extents.
+            unsafe { dgetri_(&n, at, &n, order, space, &size, &mut info) };
+        });
+        a
     }
 
     pub(crate) fn cholesky(a: &[f64], n: usize) -> Vec<f64> {

@@ -140,6 +140,10 @@ fn systems(bench: &Bench) {
     let source = "fn f(A: f64[n, n], b: f64[n]) { solve(A, b) }";
     let [one, two] = [1, 2].map(|t| typed::<Solve>(t, source));
     let warned = Compiler::new().threads(1).compile(source).unwrap();
+    type One = fn(&Array2<f64>, &mut Array2<f64>);
+    let [inv, inv2] = [1, 2].map(|t| typed::<One>(t, "fn f(A: f64[n, n]) { inv(A) }"));
+    type Many = fn(&Array2<f64>, &Array2<f64>, &mut Array2<f64>);
+    let many = typed::<Many>(1, "fn f(A: f64[n, n], B: f64[n, n]) { solve(A, B) }");
     for n in sizes(bench, &[100, 500, 1000]) {
         let (a, b) = (matrix(n, n), Array1::from(noise(n)));
         let mut x = [(); 2].map(|()| Array1::zeros(n));
@@ -158,6 +162,20 @@ fn systems(bench: &Bench) {
                 ("nalgebra", &mut || drop(black_box(na.clone().lu().solve(&nb)))),
             ],
         );
+        let mut y = [(); 3].map(|()| Array2::zeros((n, n)));
+        let [y1, y2, y3] = &mut y;
+        row(
+            bench,
+            &format!("inverse {n}"),
+            0.0,
+            &mut [
+                ("matex", &mut || inv(&a, y1).unwrap()),
+                ("2 threads", &mut || inv2(&a, y2).unwrap()),
+                ("n systems", &mut || many(&a, &a, y3).unwrap()),
+                (direct::NAME, &mut || drop(black_box(direct::inverse(&columns, n)))),
+                ("nalgebra", &mut || drop(black_box(na.clone().try_inverse()))),
+            ],
+        );
     }
 }
 
@@ -168,19 +186,22 @@ fn nalgebra_of(m: &Array2<f64>) -> DMatrix<f64> {
 fn factors(bench: &Bench) {
     type One = fn(&Array2<f64>, &mut Array2<f64>);
     type Lstsq = fn(&Array2<f64>, &Array1<f64>, &mut Array1<f64>);
-    let cholesky = typed::<One>(1, "fn f(A: f64[n, n]) { cholesky(A) }");
-    let lstsq = typed::<Lstsq>(1, "fn f(A: f64[n, k], b: f64[n]) { lstsq(A, b) }");
+    let [cholesky, cholesky2] = [1, 2].map(|t| typed::<One>(t, "fn f(A: f64[n, n]) { cholesky(A) }"));
+    let source = "fn f(A: f64[n, k], b: f64[n]) { lstsq(A, b) }";
+    let [lstsq, lstsq2] = [1, 2].map(|t| typed::<Lstsq>(t, source));
     for n in sizes(bench, &[100, 500, 1000]) {
         let s = definite(n);
         let symmetric: Vec<f64> = s.iter().copied().collect();
-        let mut l = Array2::zeros((n, n));
+        let mut l = [(); 2].map(|()| Array2::zeros((n, n)));
+        let [l1, l2] = &mut l;
         let ns = nalgebra_of(&s);
         row(
             bench,
             &format!("Cholesky {n}"),
             0.0,
             &mut [
-                ("matex", &mut || cholesky(&s, &mut l).unwrap()),
+                ("matex", &mut || cholesky(&s, l1).unwrap()),
+                ("2 threads", &mut || cholesky2(&s, l2).unwrap()),
                 (direct::NAME, &mut || drop(black_box(direct::cholesky(&symmetric, n)))),
                 ("nalgebra", &mut || drop(black_box(ns.clone().cholesky()))),
             ],
@@ -188,13 +209,15 @@ fn factors(bench: &Bench) {
         let (tall, b) = (matrix(2 * n, n), Array1::from(noise(2 * n)));
         let columns: Vec<f64> = tall.t().iter().copied().collect();
         let right = b.as_slice().unwrap();
-        let mut x = Array1::zeros(n);
+        let mut x = [(); 2].map(|()| Array1::zeros(n));
+        let [x1, x2] = &mut x;
         row(
             bench,
             &format!("least squares {} x {n}", 2 * n),
             0.0,
             &mut [
-                ("matex", &mut || lstsq(&tall, &b, &mut x).unwrap()),
+                ("matex", &mut || lstsq(&tall, &b, x1).unwrap()),
+                ("2 threads", &mut || lstsq2(&tall, &b, x2).unwrap()),
                 (direct::NAME, &mut || drop(black_box(direct::lstsq(&columns, right, (2 * n, n))))),
             ],
         );
@@ -204,8 +227,9 @@ fn factors(bench: &Bench) {
 fn spectra(bench: &Bench) {
     type Eigh = fn(&Array2<f64>) -> (Array1<f64>, Array2<f64>);
     type Svd = fn(&Array2<f64>) -> (Array2<f64>, Array1<f64>, Array2<f64>);
-    let eigh = typed::<Eigh>(1, "fn f(A: f64[n, n]) { eigh(A) }");
-    let svd = typed::<Svd>(1, "fn f(A: f64[n, m]) { svd(A, full_matrices=false) }");
+    let [eigh, eigh2] = [1, 2].map(|t| typed::<Eigh>(t, "fn f(A: f64[n, n]) { eigh(A) }"));
+    let source = "fn f(A: f64[n, m]) { svd(A, full_matrices=false) }";
+    let [svd, svd2] = [1, 2].map(|t| typed::<Svd>(t, source));
     for n in sizes(bench, &[100, 500, 1000]) {
         let (a, s) = (matrix(n, n), definite(n));
         let columns: Vec<f64> = a.t().iter().copied().collect();
@@ -217,6 +241,7 @@ fn spectra(bench: &Bench) {
             0.0,
             &mut [
                 ("matex", &mut || drop(black_box(eigh(&s).unwrap()))),
+                ("2 threads", &mut || drop(black_box(eigh2(&s).unwrap()))),
                 (direct::NAME, &mut || drop(black_box(direct::eigh(&symmetric, n)))),
                 ("nalgebra", &mut || drop(black_box(ns.clone().symmetric_eigen()))),
             ],
@@ -227,6 +252,7 @@ fn spectra(bench: &Bench) {
             0.0,
             &mut [
                 ("matex", &mut || drop(black_box(svd(&a).unwrap()))),
+                ("2 threads", &mut || drop(black_box(svd2(&a).unwrap()))),
                 (direct::NAME, &mut || drop(black_box(direct::svd(&columns, n)))),
                 ("nalgebra", &mut || drop(black_box(na.clone().svd(true, true)))),
             ],

@@ -3,12 +3,13 @@
 use super::machine::Machine;
 use super::products::Call;
 use super::{ExecError, internal, run_error};
-use crate::lib_ops::{self, Context, Operand};
+use crate::lib_ops::{self, Bytes, Context, Operand};
 use crate::{Dims, View, contiguous_strides};
 use matex_ir::tensor::RunError;
 use matex_ir::{DType, Span};
 use matex_passes::plan::{PlanView, Routine};
 use smallvec::SmallVec;
+use std::slice;
 
 /// The operands of a routine but for where they are: inputs first, each contiguous.
 pub(super) struct Operands {
@@ -86,16 +87,17 @@ impl Operands {
             unsafe { View::from_raw_dtype(o.dtype, *start, o.shape.clone(), contiguous_strides(&o.shape)) }
         };
         let views: SmallVec<[View<'_>; 3]> = inputs.iter().zip(from).map(view).collect();
-        // A scatter writes into what is there; all others get memory that may be uninitialized.
-        let clear = !matches!(routine, Routine::Scatter { .. });
+        let filled = matches!(routine, Routine::Scatter { .. });
         let mut places = Vec::with_capacity(outputs.len());
         for (o, start) in outputs.iter().zip(to) {
-            // SAFETY: the caller's promise; what is not initialized is cleared.
+            // SAFETY: the caller's promise: a scatter writes into what is there, and all others get memory that may be
+            // uninitialized.
             let bytes = unsafe {
-                if clear {
-                    std::ptr::write_bytes(*start, 0, o.bytes);
+                if filled {
+                    Bytes::Filled(slice::from_raw_parts_mut(*start, o.bytes))
+                } else {
+                    Bytes::Fresh(slice::from_raw_parts_mut(start.cast(), o.bytes))
                 }
-                std::slice::from_raw_parts_mut(*start, o.bytes)
             };
             places.push(Operand { dtype: o.dtype, shape: &o.shape, bytes });
         }

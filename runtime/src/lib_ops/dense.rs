@@ -190,7 +190,7 @@ pub(crate) fn lu<T: Real>(m: &mut [T], order: &mut [usize]) -> bool {
     )
 }
 
-/// From the lower factor in the lower triangle of a column-major matrix, with this diagonal, to the factors that LU without an
+/// From the lower factor in the lower triangle of a row-major matrix, with this diagonal, to the factors that LU without an
 /// exchange of rows has, column-major: `l d` and `d l.T`, the diagonal of the first being 1.
 pub(crate) fn lu_of_cholesky<T: Real>(m: &mut [T], diagonal: &[T]) {
     /// Rows and columns of a block, which stays in the first cache.
@@ -200,7 +200,7 @@ pub(crate) fn lu_of_cholesky<T: Real>(m: &mut [T], diagonal: &[T]) {
         for left in (0..=top).step_by(BLOCK) {
             for i in top..n.min(top + BLOCK) {
                 for j in left..i.min(left + BLOCK) {
-                    let l = m[j * n + i];
+                    let l = m[i * n + j];
                     // By columns: row j of the upper factor in column i, row i of the lower one in column j.
                     m[i * n + j] = l * diagonal[j];
                     m[j * n + i] = l / diagonal[j];

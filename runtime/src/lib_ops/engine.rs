@@ -11,7 +11,8 @@ mod faer;
 mod lapack;
 mod least_squares;
 
-/// A least-squares problem: `a: [rows, cols]`, `b: [rows, width]`, and the relative size under which a pivot is zero.
+/// A least-squares problem: `a: [rows, cols]`, `b: [rows, width]`, the part of the largest pivot under which one is zero, and the
+/// part of its column's length up to which it is.
 pub(crate) struct LeastSquares<'a, T> {
     pub(crate) a: &'a [T],
     pub(crate) b: &'a [T],
@@ -19,6 +20,7 @@ pub(crate) struct LeastSquares<'a, T> {
     pub(crate) cols: usize,
     pub(crate) width: usize,
     pub(crate) cut: f64,
+    pub(crate) rounding: f64,
 }
 
 /// What was found about the matrix of a least-squares problem.
@@ -77,7 +79,8 @@ pub(crate) struct Triangle<'a, T> {
 /// Solves `a x = b` for a triangle `a` in place of the row-major `b: [n, width]`.
 pub(crate) type SolveTriangular<T> = fn(a: Triangle<'_, T>, b: &mut [T]);
 
-/// The lower factor of the column-major `a: [n, n]` in place, from its lower triangle; what stands above is unspecified.
+/// The lower factor of the row-major `a: [n, n]` in place, from its lower triangle; what stands above is left alone. Something that is not
+/// finite may give a diagonal that is not, and no failure.
 pub(crate) type Cholesky<T> = fn(a: &mut [T], n: usize) -> Result<(), Failure>;
 
 /// `q: [rows, k]` and `r: [k, cols]` of `a: [rows, cols]`, where k is the smaller of both.

@@ -1,15 +1,17 @@
 //! Factorizations and the triangular solver: checks of their operands, batches, and what is left when an extent is 0.
 
 use super::batch::{self, Shared};
+use super::cholesky::{factorize, lower};
 use super::dense::{self, Real};
 use super::engine::{Failure, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
 use super::linalg::failed;
-use super::transpose::{lower_by_columns, lower_by_rows, transpose};
-use super::{Context, Operand, elements, elements_mut, ensure, malformed};
+use super::transpose::transpose;
+use super::{Context, Operand, elements, elements_fresh, elements_mut, ensure, malformed, single};
 use crate::View;
 use matex_ir::DType;
 use matex_ir::tensor::{LibOp, RunError};
+use std::mem::MaybeUninit;
 
 /// Runs a factorization on every matrix of a batch.
 pub(super) fn run(
@@ -18,12 +20,29 @@ pub(super) fn run(
     outputs: Vec<Operand<'_>>,
     context: &Context<'_>,
 ) -> Result<(), RunError> {
-    if !context.nan_passes {
+    let check = || {
         let parts = [("matrix", Part::of(op)), ("right-hand side", Part::All)];
-        for (x, (name, part)) in inputs.iter().zip(parts) {
-            finite::check(x, part, name, context.origin)?;
-        }
+        let mut operands = inputs.iter().zip(parts);
+        operands.try_for_each(|(x, (name, part))| finite::check(x, part, name, context.origin))
+    };
+    // Nothing but finite numbers has a factor of Cholesky's: what is not is looked for when there is none.
+    let later = matches!(op, LibOp::Cholesky);
+    if !context.nan_passes && !later {
+        check()?;
     }
+    let done = of_dtype(op, inputs, outputs, context);
+    if done.is_err() && !context.nan_passes && later {
+        check()?;
+    }
+    done
+}
+
+fn of_dtype(
+    op: &LibOp,
+    inputs: &[View<'_>],
+    outputs: Vec<Operand<'_>>,
+    context: &Context<'_>,
+) -> Result<(), RunError> {
     let a = inputs.first().ok_or_else(|| malformed("a factorization of nothing"))?;
     let extents = inputs.iter().flat_map(|x| x.shape().iter().rev().take(2).copied());
     context.check_extents(op.name(), &extents.collect::<Vec<usize>>())?;
@@ -123,6 +142,8 @@ fn all<T: Real>(
     let problem = Problem { op, a: elements(a)?, b, size, routines, nan_passes: context.nan_passes };
     let solved = if let LibOp::Lu = op {
         lu(&problem, outputs, context)?
+    } else if let LibOp::Cholesky = op {
+        cholesky(&problem, outputs, context)?
     } else {
         others(&problem, outputs, &counts, context)?
     };
@@ -212,6 +233,28 @@ fn lu_of<T: Real>(
     Ok(dense::lu(columns, order))
 }
 
+fn cholesky<T: Real>(p: &Problem<'_, T>, outputs: Vec<Operand<'_>>, context: &Context<'_>) -> Solved {
+    let n = p.size.rows;
+    if n == 0 {
+        return Ok(Ok(()));
+    }
+    let all = Shared::new(elements_fresh::<T>(single(outputs)?.bytes)?, n * n);
+    let done = batch::run(context, p.size.batch, p.work(), |range, _| {
+        for k in range {
+            // SAFETY: the ranges of a batch do not overlap.
+            let l = unsafe { all.part(k) };
+            if p.is_nan(k, &[]) {
+                l.fill(MaybeUninit::new(T::NAN));
+            } else {
+                let l = lower(p.matrix(k), n, l);
+                factorize(l, n, p.routines).map_err(|failure| (k, failure))?;
+            }
+        }
+        Ok(())
+    });
+    Ok(done.map(|_| ()))
+}
+
 fn others<T: Real>(
     p: &Problem<'_, T>,
     outputs: Vec<Operand<'_>>,
@@ -276,12 +319,6 @@ fn one_matrix<T: Real>(p: &Problem<'_, T>, k: usize, parts: &mut [&mut [T]]) -> 
             }
             Ok(())
         }
-        (LibOp::Cholesky, [l]) => {
-            lower_by_columns(a, rows, l);
-            (p.routines.cholesky)(l, rows)?;
-            lower_by_rows(l, rows, T::default());
-            Ok(())
-        }
         (LibOp::Qr, [q, r]) => (p.routines.qr)(a, (rows, cols), q, r),
         (LibOp::Svd { .. }, [u, s, vh]) => (p.routines.svd)(a, (rows, cols), s, Some([u, vh])),
         (LibOp::Svdvals, [s]) => (p.routines.svd)(a, (rows, cols), s, None),
@@ -295,6 +332,7 @@ fn one_matrix<T: Real>(p: &Problem<'_, T>, k: usize, parts: &mut [&mut [T]]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lib_ops::Bytes;
     use crate::pool::Pool;
     use crate::{AsView, Tensor};
     use matex_ir::{Code, Scalar, Span};
@@ -323,7 +361,7 @@ mod tests {
         let a = Tensor::from_scalars(DType::F64, &[1, 1], [Scalar::from_f64(DType::F64, element)]).unwrap();
         let mut place = [0u64];
         // SAFETY: eight bytes for the only result.
-        let bytes = unsafe { place.align_to_mut::<u8>().1 };
+        let bytes = Bytes::Filled(unsafe { place.align_to_mut::<u8>().1 });
         let outputs = vec![Operand { dtype: DType::F64, shape: &[1], bytes }];
         let pool = Pool::current(1);
         let context =

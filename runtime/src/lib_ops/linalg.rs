@@ -3,13 +3,14 @@
 //! f16 and bf16 are solved in f32.
 
 use super::batch::{self, Shared, Worst};
+use super::cholesky;
 use super::condition;
 use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector};
 use super::engine::{Failure, Fit, LeastSquares, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
 use super::side_by_side::{Group, LARGEST, TOGETHER};
 use super::transpose::transpose;
-use super::{Context, Operand, elements, elements_mut, ensure, malformed};
+use super::{Context, Operand, copied, elements, elements_mut, ensure, malformed};
 use crate::View;
 use half::{bf16, f16};
 use matex_ir::DType;
@@ -51,17 +52,14 @@ pub(super) fn solve(
     let engine = LinalgEngine::current();
     match a.dtype() {
         DType::F64 => {
-            let x = elements_mut(out.bytes)?;
-            solve_into(elements(a)?, elements(b)?, x, (n, width), (&engine.f64, by), context)
+            solve_in_place(elements(a)?, copied(b, out.bytes)?, (n, width), (&engine.f64, by), context)
         }
         DType::F32 => {
-            let x = elements_mut(out.bytes)?;
-            solve_into(elements(a)?, elements(b)?, x, (n, width), (&engine.f32, by), context)
+            solve_in_place(elements(a)?, copied(b, out.bytes)?, (n, width), (&engine.f32, by), context)
         }
         DType::F16 | DType::BF16 => {
-            let (a, b) = (widened(a), widened(b));
-            let mut x = vec![0f32; b.len()];
-            solve_into(&a, &b, &mut x, (n, width), (&engine.f32, by), context)?;
+            let mut x = widened(b);
+            solve_in_place(&widened(a), &mut x, (n, width), (&engine.f32, by), context)?;
             store_narrow(out, &x)
         }
         DType::I8
@@ -98,15 +96,14 @@ impl<T: Real> Space<T> {
     }
 }
 
-fn solve_into<T: Real>(
+/// Solves all systems of a batch for the right-hand sides in `x`.
+fn solve_in_place<T: Real>(
     a: &[T],
-    b: &[T],
     x: &mut [T],
     (n, width): (usize, usize),
     how: (&Routines<T>, Factors),
     context: &Context<'_>,
 ) -> Result<(), RunError> {
-    x.copy_from_slice(b);
     if n == 0 || width == 0 {
         return Ok(());
     }
@@ -199,15 +196,11 @@ fn factorize_definite<T: Real>(a: &[T], n: usize, routines: &Routines<T>, space:
     let Space { matrix: m, order, vector } = space;
     m.copy_from_slice(a);
     // A diagonal that is not positive is told before any work.
-    if (0..n).any(|i| m[i * n + i] <= T::default()) || (routines.cholesky)(m, n).is_err() {
+    if (0..n).any(|i| m[i * n + i] <= T::default()) || cholesky::factorize(m, n, routines).is_err() {
         return false;
     }
     vector.clear();
     vector.extend((0..n).map(|i| m[i * n + i]));
-    let scale = |d: &T| d.wide().is_finite() && d.wide() > 0.0;
-    if !vector.iter().all(scale) {
-        return false;
-    }
     order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
     dense::lu_of_cholesky(m, vector);
     dense::all_finite(m)
@@ -301,10 +294,12 @@ fn lstsq_into<T: Real>(
         x.fill(T::NAN);
         return Ok(());
     }
-    // NaN, like a negative number, asks for the default.
-    let cut = if cut >= 0.0 { cut } else { default_cut };
-    let Fit { rank, condition } = (routines.lstsq)(&LeastSquares { a, b, rows, cols, width, cut }, x)
-        .map_err(|failure| failed(failure, "lstsq", context))?;
+    // NaN, like a negative number, asks for the default, which also takes what rounding leaves of a column for nothing.
+    let longer = rows.max(cols) as f64;
+    let (cut, rounding) = if cut >= 0.0 { (cut, 0.0) } else { (default_cut, longer * T::EPSILON) };
+    let problem = LeastSquares { a, b, rows, cols, width, cut, rounding };
+    let Fit { rank, condition } =
+        (routines.lstsq)(&problem, x).map_err(|failure| failed(failure, "lstsq", context))?;
     let size = rows.min(cols);
     if rank < size {
         let number = if condition.is_finite() { format!("{condition:.1e}") } else { "infinite".to_owned() };

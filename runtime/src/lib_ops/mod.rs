@@ -4,6 +4,7 @@
 //! chosen by dtype once a call; bools are handled as the bytes that they are.
 
 mod batch;
+mod cholesky;
 mod condition;
 mod dense;
 mod engine;
@@ -31,6 +32,7 @@ use matex_lang::codes;
 use matex_passes::plan::Routine;
 use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use dense::Real;
@@ -43,7 +45,15 @@ pub(crate) use gram::{ORDERS as GRAM_ORDERS, gram};
 pub(crate) struct Operand<'a> {
     pub(crate) dtype: DType,
     pub(crate) shape: &'a [usize],
-    pub(crate) bytes: &'a mut [u8],
+    pub(crate) bytes: Bytes<'a>,
+}
+
+/// The bytes of an operand that is written.
+pub(crate) enum Bytes<'a> {
+    /// Nothing was put into them yet.
+    Fresh(&'a mut [MaybeUninit<u8>]),
+    /// What is there is changed.
+    Filled(&'a mut [u8]),
 }
 
 /// What a routine may use, and where it stands.
@@ -255,12 +265,36 @@ fn elements<'v, T: Number>(view: &'v View<'_>) -> Result<&'v [T], RunError> {
     Ok(unsafe { std::slice::from_raw_parts(view.data_ptr().cast::<T>(), view.len()) })
 }
 
-/// The memory of an output, as numbers.
-fn elements_mut<T: Number>(bytes: &mut [u8]) -> Result<&mut [T], RunError> {
+/// The memory of an output, as numbers: what is there, or zeros.
+fn elements_mut<T: Number>(bytes: Bytes<'_>) -> Result<&mut [T], RunError> {
+    let bytes = match bytes {
+        Bytes::Filled(bytes) => bytes,
+        Bytes::Fresh(bytes) => {
+            bytes.fill(MaybeUninit::new(0));
+            // SAFETY: all of them were written just now.
+            unsafe { bytes.assume_init_mut() }
+        }
+    };
     // SAFETY: every bit pattern is a number, and every number written is bytes.
     let (before, elements, after) = unsafe { bytes.align_to_mut::<T>() };
     ensure(before.is_empty() && after.is_empty(), "an output that is not aligned")?;
     Ok(elements)
+}
+
+/// The memory of an output that nothing was put into yet, as numbers.
+fn elements_fresh<T: Number>(bytes: Bytes<'_>) -> Result<&mut [MaybeUninit<T>], RunError> {
+    let Bytes::Fresh(bytes) = bytes else { return Err(malformed("an output that is filled already")) };
+    // SAFETY: nothing is read, and every number written is bytes.
+    let (before, elements, after) = unsafe { bytes.align_to_mut::<MaybeUninit<T>>() };
+    ensure(before.is_empty() && after.is_empty(), "an output that is not aligned")?;
+    Ok(elements)
+}
+
+/// A copy of a view's elements in the memory of an output of as many.
+fn copied<'o, T: Number>(from: &View<'_>, bytes: Bytes<'o>) -> Result<&'o mut [T], RunError> {
+    let (from, to) = (elements::<T>(from)?, elements_fresh::<T>(bytes)?);
+    ensure(from.len() == to.len(), "an output of another size")?;
+    Ok(to.write_copy_of_slice(from))
 }
 
 /// A tensor as lines along one axis: how many stand before, how long they are, and the step within one.

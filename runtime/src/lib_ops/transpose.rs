@@ -37,31 +37,50 @@ pub(crate) fn transpose_square<T: Copy>(m: &mut [T], n: usize) {
     }
 }
 
-/// The lower triangle of the row-major `from` of order `n` by columns. What is in the upper one of `to` is unspecified.
-pub(crate) fn lower_by_columns<T: Copy>(from: &[T], n: usize, to: &mut [T]) {
-    let whole = n - n % TILE;
-    for top in (0..whole).step_by(TILE) {
-        for left in (0..=top).step_by(TILE) {
-            store(&flip(load(from, n, top, left)), to, n, left, top);
+/// The rows and columns of a part of a row-major matrix whose rows are `stride` elements apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+/// On and below its diagonal, each column of `from` becomes a row of `to`, which are `length` elements apart. What stands before
+/// the diagonal in a row is unspecified.
+pub(crate) fn turn_lower<T: Copy>(from: &[T], size: Extent, to: &mut [T], length: usize) {
+    let Extent { stride, rows, cols } = size;
+    for (top, left, whole) in lower_tiles(rows, cols) {
+        if whole {
+            store(&flip(load(from, stride, top, left)), to, length, left, top);
+            continue;
         }
-    }
-    for i in whole..n {
-        (0..=i).for_each(|j| to[j * n + i] = from[i * n + j]);
+        for i in top..rows.min(top + TILE) {
+            (left..cols.min(left + TILE)).for_each(|j| to[j * length + i] = from[i * stride + j]);
+        }
     }
 }
 
-/// The lower triangle by rows of what is one by columns, in place, with `zero` above it.
-pub(crate) fn lower_by_rows<T: Copy>(m: &mut [T], n: usize, zero: T) {
-    let whole = n - n % TILE;
-    for top in (0..whole).step_by(TILE) {
-        for left in (0..=top).step_by(TILE) {
-            store(&flip(load(m, n, left, top)), m, n, top, left);
+/// What [`turn_lower`] did, back again; nothing is written above the diagonal.
+pub(crate) fn turn_upper<T: Copy>(from: &[T], length: usize, to: &mut [T], size: Extent) {
+    let Extent { stride, rows, cols } = size;
+    for (top, left, whole) in lower_tiles(rows, cols) {
+        if whole && left < top {
+            store(&flip(load(from, length, left, top)), to, stride, top, left);
+            continue;
+        }
+        for i in top..rows.min(top + TILE) {
+            let end = cols.min(left + TILE).min(i + 1);
+            (left..end).for_each(|j| to[i * stride + j] = from[j * length + i]);
         }
     }
-    for i in whole..n {
-        (0..i).for_each(|j| m[i * n + j] = m[j * n + i]);
-    }
-    m.chunks_exact_mut(n.max(1)).enumerate().for_each(|(i, row)| row[i + 1..].fill(zero));
+}
+
+/// The row and column at which each tile of a lower triangle begins, and whether all of it is in the matrix.
+fn lower_tiles(rows: usize, cols: usize) -> impl Iterator<Item = (usize, usize, bool)> {
+    (0..rows).step_by(TILE).flat_map(move |top| {
+        let lefts = (0..cols.min(top + 1)).step_by(TILE);
+        lefts.map(move |left| (top, left, top + TILE <= rows && left + TILE <= cols))
+    })
 }
 
 type Tile<T> = [[T; TILE]; TILE];
@@ -116,14 +135,19 @@ mod tests {
 
     #[test]
     fn triangles_are_turned() {
-        for n in [0, 1, 7, 8, 9, 16, 29, 40] {
-            let from: Vec<usize> = (1..=n * n).collect();
-            let mut m = vec![0; n * n];
-            lower_by_columns(&from, n, &mut m);
-            let lower = |i: usize, j: usize| if j <= i { i * n + j + 1 } else { 0 };
-            assert!((0..n * n).all(|k| k / n > k % n || m[k] == lower(k % n, k / n)), "{n}");
-            lower_by_rows(&mut m, n, 0);
-            assert!((0..n * n).all(|k| m[k] == lower(k / n, k % n)), "{n}");
+        for (rows, cols) in [(0, 0), (1, 1), (7, 7), (8, 8), (9, 9), (16, 5), (29, 29), (40, 16), (41, 17)] {
+            let (stride, length) = (cols + 3, rows + 5);
+            let from: Vec<usize> = (1..=rows * stride).collect();
+            let (mut turned, mut back) = (vec![0; cols * length], vec![0; rows * stride]);
+            turn_lower(&from, Extent { stride, rows, cols }, &mut turned, length);
+            for (i, j) in (0..rows).flat_map(|i| (0..cols.min(i + 1)).map(move |j| (i, j))) {
+                assert_eq!(turned[j * length + i], from[i * stride + j], "{i} {j} of {rows} x {cols}");
+            }
+            turn_upper(&turned, length, &mut back, Extent { stride, rows, cols });
+            for (k, e) in back.iter().enumerate() {
+                let (i, j) = (k / stride, k % stride);
+                assert_eq!(*e, if j <= i && j < cols { from[k] } else { 0 }, "{i} {j} of {rows} x {cols}");
+            }
         }
     }
 

@@ -191,15 +191,18 @@ impl Machine<'_> {
         let dtype = a.dtype();
         ensure(dtype.is_float() && dtype == b.dtype(), "a system whose dtypes do not fit")?;
         self.check_system(a, b, origin)?;
-        // NaN, like a negative number, asks for the default.
-        let cut = if cut >= 0.0 { cut } else { epsilon(dtype) };
+        // NaN, like a negative number, asks for the default, which also takes what rounding leaves of a column for nothing.
+        let given = cut >= 0.0;
+        let longer = a.shape()[0].max(a.shape()[1]) as f64;
+        let eps = if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+        let (cut, rounding) = if given { (cut, 0.0) } else { (epsilon(dtype), longer * eps) };
         let mut out = Array::build(dtype, shape, |_| Ok(Scalar::from_f64(dtype, 0.0)))?;
         if out.data().is_empty() {
             return Ok(out);
         }
         let (a, b) = (matrix(a, &[])?, matrix(b, &[])?);
         let x = if is_finite(&a, everywhere) && is_finite(&b, everywhere) {
-            solve_least_squares(a, b, cut)
+            solve_least_squares(a, b, cut, rounding)
         } else {
             Matrix::nan(a.cols(), b.cols())
         };

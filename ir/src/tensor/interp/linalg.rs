@@ -115,9 +115,12 @@ fn back_substitute(r: &Matrix, b: &mut Matrix, n: usize) {
 }
 
 /// A least-squares solution of `a x = b` by QR with column pivoting (Golub and Van Loan, section 5.4.2). Columns
-/// whose pivot is zero, or less than `cut` times the first, are left out: their unknowns are zero.
-pub(super) fn solve_least_squares(mut a: Matrix, mut b: Matrix, cut: f64) -> Matrix {
+/// whose pivot is zero, less than `cut` times the first, or no more than the part `rounding` of their length, are left out:
+/// their unknowns are zero.
+pub(super) fn solve_least_squares(mut a: Matrix, mut b: Matrix, cut: f64, rounding: f64) -> Matrix {
     let (rows, cols) = (a.rows, a.cols);
+    let length = |j: usize| (0..rows).fold(0.0, |s: f64, i| s.hypot(a[(i, j)]));
+    let lengths: Vec<f64> = (0..cols).map(length).collect();
     let mut order: Vec<usize> = (0..cols).collect();
     let mut rank = 0;
     let mut largest = 0.0;
@@ -128,7 +131,7 @@ pub(super) fn solve_least_squares(mut a: Matrix, mut b: Matrix, cut: f64) -> Mat
         if rank == 0 {
             largest = size;
         }
-        if size == 0.0 || size < cut * largest {
+        if size == 0.0 || size < cut * largest || size <= rounding * lengths[order[pivot]] {
             break;
         }
         a.swap_cols(rank, pivot);

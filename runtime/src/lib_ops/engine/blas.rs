@@ -14,6 +14,16 @@ use cblas_sys::{
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
+const _: () = assert!(
+    cfg!(feature = "openblas") as u8
+        + cfg!(feature = "mkl") as u8
+        + cfg!(feature = "accelerate") as u8
+        + cfg!(feature = "blis") as u8
+        + cfg!(feature = "blas-custom") as u8
+        == 1,
+    "exactly one of the features openblas, mkl, accelerate, blis and blas-custom names the library of linear algebra"
+);
+
 // The crates that link the libraries; nothing in them is called by name.
 extern crate blas_src as _;
 #[cfg(feature = "_lapack")]

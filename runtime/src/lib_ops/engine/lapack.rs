@@ -63,10 +63,11 @@ pub(super) fn lu<T: Lapack>(m: &mut [T], order: &mut [usize]) -> Result<bool, Fa
     Ok(odd)
 }
 
+/// The lower triangle by rows is the upper one by columns.
 pub(super) fn cholesky<T: Lapack>(a: &mut [T], n: usize) -> Result<(), Failure> {
-    let (size, mut info) = (int(n)?, 0);
+    let (size, mut info, upper) = (int(n)?, 0, b'U' as c_char);
     // SAFETY: `a` holds n x n elements.
-    unsafe { T::POTRF(&LOWER, &size, a.as_mut_ptr(), &size, &mut info) };
+    unsafe { T::POTRF(&upper, &size, a.as_mut_ptr(), &size, &mut info) };
     match checked(info)? {
         0 => Ok(()),
         order => Err(Failure::Minor(order)),
@@ -209,8 +210,8 @@ impl<T: Lapack> Pivoted<T> {
 }
 
 impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
-    fn pivot(&self, k: usize) -> f64 {
-        self.qr[k * self.rows + k].wide()
+    fn column(&self, k: usize) -> &[T] {
+        &self.qr[k * self.rows..=k * self.rows + k]
     }
 
     fn solve(&self, b: &[T], p: &LeastSquares<'_, T>, rank: usize) -> Result<Vec<T>, Failure> {

@@ -10,8 +10,8 @@ use crate::lib_ops::transpose::transpose;
 
 /// A factorization `a p = q r` of a matrix whose pivots fall.
 pub(super) trait PivotedQr<T> {
-    /// The diagonal of r.
-    fn pivot(&self, k: usize) -> f64;
+    /// Column `k` of r, whose last element is the pivot.
+    fn column(&self, k: usize) -> &[T];
 
     /// The solution of the leading `rank` columns for the right-hand side `b`, row-major; unknowns of other columns are
     /// zero.
@@ -25,9 +25,13 @@ pub(super) fn solve<T: Real>(
     x: &mut [T],
 ) -> Result<Fit, Failure> {
     let size = p.rows.min(p.cols);
-    let pivots: Vec<f64> = (0..size).map(|k| factors.pivot(k).abs()).collect();
+    let pivots: Vec<f64> = (0..size).map(|k| factors.column(k)[k].wide().abs()).collect();
     let largest = pivots.first().copied().unwrap_or(0.0);
-    let rank = pivots.iter().position(|v| *v == 0.0 || *v < p.cut * largest).unwrap_or(size);
+    // No column is longer than the first pivot.
+    let rounded =
+        |k: usize| pivots[k] <= p.rounding * largest && pivots[k] <= p.rounding * length(factors.column(k));
+    let zero = |k: &usize| pivots[*k] == 0.0 || pivots[*k] < p.cut * largest || rounded(*k);
+    let rank = (0..size).find(zero).unwrap_or(size);
     let condition = largest / pivots.last().copied().unwrap_or(largest);
     x.copy_from_slice(&factors.solve(p.b, p, rank)?);
     let correction = factors.solve(&residual(p, x), p, rank)?;
@@ -35,6 +39,11 @@ pub(super) fn solve<T: Real>(
         x.iter_mut().zip(correction).for_each(|(x, c)| *x = T::narrow(x.wide() + c.wide()));
     }
     Ok(Fit { rank, condition })
+}
+
+/// The Euclidean length.
+fn length<T: Real>(v: &[T]) -> f64 {
+    v.iter().fold(0.0, |s: f64, e| s.hypot(e.wide()))
 }
 
 /// How many sums run side by side.

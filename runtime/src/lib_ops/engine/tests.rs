@@ -38,7 +38,8 @@ fn longley_to_nine_digits() {
     let a: Vec<f64> = LONGLEY.iter().flat_map(|r| [1.0].into_iter().chain(r[1..].iter().copied())).collect();
     let b: Vec<f64> = LONGLEY.iter().map(|r| r[0]).collect();
     let mut x = vec![0.0; 7];
-    let problem = LeastSquares { a: &a, b: &b, rows: 16, cols: 7, width: 1, cut: f64::EPSILON };
+    let problem =
+        LeastSquares { a: &a, b: &b, rows: 16, cols: 7, width: 1, cut: f64::EPSILON, rounding: 0.0 };
     let fit = (LinalgEngine::current().f64.lstsq)(&problem, &mut x).unwrap();
     assert!(fit.rank == 7 && (1e6..1e10).contains(&fit.condition), "{fit:?}");
     for (got, want) in x.iter().zip(CERTIFIED) {
@@ -52,13 +53,21 @@ fn rank_is_cut_and_told() {
     // Two equal columns: one of them is left out.
     let a = [1.0f32, 1.0, 2.0, 2.0, 3.0, 3.0];
     let mut x = [0.0f32; 2];
-    let p = LeastSquares { a: &a, b: &[2.0, 4.0, 6.0], rows: 3, cols: 2, width: 1, cut: 1e-6 };
+    let p = LeastSquares { a: &a, b: &[2.0, 4.0, 6.0], rows: 3, cols: 2, width: 1, cut: 1e-6, rounding: 0.0 };
     let fit = (LinalgEngine::current().f32.lstsq)(&p, &mut x).unwrap();
     assert!(fit.rank == 1 && fit.condition > 1e6, "{fit:?}");
     assert!(x.contains(&0.0) && (x[0] + x[1] - 2.0).abs() < 1e-5, "{x:?}");
     // Fewer rows than columns.
     let mut x = [0.0; 3];
-    let p = LeastSquares { a: &[1.0, 2.0, 4.0], b: &[8.0], rows: 1, cols: 3, width: 1, cut: 1e-15 };
+    let p = LeastSquares {
+        a: &[1.0, 2.0, 4.0],
+        b: &[8.0],
+        rows: 1,
+        cols: 3,
+        width: 1,
+        cut: 1e-15,
+        rounding: 0.0,
+    };
     let fit = (LinalgEngine::current().f64.lstsq)(&p, &mut x).unwrap();
     assert_eq!((x, fit), ([0.0, 0.0, 2.0], Fit { rank: 1, condition: 1.0 }));
 }

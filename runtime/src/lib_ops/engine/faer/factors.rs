@@ -4,30 +4,57 @@
 //! LAPACK's drivers do: squares of elements would overflow or vanish on the way.
 
 use super::{Real, columns, workspace};
+use crate::lib_ops::cholesky::Panel;
 use crate::lib_ops::dense;
 use crate::lib_ops::engine::Failure;
 use crate::lib_ops::transpose::{transpose, transpose_square};
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
-use faer::linalg::cholesky::llt::factor as llt;
 use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::householder as reflections;
+use faer::linalg::matmul::triangular::{self as triangular_matmul, BlockStructure};
 use faer::linalg::qr::no_pivoting::factor as plain_qr;
 use faer::linalg::svd::{self as faer_svd, ComputeSvdVectors};
-use faer::{Conj, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Conj, Mat, MatMut, MatRef, Par};
 
 /// Writes a matrix in row-major order.
 fn store<T: Real>(from: MatRef<'_, T>, to: &mut [T]) {
     MatMut::from_row_major_slice_mut(to, from.nrows(), from.ncols()).copy_from(from);
 }
 
+/// By panels of our own, which take the matrix as it lies by rows; what each takes from the rest is faer's product. faer's own factor
+/// wants a matrix by columns, and takes longer for that than this does.
 pub(super) fn cholesky<T: Real>(a: &mut [T], n: usize) -> Result<(), Failure> {
-    let l = columns(a, n);
-    let params = Default::default();
-    let mut space = workspace(llt::cholesky_in_place_scratch::<T>(n, Par::Seq, params))?;
-    let stack = MemStack::new(&mut space);
-    llt::cholesky_in_place(l, Default::default(), Par::Seq, stack, params)
-        .map_err(|llt::LltError::NonPositivePivot { index }| Failure::Minor(index + 1))?;
+    /// The columns of a panel: enough terms for a product to be fast, and few next to the whole.
+    const PANEL: usize = 64;
+    use BlockStructure::{Rectangular, TriangularLower};
+    let mut panel = Panel::new(n, PANEL.min(n)).ok_or(Failure::Memory)?;
+    for k in (0..n).step_by(PANEL) {
+        let width = PANEL.min(n - k);
+        panel.take(a, n, (k, width));
+        panel.factorize().map_err(|pivot| Failure::Minor(k + pivot + 1))?;
+        panel.put(a, n, k);
+        let behind = k + width;
+        if behind < n {
+            let (rows, length) = panel.rows();
+            let known = MatRef::from_row_major_slice_with_stride(&rows[width..], width, n - behind, length);
+            // faer's own view of a mutable slice by rows with a stride is one by columns.
+            let rest = &mut a[behind * n + behind..];
+            let rest = MatMut::from_column_major_slice_with_stride_mut(rest, n - behind, n - behind, n);
+            let (of, by, minus) = (known.transpose(), known, -T::ONE);
+            triangular_matmul::matmul(
+                rest.transpose_mut(),
+                TriangularLower,
+                Accum::Add,
+                of,
+                Rectangular,
+                by,
+                Rectangular,
+                minus,
+                Par::Seq,
+            );
+        }
+    }
     Ok(())
 }
 

@@ -39,8 +39,8 @@ impl<T: Real> Factors<T> {
 }
 
 impl<T: Real> PivotedQr<T> for Factors<T> {
-    fn pivot(&self, k: usize) -> f64 {
-        self.qr[k * self.rows + k].wide()
+    fn column(&self, k: usize) -> &[T] {
+        &self.qr[k * self.rows..=k * self.rows + k]
     }
 
     fn solve(&self, b: &[T], p: &LeastSquares<'_, T>, rank: usize) -> Result<Vec<T>, Failure> {
