@@ -14,6 +14,16 @@ use matex_runtime::ExecError;
 /// The values of a call, next to their parameters.
 pub(crate) type Given<'a> = [(&'a ParamSig, &'a Slot<'a>)];
 
+/// Whether a call failed for the sizes of its values, of which the program may know more than how they disagree.
+pub(crate) fn is_of_sizes(error: &ExecError) -> bool {
+    matches!(error, ExecError::Run(RunError::ArgumentSize { .. } | RunError::Guard { .. }))
+}
+
+/// The failure of a call as the operation tells it that the values do not fit. The code stays that of the call.
+pub(crate) fn with_operation(call: Diagnostic, operation: Diagnostic, given: &Given<'_>) -> Diagnostic {
+    with_shapes(Diagnostic { code: call.code, ..operation }, given)
+}
+
 /// The diagnostic of a failed call, or of a program that could not be made ready for it.
 pub(crate) fn diagnose(error: ExecError, func: &Func, given: &Given<'_>) -> Diagnostic {
     let (code, text, origin) = (error.code(), error.to_string(), error.origin());

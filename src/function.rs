@@ -5,7 +5,7 @@ use crate::builder::{self, Places};
 use crate::cache::{Bucket, Cache, Special, is_strided};
 use crate::engine::{Budget, Engine};
 use crate::error::{Error, guarded, internal};
-use crate::failure::diagnose;
+use crate::failure::{Given as Parameters, diagnose, is_of_sizes, with_operation};
 use crate::options::{NonFinite, Options};
 use crate::outputs::{self, Outputs};
 use crate::typed::{Typed, TypedFn};
@@ -364,7 +364,23 @@ impl Function {
         let slots: Slots<'_> =
             views.iter().map(|view| Some(Slot { value: Value::Host(view.clone()), weak: false })).collect();
         let ready = Ready { special, signature: self.signature(), slots: &slots };
-        self.error(vec![diagnose(error, &special.func, &ready.given())])
+        self.told(special, error, &ready.given())
+    }
+
+    /// The error of a call that failed.
+    fn told(&self, special: &Special, error: ExecError, given: &Parameters<'_>) -> Error {
+        let of_sizes = is_of_sizes(&error);
+        let d = diagnose(error, &special.func, given);
+        let operation = self.unit().ok().filter(|_| of_sizes).and_then(|unit| {
+            let mut extents = given.iter().map(|(_, slot)| slot.value.shape().to_vec());
+            let extents: Vec<_> =
+                special.args.iter().map(|spec| spec.as_ref().and_then(|_| extents.next())).collect();
+            unit.explain_sizes(&special.args, &extents)
+        });
+        self.error(vec![match operation {
+            Some(operation) => with_operation(d, operation, given),
+            None => d,
+        }])
     }
 
     /// Calls it with values by name; `0` is the name of `$0`. Parameters with defaults may be left out.
@@ -661,7 +677,7 @@ impl Ready<'_> {
         let fewer = options.max_steps.map(|loop_steps| Limits { loop_steps, ..limits.clone() });
         let (limits, cancel) = (fewer.as_ref().unwrap_or(limits), options.cancel.as_deref());
         let budget = Budget { limits, cancel, ..function.budget(warnings) };
-        then(engine, func, &values, budget).map_err(|e| function.error(vec![diagnose(e, func, &given)]))
+        then(engine, func, &values, budget).map_err(|e| function.told(self.special, e, &given))
     }
 }
 

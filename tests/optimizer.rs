@@ -57,4 +57,8 @@ fn a_chosen_form_can_be_proved() {
     let text = "fn f(x: f64[n]) { log(1 + exp(x)) }";
     let report = explain(&func("softplus", text), &Options::default());
     insta::assert_snapshot!(report.proofs.join("\n"));
+    // A step inside of a term is told as that part before and after, since only those are equal by the rule.
+    let text = "fn f(x: f64[n, m]) { e = exp(x - max(x, axis=1, keepdims=true)); e / sum(e, axis=1, keepdims=true) }";
+    let report = explain(&func("softmax", text), &Options::default());
+    insta::assert_snapshot!("a_part_of_a_form_can_be_proved", report.proofs.join("\n"));
 }

@@ -37,7 +37,7 @@ use crate::limits::Limits;
 use crate::unit::{ArgSpec, Step};
 use dims::Unifier;
 use matex_ir::tensor::verify::verify;
-use matex_ir::tensor::{Builder, Func, Guard, ValueId};
+use matex_ir::tensor::{Builder, Func, Guard, Node, TensorType, Type, ValueId};
 use matex_ir::{Code, DType, Dim, Span};
 use std::collections::HashMap;
 use value::{Val, Value};
@@ -78,6 +78,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) errors: Vec<Diagnostic>,
     pub(crate) limits: &'a Limits,
     pub(crate) frame: Frame,
+    /// The extents of each argument, where it is checked for one call.
+    pub(crate) extents: &'a [Option<Vec<usize>>],
     /// Open calls of user functions and regions, which nest in the result.
     pub(crate) depth: usize,
     /// Nodes made so far, those of abandoned attempts included.
@@ -96,6 +98,8 @@ pub(crate) struct Checker<'a> {
 pub(crate) struct Given<'a> {
     /// One for each parameter; `None` takes the default.
     pub(crate) args: &'a [Option<ArgSpec>],
+    /// Their extents, to tell why one call failed; none to check for all sizes.
+    pub(crate) extents: &'a [Option<Vec<usize>>],
     /// What is done to the entry, the first first.
     pub(crate) derived: &'a [Step],
     /// The name of what comes out.
@@ -105,12 +109,12 @@ pub(crate) struct Given<'a> {
 }
 
 /// Checks a program for arguments and makes its function.
-pub(crate) fn check(
-    source: &str,
-    program: &Program,
+pub(crate) fn check<'a>(
+    source: &'a str,
+    program: &'a Program,
     entry: &Entry,
-    given: &Given<'_>,
-    limits: &Limits,
+    given: &Given<'a>,
+    limits: &'a Limits,
 ) -> Result<Func, Vec<Diagnostic>> {
     let fns = program.ast.fns().iter().enumerate();
     let mut c = Checker {
@@ -123,6 +127,7 @@ pub(crate) fn check(
         errors: Vec::new(),
         limits,
         frame: Frame::default(),
+        extents: given.extents,
         depth: 0,
         work: 0,
         conditional: 0,
@@ -134,6 +139,30 @@ pub(crate) fn check(
         Ok(func) if c.errors.is_empty() => Ok(func),
         _ => Err(c.reported()),
     }
+}
+
+fn tensor_type(node: &Node) -> Option<&TensorType> {
+    if let Type::Tensor(t) = &node.ty { Some(t) } else { None }
+}
+
+/// A value of more axes than there may be.
+fn too_deep(node: &Node) -> Option<Diagnostic> {
+    let rank = tensor_type(node)?.rank();
+    let message = format!("a tensor of {rank} dimensions, the most are {MAX_RANK}");
+    (rank > MAX_RANK).then(|| Diagnostic::new(codes::LIMIT_RANK, message).help("join axes with reshape"))
+}
+
+/// A value that no machine can hold: even where it is never put into memory, its elements could not be counted.
+fn unwieldy(node: &Node) -> Option<Diagnostic> {
+    let ty = tensor_type(node)?;
+    let extents = ty.shape.iter().filter_map(|d| d.as_const()).filter(|n| *n > 0);
+    let bytes = extents.fold(Some(ty.dtype.size() as i64), |bytes, n| bytes?.checked_mul(n));
+    let d = match bytes {
+        Some(_) => too_deep(node)?,
+        None => Diagnostic::new(codes::LIMIT_ELEMENTS, format!("{ty} has more elements than can be counted"))
+            .help("sizes are multiplied here: reduce or take a part before"),
+    };
+    Some(d.primary(node.origin, "this value"))
 }
 
 impl Checker<'_> {
@@ -181,6 +210,9 @@ impl Checker<'_> {
         for g in impossible {
             let text = format!("{}: {} against {}", g.message, g.left, g.right);
             self.errors.push(Diagnostic::new(g.code, text).primary(g.origin, "can never hold"));
+        }
+        if let Some(d) = func.nodes.iter().find_map(unwieldy) {
+            self.errors.push(d);
         }
         if cfg!(debug_assertions) && self.errors.is_empty() {
             for v in verify(&func) {
@@ -258,13 +290,11 @@ impl Checker<'_> {
 
     /// Every node holds its shape, so that ranks without a bound would cost the square of the program's length.
     fn check_rank(&mut self, at: Span) -> R<()> {
-        let last = self.b.func().nodes.last().map(|n| &n.ty);
-        let rank = if let Some(matex_ir::tensor::Type::Tensor(t)) = last { t.rank() } else { 0 };
-        if rank <= MAX_RANK {
-            return Ok(());
+        let last = self.b.func().nodes.last();
+        match last.and_then(too_deep) {
+            Some(d) => self.error(d.primary(at, "")),
+            None => Ok(()),
         }
-        let message = format!("a tensor of {rank} dimensions, the most are {MAX_RANK}");
-        self.fail(codes::LIMIT_RANK, message, at, "join axes with reshape")
     }
 
     /// Runs `f` one level deeper, or reports that the program is nested too deeply.

@@ -236,8 +236,27 @@ impl Unit {
     /// # Errors
     /// Everything that is wrong with the program for these arguments.
     pub fn specialize(&self, args: &[Option<ArgSpec>]) -> Result<Func, Vec<Diagnostic>> {
+        self.specialize_for(args, &[])
+    }
+
+    /// What is wrong with the program for arguments of these extents, which stand in the place of sizes that are not
+    /// declared: the operation that they do not fit, where a call with them only knows that sizes disagree.
+    pub fn explain_sizes(
+        &self,
+        args: &[Option<ArgSpec>],
+        extents: &[Option<Vec<usize>>],
+    ) -> Option<Diagnostic> {
+        self.specialize_for(args, extents).err()?.into_iter().next()
+    }
+
+    fn specialize_for(
+        &self,
+        args: &[Option<ArgSpec>],
+        extents: &[Option<Vec<usize>>],
+    ) -> Result<Func, Vec<Diagnostic>> {
         let names: Vec<&str> = self.signature.params.iter().map(|p| &*p.name).collect();
-        let given = check::Given { args, derived: &self.derived, name: &self.signature.name, names: &names };
+        let given =
+            check::Given { args, extents, derived: &self.derived, name: &self.signature.name, names: &names };
         check::check(&self.source, &self.program, &self.entry, &given, &self.limits)
     }
 

@@ -86,7 +86,7 @@ fn deliver(outputs: &Outputs, to: &To) -> Result<(), Failure> {
         return if to.json {
             print(&format!("{}\n", data::to_json(&named)))
         } else {
-            print(&output::show(outputs))
+            print(&output::show(outputs, output::LINE))
         };
     };
     interrupt::during(|| data::save(path, &named))?;

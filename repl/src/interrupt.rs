@@ -1,4 +1,5 @@
-//! Ctrl-C: while a program runs, the first asks it to stop and the second ends everything; else the first does.
+//! Ctrl-C: while a program runs, the first asks it to stop and the second ends everything; at a prompt it drops the line; else
+//! the first ends everything.
 
 use std::process::exit;
 use std::sync::Arc;
@@ -11,12 +12,20 @@ static CANCEL: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// Whether something runs that looks at the flag, or a file is being written.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
+/// Whether a line is being read. The editor takes the key itself; on a terminal that is too plain for it the system drops what
+/// was typed.
+static PROMPT: AtomicBool = AtomicBool::new(false);
+
 /// The exit code of an interrupted program.
 const INTERRUPTED: i32 = 130;
 
 /// Begins to listen. Where the system does not let us, Ctrl-C ends the program as it always does.
 pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
+        if PROMPT.load(Ordering::SeqCst) {
+            let _ = crate::output::write("\n> ");
+            return;
+        }
         if !BUSY.load(Ordering::SeqCst) || CANCEL.swap(true, Ordering::SeqCst) {
             exit(INTERRUPTED);
         }
@@ -34,6 +43,14 @@ pub(crate) fn during<T>(work: impl FnOnce() -> T) -> T {
     let before = BUSY.swap(true, Ordering::SeqCst);
     let result = work();
     BUSY.store(before, Ordering::SeqCst);
+    result
+}
+
+/// Reads a line behind the prompt `> `.
+pub(crate) fn at_prompt<T>(read: impl FnOnce() -> T) -> T {
+    PROMPT.store(true, Ordering::SeqCst);
+    let result = read();
+    PROMPT.store(false, Ordering::SeqCst);
     result
 }
 

@@ -26,20 +26,24 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     write(&format!("{text}\n"))
 }
 
-/// Results for people: a scalar as it is, an array below its kind, several with their names.
-pub(crate) fn show(outputs: &Outputs) -> String {
+/// Columns of a line where there is no terminal to ask.
+pub(crate) const LINE: usize = 120;
+
+/// Results for people: a scalar as it is, an array below its kind, several with their names; in lines of so many columns.
+pub(crate) fn show(outputs: &Outputs, line: usize) -> String {
     let named = outputs.len() > 1;
-    outputs.iter().zip(outputs.names()).map(|(t, name)| show_one(t, named.then_some(name))).collect()
+    let all = outputs.iter().zip(outputs.names());
+    all.map(|(tensor, name)| show_one(tensor, named.then_some(name), line)).collect()
 }
 
-fn show_one(tensor: &Tensor, name: Option<&String>) -> String {
+fn show_one(tensor: &Tensor, name: Option<&String>, line: usize) -> String {
     if tensor.rank() == 0 {
         return name.map_or(format!("{tensor}\n"), |name| format!("{name} = {tensor}\n"));
     }
     let head = name.map_or(String::new(), |name| format!("{name}: "));
     let summary = if tensor.len() > SUMMED_UP { summary(tensor) } else { String::new() };
     // An empty matrix would tell its kind a second time.
-    let elements = if tensor.is_empty() { "[]".to_owned() } else { tensor.to_string() };
+    let elements = if tensor.is_empty() { "[]".to_owned() } else { format!("{tensor:line$}") };
     format!("{head}{}{summary}\n{elements}\n", tensor.describe())
 }
 
@@ -83,7 +87,7 @@ mod tests {
 
     #[test]
     fn results_are_readable() {
-        let show = |source: &str| show(&matex::compile(source).unwrap().call(&[]).unwrap());
+        let show = |source: &str| show(&matex::compile(source).unwrap().call(&[]).unwrap(), LINE);
         assert_eq!(show("1 + 2 * 3"), "7\n");
         assert_eq!(show("[1.5, 2.0]"), "f64[2]\n[1.5, 2.0]\n");
         assert_eq!(show("{ m = [1, 2]; s = 3; return m, s }"), "m: i64[2]\n[1, 2]\ns = 3\n");

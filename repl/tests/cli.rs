@@ -238,7 +238,7 @@ fn warnings_go_to_standard_error() {
     }
     let r = with_input(&[], "A = [[1.0, 1.0], [1.0, 1.0 + 2e-16]]\nx = 1; b = solve(A, [1.0, 2.0]);\n");
     assert_eq!((r.code, r.out.as_str()), (0, ""), "{}", r.err);
-    assert!(r.err.contains("warning[E0709]") && r.err.contains("<line>:1:12"), "{}", r.err);
+    assert!(r.err.contains("warning[E0709]") && r.err.contains("<stdin>:2:12"), "{}", r.err);
 }
 
 #[test]
@@ -258,6 +258,16 @@ fn nan_in_linear_algebra_is_an_error_unless_it_was_asked_for() {
 }
 
 #[test]
+fn words_that_look_like_options_are_no_programs() {
+    assert_eq!(run(&["eval", "-x", "x=2"]).out, "-2\n");
+    assert_eq!(run(&["eval", "-(-x)", "x=2"]).out, "2\n");
+    for words in [&["eval", "--josn", "a + b", "a=1", "b=2"][..], &["eval", "--foo=1", "1"]] {
+        let r = run(words);
+        assert!(r.code == 2 && r.err.contains("there is no option"), "{} {}", r.code, r.err);
+    }
+}
+
+#[test]
 fn lines_are_a_session() {
     let r = with_input(&[], "x = arange(6).reshape([2, 3])\nx @ x.T\n:quit\nnonsense(");
     assert_eq!((r.code, r.out.as_str()), (0, "i64[2, 2]\n[[ 5, 14],\n [14, 50]]\n"));
@@ -266,7 +276,7 @@ fn lines_are_a_session() {
         "s = 0; t = 1.5\nfor i in 0..5 {\n  s += i; u = i;\n}\nfn twice(v) {\n  v * 2\n}\ntwice(s) + t\n(a, b) = (s, t)\na\nt[0]",
     );
     assert_eq!((r.code, r.out.as_str()), (1, "21.5\n10\n"));
-    assert!(r.err.contains("<line>:1:3") && r.err.contains("t[0]"), "{}", r.err);
+    assert!(r.err.contains("<stdin>:11:3") && r.err.contains("t[0]"), "{}", r.err);
     let r =
         with_input(&[], "x = [1.0, 2.0]\nx[1] = 5\nfn f(a) { a + 1 }\nfn g(a) { f(a) * 2 }\ng(x)\n:vars\n");
     assert_eq!(
@@ -277,7 +287,7 @@ fn lines_are_a_session() {
     );
     let r = with_input(&[], "1 + y\n2\n");
     assert_eq!((r.code, r.out.as_str()), (1, ""));
-    assert!(r.err.contains("<line>:1:5"), "{}", r.err);
+    assert!(r.err.contains("<stdin>:1:5"), "{}", r.err);
 }
 
 #[test]

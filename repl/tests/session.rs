@@ -57,7 +57,15 @@ fn values_and_the_last_result() {
     assert!(err("x = ").contains("expected an expression, found the end of the line"));
     assert!(err("x = 1; fn f(a) { a }").contains("in a session on a line of its own"));
     let sizes = err("[1, 2]\n_ + [1, 2, 3]");
-    assert!(sizes.contains("axis 0 of `_` has size 2") && sizes.contains("_ is i64[2]"), "{sizes}");
+    assert!(sizes.contains("axis 0: 2 and 3 are different") && sizes.contains("_ is i64[2]"), "{sizes}");
+    let inner = err("A = [[1, 2, 3], [4, 5, 6]]\nA @ A");
+    assert!(
+        inner.contains("<stdin>:2:1") && inner.contains("i64[2, 3]") && inner.contains("help: "),
+        "{inner}"
+    );
+    for line in ["_ = 3", "fn _(x) { x }"] {
+        assert!(err(&format!("1\n{line}")).contains("`_` cannot name"), "{line}");
+    }
 }
 
 #[test]
@@ -67,14 +75,28 @@ fn a_block_has_variables_of_its_own() {
     assert_eq!(out("{ a = [1, 2]; return a, 2 * a }"), out("a = [1, 2];\nreturn a, 2 * a"));
     assert!(err("{ y = 1.0; y }\ny").contains("unknown name y"));
     // Places are those of the line.
-    assert!(err("{ y = 1.0; nope }").contains("<line>:1:12"));
+    assert!(err("{ y = 1.0; nope }").contains("<stdin>:1:12"));
+}
+
+#[test]
+fn programs_are_loaded_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "f.mx",
+        "// Twice, and a comment /* before */ it.\n/* another */\nfn twice(v: f64[n]) -> f64[n] { 2 * v }\n",
+    );
+    write("wrong.mx", "fn f(x: f64[n]) {\n    x +\n}\n");
+    let (code, out, err) = session_in(folder.path(), ":load f.mx\ntwice([1.5])\n:load wrong.mx\n");
+    assert_eq!((code, out.as_str()), (1, "fn twice(v: f64[n])\nf64[1]\n[3.0]\n"), "{err}");
+    assert!(err.contains("wrong.mx:3:1"), "{err}");
 }
 
 #[test]
 fn a_batch_ends_at_its_first_error() {
     let (code, out, err) = session("1\nnope\n2\n");
     assert_eq!((code, out.as_str()), (1, "1\n"));
-    assert!(err.starts_with("error[E0101]") && err.contains("<line>:1:1"), "{err}");
+    assert!(err.starts_with("error[E0101]") && err.contains("<stdin>:2:1"), "{err}");
 }
 
 #[test]
@@ -165,7 +187,7 @@ fn files_in_and_out() {
                  :save d,y both.npz\n:load both.npz:y\n:load \"b a.csv\" as s\n";
     let (code, out, err) = session_in(folder.path(), lines);
     assert_eq!((code, err.as_str()), (0, ""));
-    let expected = "d: f64[2, 2]\ny: f64[2]\nf64[2]\n[6.0, 12.0]\nz: f64[2]\nf64[2]\n[7.0, 13.0]\n\
+    let expected = "d: f64[2, 2]\ny: f64[2]\nfn twice(x)\nfn thrice(x)\nf64[2]\n[6.0, 12.0]\nz: f64[2]\nf64[2]\n[7.0, 13.0]\n\
                     y: f64[2]\ns: f64[2]\n";
     assert_eq!(out, expected);
     for (line, code) in [
@@ -265,7 +287,7 @@ fn plots_go_to_files() {
 fn where_nan_arises() {
     let nan = out(":nan on\nx = [1.0, 0.0]\ny = 1 - 1 / x\n");
     assert!(
-        nan.contains("the first infinity arose at [1] in `1 / x`") && nan.contains("<line>:1:9"),
+        nan.contains("the first infinity arose at [1] in `1 / x`") && nan.contains("<stdin>:3:9"),
         "{nan}"
     );
     let nan = out("fn f(a) { b = a - 1.0; sqrt(b) }\n:nan on\nf([2.0, 0.5])");

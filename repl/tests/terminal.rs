@@ -156,6 +156,12 @@ fn plots_fit_a_narrow_window() {
     let drawn = String::from_utf8(bytes).unwrap();
     let widest = drawn.lines().map(|l| l.trim_end().chars().count()).max().unwrap_or(0);
     assert!(drawn.lines().count() > 4 && widest <= 40, "{widest} columns:\n{drawn}");
+    // Arrays do too.
+    type_keys(&mut s, "arange(100, 140)\r");
+    s.exp_string("\n").unwrap();
+    let printed = prompt(&mut s);
+    let widest = printed.lines().map(|l| l.trim_end().len()).max().unwrap_or(0);
+    assert!(printed.contains("139]") && (30..=40).contains(&widest), "{widest} columns:\n{printed}");
     leave(s);
 }
 
@@ -171,5 +177,13 @@ fn colours_follow_the_environment() {
     type_keys(&mut s, "1 + nope\r");
     let dumb = s.exp_string("nope: f64").unwrap() + &s.exp_string("> ").unwrap();
     assert!(!dumb.contains('\x1b'), "{dumb:?}");
+    // Ctrl-C drops the line there too.
+    type_keys(&mut s, "kept = 6\r");
+    s.exp_string("> ").unwrap();
+    type_keys(&mut s, "1 + \x03");
+    s.exp_string("> ").unwrap();
+    type_keys(&mut s, "kept * 7\r");
+    s.exp_string("42").unwrap();
+    s.exp_string("> ").unwrap();
     leave(s);
 }

@@ -29,10 +29,10 @@ impl Checker<'_> {
         }
         let mut params = Vec::new();
         let mut args = Vec::new();
-        for (name, spec) in given.names.iter().zip(given.args) {
+        for (i, (name, spec)) in given.names.iter().zip(given.args).enumerate() {
             args.push(spec.as_ref().map(|spec| {
                 let name = if is_positional(name) { format!("arg{name}") } else { (*name).to_owned() };
-                let shape = super::params::open_shape(&name, &spec.ones);
+                let shape = self.open_shape(i, &name, spec);
                 let id = ValueId(params.len() as u32);
                 let dims = super::params::int_dims(&name, spec.dtype, shape.len());
                 params.push(Param { name, ty: TensorType::new(spec.dtype, shape) });

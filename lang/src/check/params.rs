@@ -31,7 +31,7 @@ impl Checker<'_> {
                 return self.fail(codes::CALL_MISSING, format!("{name} has no value"), *span, "give it one");
             };
             let label = name.replace('$', "arg");
-            let shape = open_shape(&label, &spec.ones);
+            let shape = self.open_shape(i, &label, spec);
             vals.push(Val {
                 id: ValueId(i as u32),
                 weak: spec.weak,
@@ -53,7 +53,7 @@ impl Checker<'_> {
         self.declare_sizes(def);
         for (i, p) in def.params.iter().enumerate() {
             let Some(spec) = args.get(i).and_then(Option::as_ref) else { continue };
-            let ty = self.entry_param_type(p, spec)?;
+            let ty = self.entry_param_type(i, p, spec)?;
             given.push((i, spec.weak && p.ty.is_none()));
             params.push(Param { name: p.name.name.to_string(), ty });
         }
@@ -133,14 +133,23 @@ impl Checker<'_> {
         }
     }
 
-    /// The type of an entry parameter for its argument.
-    fn entry_param_type(&mut self, p: &ParamDecl, spec: &ArgSpec) -> R<TensorType> {
+    /// A shape without declared sizes: each axis has one of its own, but those that are 1, which broadcast.
+    pub(crate) fn open_shape(&self, i: usize, name: &str, spec: &ArgSpec) -> Vec<Dim> {
+        if let Some(extents) = self.extents.get(i).and_then(Option::as_ref) {
+            return extents.iter().map(|n| Dim::constant(i64::try_from(*n).unwrap_or(i64::MAX))).collect();
+        }
+        let dim = |(i, one): (usize, &bool)| if *one { Dim::ONE } else { Dim::size(&format!("{name}.{i}")) };
+        spec.ones.iter().enumerate().map(dim).collect()
+    }
+
+    /// The type of entry parameter `i` for its argument.
+    fn entry_param_type(&mut self, i: usize, p: &ParamDecl, spec: &ArgSpec) -> R<TensorType> {
         let name = &p.name.name;
         let Some(ty) = &p.ty else {
-            return Ok(TensorType::new(spec.dtype, open_shape(name, &spec.ones)));
+            return Ok(TensorType::new(spec.dtype, self.open_shape(i, name, spec)));
         };
         let dtype = self.param_dtype(ty, spec.dtype, spec.weak, p.span, name)?;
-        let open = open_shape(name, &spec.ones);
+        let open = self.open_shape(i, name, spec);
         let Some(pairs) = self.align(ty, open.len()) else {
             let message = format!("{name} has {} axes, declared {}", spec.ones.len(), self.text(ty.span));
             let d = Diagnostic::new(codes::CALL_RANK, message).primary(ty.span, "");
@@ -426,11 +435,6 @@ impl Checker<'_> {
 /// Whether a literal of one dtype may become another.
 pub(crate) fn converts(literal: DType, to: DType) -> bool {
     literal == to || (literal != DType::Bool && to != DType::Bool && !(literal.is_float() && to.is_int()))
-}
-
-pub(crate) fn open_shape(name: &str, ones: &[bool]) -> Vec<Dim> {
-    let dim = |(i, one): (usize, &bool)| if *one { Dim::ONE } else { Dim::size(&format!("{name}.{i}")) };
-    ones.iter().enumerate().map(dim).collect()
 }
 
 /// An integer scalar parameter may size results.

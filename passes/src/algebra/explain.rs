@@ -200,7 +200,8 @@ fn proofs(func: &Func, converted: &mut Converted, choice: &Choice) -> Vec<String
         let mut explanation = graph.egg.explain_id_equivalence(converted.class_of[&v], *new);
         let terms = explanation.make_flat_explanation();
         let words = Words { func, converted, choice };
-        let steps: Vec<String> = terms.iter().filter_map(|t| step(&words, t)).collect();
+        let steps = terms.windows(2).filter_map(|pair| step(&words, &pair[0], &pair[1]));
+        let steps: Vec<String> = steps.collect();
         if let Some(first) = terms.first() {
             out.push(format!("{}\n{}", words.term(first, 3), steps.concat()));
         }
@@ -229,14 +230,20 @@ fn form(converted: &mut Converted, choice: &Choice) -> HashMap<Id, Id> {
     }
 }
 
-/// A step of an explanation: the part of the term that changed, with the rule.
-fn step(words: &Words<'_>, term: &FlatTerm<TensorLang>) -> Option<String> {
-    let mut open = vec![term];
-    while let Some(t) = open.pop() {
-        if let Some(rule) = t.forward_rule.or(t.backward_rule) {
-            return Some(format!("  = {}  by {rule}\n", words.term(t, 3)));
+/// A step of an explanation: the whole term where that changed, else the part of it that did, before and after, with the rule.
+fn step(words: &Words<'_>, before: &FlatTerm<TensorLang>, after: &FlatTerm<TensorLang>) -> Option<String> {
+    let mut open = vec![(before, after, true)];
+    while let Some((old, new, whole)) = open.pop() {
+        if let Some(rule) = new.forward_rule.or(new.backward_rule) {
+            // As deep as it takes to see the difference.
+            let shown = |depth| (words.term(old, depth), words.term(new, depth));
+            let (old, new) = (3..8).map(shown).find(|(old, new)| old != new).unwrap_or_else(|| shown(3));
+            return Some(match whole {
+                true => format!("  = {new}  by {rule}\n"),
+                false => format!("  with {old}\n     = {new}  by {rule}\n"),
+            });
         }
-        open.extend(t.children.iter());
+        open.extend(old.children.iter().zip(&new.children).map(|(old, new)| (old, new, false)));
     }
     None
 }

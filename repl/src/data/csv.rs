@@ -9,6 +9,7 @@ use super::table::{Columns, number};
 use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use matex_lang::codes;
 use matex_runtime::{Tensor, TensorError};
+use std::cell::Cell;
 use std::io::{Read, Write};
 
 pub(super) fn load(path: &str, selection: Option<&str>) -> Result<Tensor, DataError> {
@@ -17,8 +18,10 @@ pub(super) fn load(path: &str, selection: Option<&str>) -> Result<Tensor, DataEr
 
 fn read(file: &str, stream: impl Read, selection: Option<&str>) -> Result<Tensor, DataError> {
     // Rows of different lengths are let through, for a better message than the reader's own.
+    let odd = Cell::new(false);
+    let quotes = Quotes { stream, odd: &odd };
     let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(stream);
+        ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(quotes);
     let mut record = StringRecord::new();
     if !reader.read_record(&mut record).map_err(|e| csv_error(file, &e))? {
         return Err(DataError::malformed(file, "the table is empty"));
@@ -27,17 +30,39 @@ fn read(file: &str, stream: impl Read, selection: Option<&str>) -> Result<Tensor
     let selected = columns.select(file, selection)?;
     let mut data = Vec::new();
     let mut rows = 0usize;
+    let spans_lines = |record: &StringRecord| record.iter().any(|cell| cell.contains('\n'));
+    let mut last_spans_lines = spans_lines(&record);
     let mut more =
         !columns.has_header() || reader.read_record(&mut record).map_err(|e| csv_error(file, &e))?;
     while more {
         let line = record.position().map_or(0, ::csv::Position::line);
+        last_spans_lines = spans_lines(&record);
         row(file, &columns, &selected, &record, &mut data).map_err(|e| e.at(line))?;
         rows += 1;
         more = reader.read_record(&mut record).map_err(|e| csv_error(file, &e))?;
     }
+    if odd.get() && last_spans_lines {
+        let message = "a quote is opened and not closed: what follows it is one cell";
+        return Err(DataError::malformed(file, message));
+    }
     let shape = [rows, selected.len()];
     let shape = if selected.len() == 1 { &shape[..1] } else { &shape };
     Tensor::from_vec(shape, data).map_err(|e| DataError::tensor(file, &e))
+}
+
+/// A stream that knows whether an odd number of quotes has come.
+struct Quotes<'a, R> {
+    stream: R,
+    odd: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Quotes<'_, R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.stream.read(to)?;
+        let quotes = to[..count].iter().filter(|b| **b == b'"').count();
+        self.odd.set(self.odd.get() ^ (quotes % 2 == 1));
+        Ok(count)
+    }
 }
 
 /// Adds the selected cells of a row.
@@ -151,6 +176,14 @@ mod tests {
     fn quotes_windows_lines_and_marks() {
         assert_eq!(show("\u{feff}\"a, b\",c\r\n\"1\", 2\r\n", None), "f64[1, 2] [[1.0, 2.0]]");
         assert_eq!(show("\u{feff}name\r\n1\r\n", Some("name")), "f64[1] [1.0]");
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_takes_no_rows_with_it() {
+        for table in ["a,\"b\n1,2\n", "a,b\n1,2\n3,\"4\n5,6\n"] {
+            assert!(show(table, Some("a")).contains("not closed"), "{}", show(table, Some("a")));
+        }
+        assert_eq!(show("a,\"b\nc\"\n1,2\n", None), "f64[1, 2] [[1.0, 2.0]]");
     }
 
     #[test]

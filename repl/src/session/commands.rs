@@ -2,7 +2,7 @@
 //!
 //! To add one: a row in [`COMMANDS`], its function, and a case in `repl/tests/session.rs`.
 
-use super::state::{Session, draw};
+use super::state::{Origin, Session, draw};
 use super::{Next, files, grad, help, look, plot};
 use crate::commands::print;
 use crate::failure::Failure;
@@ -70,7 +70,7 @@ pub(super) const COMMANDS: &[Command] = &[
 /// Runs what follows a colon.
 pub(super) fn run(session: &mut Session, text: &str) -> Result<Next, Failure> {
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    let command = find(name).map_err(|d| draw(vec![d], &format!(":{text}")))?;
+    let command = find(name).map_err(|d| draw(vec![d], &format!(":{text}"), &session.origin))?;
     let rest = rest.trim();
     if rest.is_empty() && command.args.starts_with(|c: char| c.is_ascii_uppercase()) {
         return Err(usage(command));
@@ -108,7 +108,7 @@ fn usage(command: &Command) -> Failure {
 
 /// An error that has no place in a program.
 pub(super) fn refuse(message: &str, help: &str) -> Failure {
-    draw(vec![Diagnostic::new(codes::UNKNOWN_OPTION, message).help(help)], "")
+    draw(vec![Diagnostic::new(codes::UNKNOWN_OPTION, message).help(help)], "", &Origin::typed())
 }
 
 /// Prints lines.

@@ -115,8 +115,13 @@ fn files(before: &str, start: usize) -> (usize, Vec<Pair>) {
     }
 }
 
+/// A function without its body.
+pub(super) fn head(name: &str, source: &str) -> String {
+    format!("fn {name}({})", parameters(source))
+}
+
 /// The parameters in the text of a function.
-pub(super) fn parameters(source: &str) -> String {
+fn parameters(source: &str) -> String {
     let Some((_, rest)) = source.split_once('(') else { return String::new() };
     let mut depth = 1_usize;
     for (at, c) in rest.char_indices() {

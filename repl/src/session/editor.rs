@@ -6,6 +6,8 @@ use super::line::is_open;
 use super::state::Session;
 use crate::data::DataError;
 use crate::failure::Failure;
+use crate::interrupt::at_prompt;
+use crate::output::LINE;
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -56,8 +58,9 @@ impl Editor {
         }
         if let Some((columns, _)) = self.editor.dimensions() {
             session.columns = usize::from(columns);
+            session.line = session.columns.clamp(20, LINE);
         }
-        match self.editor.readline("> ") {
+        match at_prompt(|| self.editor.readline("> ")) {
             Ok(text) => {
                 self.remember(&text);
                 Ok(Typed::Text(text))

@@ -1,9 +1,11 @@
 //! Commands that read and write files.
 
 use super::commands::{refuse, tell};
+use super::complete::head;
 use super::highlight::KEYWORDS;
+use super::line::{Line, read_line};
 use super::logical_lines;
-use super::state::Session;
+use super::state::{Origin, Session};
 use crate::data::{self, DataError};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -23,7 +25,7 @@ pub(super) fn load(session: &mut Session, rest: &str) -> Result<(), Failure> {
     };
     let file = &at_home(unquoted(file));
     if Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case("mx")) {
-        return session.line(&read(file)?);
+        return program(session, file);
     }
     let name = name.map_or_else(|| stem(file), str::to_owned);
     if !is_name(&name) {
@@ -33,6 +35,19 @@ pub(super) fn load(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let line = format!("{name}: {}", tensor.describe());
     session.set(name, DeviceTensor::from_tensor(&tensor)?);
     tell([line])
+}
+
+/// Functions, which are told, or statements and a value, which is printed.
+fn program(session: &mut Session, file: &str) -> Result<(), Failure> {
+    let text = read(file)?;
+    let before = std::mem::replace(&mut session.origin, Origin { name: file.to_owned(), line: 1 });
+    let loaded = session.line(&text);
+    session.origin = before;
+    loaded?;
+    match read_line(&text) {
+        Ok(Line::Functions(functions)) => tell(functions.iter().map(|(name, source)| head(name, source))),
+        Ok(Line::Statements { .. }) | Err(_) => Ok(()),
+    }
 }
 
 /// `:save NAME[,NAME…] FILE`

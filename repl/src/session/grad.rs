@@ -27,7 +27,7 @@ pub(super) fn run(session: &mut Session, rest: &str) -> Result<(), Failure> {
             offset: ready.offset,
         };
         let outputs = session.results(&gradient, &text)?;
-        print(&format!("by {name}: {}", show::results(&outputs)))?;
+        print(&format!("by {name}: {}", show::results(&outputs, session.line)))?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `:help`, and `name?`.
 
 use super::commands::{COMMANDS, find, refuse, tell};
-use super::complete::parameters;
+use super::complete::head;
 use super::print;
 use super::state::{Session, draw};
 use crate::failure::Failure;
+use crate::output::LINE;
 use matex::Error;
 use matex_lang::functions;
 
@@ -24,9 +25,9 @@ const KEYS: &str = "\nTab completes, Ctrl-R searches the history, Ctrl-C stops a
 const PAGE: &str = include_str!("../../../docs/functions.md");
 
 /// `:help [COMMAND]`
-pub(super) fn commands(_: &mut Session, rest: &str) -> Result<(), Failure> {
+pub(super) fn commands(session: &mut Session, rest: &str) -> Result<(), Failure> {
     if !rest.is_empty() {
-        let command = find(rest.trim_start_matches(':')).map_err(|d| draw(vec![d], rest))?;
+        let command = find(rest.trim_start_matches(':')).map_err(|d| draw(vec![d], rest, &session.origin))?;
         return tell([format!(":{} {}", command.name, command.args), format!("  {}", command.about)])
             .and_then(|()| tell(example_of(command.name).map(|e| format!("  > {e}"))));
     }
@@ -97,7 +98,7 @@ pub(super) fn signature(session: &Session, name: &str) -> Option<String> {
         return None;
     }
     if let Some((_, source)) = session.functions.iter().find(|(n, _)| n == name) {
-        return Some(format!("fn {name}({})", parameters(source)));
+        return Some(head(name, source));
     }
     functions().iter().find(|(n, _)| *n == name).map(|(_, params)| format!("{name}({params})"))
 }
@@ -111,7 +112,7 @@ fn described(name: &str) -> Option<String> {
 }
 
 fn run(example: &str) -> Result<String, Error> {
-    Ok(print::results(&matex::compile(example)?.call(&[])?))
+    Ok(print::results(&matex::compile(example)?.call(&[])?, LINE))
 }
 
 /// Whether a function is one of those that are to come.

@@ -25,6 +25,18 @@ pub(super) struct Assigned {
     pub(super) name: String,
     /// Whether it is assigned outside of all blocks.
     pub(super) top: bool,
+    /// Whether it is assigned by itself, and not only as one of several results.
+    pub(super) alone: bool,
+}
+
+impl Line {
+    /// Whether a name becomes a variable or a function by it; as one of several results it may be left out.
+    pub(super) fn defines(&self, name: &str) -> bool {
+        match self {
+            Line::Functions(functions) => functions.iter().any(|(n, _)| n == name),
+            Line::Statements { assigned, .. } => assigned.iter().any(|a| a.alone && a.name == name),
+        }
+    }
 }
 
 /// Reads a line.
@@ -33,7 +45,7 @@ pub(super) struct Assigned {
 /// What the parser says; places are those of the line.
 pub(super) fn read_line(text: &str) -> Result<Line, Vec<Diagnostic>> {
     let limits = Limits::default();
-    if words(text).first() == Some(&"fn") {
+    if words(behind_comments(text)).first() == Some(&"fn") {
         let program = parse(text, &limits)?;
         let source =
             |s: matex::Span| text.get(s.start as usize..s.end as usize).unwrap_or_default().to_owned();
@@ -125,18 +137,18 @@ fn statements(ast: &Ast, block: BlockId, source: &str, text: &str) -> Line {
 
 /// Collects what a block and the blocks in it assign; they nest as deep as the parser admits.
 fn collect(ast: &Ast, block: BlockId, top: bool, out: &mut Vec<Assigned>) {
-    let mut add = |name: &str| match out.iter_mut().find(|a| a.name == name) {
-        Some(known) => known.top |= top,
-        None => out.push(Assigned { name: name.to_owned(), top }),
+    let mut add = |name: &str, alone: bool| match out.iter_mut().find(|a| a.name == name) {
+        Some(known) => (known.top, known.alone) = (known.top | top, known.alone | alone),
+        None => out.push(Assigned { name: name.to_owned(), top, alone }),
     };
     let mut inner = Vec::new();
     for stmt in &ast[block].stmts {
         match &ast[*stmt].kind {
-            StmtKind::Let { pattern: Pattern::One(ident), .. } => add(&ident.name),
+            StmtKind::Let { pattern: Pattern::One(ident), .. } => add(&ident.name, true),
             StmtKind::Let { pattern: Pattern::Tuple(idents, _), .. } => {
-                idents.iter().for_each(|i| add(&i.name))
+                idents.iter().for_each(|i| add(&i.name, false))
             }
-            StmtKind::Update { target, .. } | StmtKind::Compound { target, .. } => add(&target.name),
+            StmtKind::Update { target, .. } | StmtKind::Compound { target, .. } => add(&target.name, true),
             StmtKind::For { body, .. } | StmtKind::While { body, .. } => inner.push(*body),
             StmtKind::If(chain) => {
                 inner.extend(chain.branches.iter().map(|(_, block)| *block));
@@ -172,6 +184,25 @@ pub(super) fn is_open(text: &str) -> bool {
         rest = &rest[step..];
     }
     depth > 0 || comment > 0
+}
+
+/// A text from the first thing on that is no comment.
+fn behind_comments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let step = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            // The shortest beginning in which all comments end.
+            rest.match_indices("*/")
+                .map(|(i, _)| i + 2)
+                .find(|end| !is_open(&rest[..*end]))
+                .unwrap_or(rest.len())
+        } else {
+            return rest;
+        };
+        rest = rest[step..].trim_start();
+    }
 }
 
 /// The words of a text, comments included: those that are names of variables become parameters, which costs nothing.
@@ -226,6 +257,7 @@ mod tests {
         assert_eq!(show("x[0] += 1"), "x | x[0] += 1; | ");
         assert_eq!(show("for i in 0..3 { s += i; t = 1; }"), "s?,t? | for i in 0..3 { s += i; t = 1; } | ");
         assert_eq!(show("fn f(x) { x } fn g() { 1 }"), "fn f fn g ");
+        assert_eq!(show("// a\n/* b /* c */ */ fn f(x) { x } // d"), "fn f ");
         assert_eq!(show("1 +"), "E0010");
     }
 

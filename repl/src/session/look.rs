@@ -1,7 +1,7 @@
 //! Commands that show something: values, times, and what becomes of an expression.
 
 use super::commands::{refuse, tell};
-use super::complete::parameters;
+use super::complete::head;
 use super::settings::OPTIONS;
 use super::state::{Ready, Session, relocate};
 use super::{help, print as show};
@@ -14,8 +14,7 @@ use std::time::Instant;
 /// `:vars`
 pub(super) fn vars(session: &mut Session, _: &str) -> Result<(), Failure> {
     let variables = session.variables.iter().map(|(name, t)| format!("{name}: {}", t.describe()));
-    let functions =
-        session.functions.iter().map(|(name, source)| format!("fn {name}({})", parameters(source)));
+    let functions = session.functions.iter().map(|(name, source)| head(name, source));
     tell(variables.chain(functions))
 }
 
@@ -44,7 +43,7 @@ pub(super) fn time(session: &mut Session, rest: &str) -> Result<(), Failure> {
     let start = Instant::now();
     session.results(&ready, &text)?;
     let again = start.elapsed().as_secs_f64();
-    print(&show::results(&outputs))?;
+    print(&show::results(&outputs, session.line))?;
     tell([
         format!("check          {}", bench::time(checked)),
         format!("compile, call  {}", bench::time(first)),

@@ -25,7 +25,7 @@ use crate::data::DataError;
 use crate::failure::Failure;
 use crate::interrupt;
 use editor::{Editor, Typed};
-use state::Session;
+use state::{Origin, Session};
 use std::io::{BufRead, IsTerminal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -79,6 +79,8 @@ fn protected(session: &mut Session, text: &str) -> Result<Next, Failure> {
 /// Lines from a file or a pipe: the first error ends them.
 fn piped(mut session: Session, typed: bool) -> Result<(), Failure> {
     let mut text = String::new();
+    session.origin = Origin { name: "<stdin>".to_owned(), line: 1 };
+    let mut lines = 0;
     loop {
         let mut next = String::new();
         let read = std::io::stdin().lock().read_line(&mut next);
@@ -89,6 +91,8 @@ fn piped(mut session: Session, typed: bool) -> Result<(), Failure> {
             continue;
         }
         let whole = std::mem::take(&mut text);
+        session.origin.line = lines + 1;
+        lines += whole.lines().count();
         match session.enter(whole.trim_end()) {
             Ok(Next::Quit) => return Ok(()),
             Ok(Next::Go) => {}

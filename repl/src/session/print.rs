@@ -4,10 +4,10 @@ use crate::output;
 use matex::{DType, Outputs};
 
 /// Results: as `matex eval` prints them, and a scalar of another dtype than its digits tell with that.
-pub(super) fn results(outputs: &Outputs) -> String {
+pub(super) fn results(outputs: &Outputs, line: usize) -> String {
     match &outputs[..] {
         [one] if one.rank() == 0 && !is_told(one.dtype()) => format!("{one}: {}\n", one.dtype()),
-        _ => output::show(outputs),
+        _ => output::show(outputs, line),
     }
 }
 

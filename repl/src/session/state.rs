@@ -8,6 +8,7 @@ use super::settings::Settings;
 use super::{Next, commands, help, nan, print as show};
 use crate::commands::print;
 use crate::failure::{Failure, colors};
+use crate::output::LINE;
 use crate::{inputs, interrupt};
 use matex::{Arg, CallOptions, DeviceTensor, Diagnostic, Error, Function, Outputs, Span};
 use matex_lang::codes;
@@ -26,6 +27,35 @@ pub(super) struct Session {
     pub(super) input: String,
     /// How wide the terminal is, in characters.
     pub(super) columns: usize,
+    /// How wide the lines of an array are.
+    pub(super) line: usize,
+    /// Where the text that is run comes from.
+    pub(super) origin: Origin,
+}
+
+/// Where a text comes from: what its places are said to be in, and the number of its first line there.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) name: String,
+    pub(super) line: usize,
+}
+
+impl Origin {
+    /// A line that somebody types.
+    pub(super) fn typed() -> Origin {
+        Origin { name: "<line>".to_owned(), line: 1 }
+    }
+
+    /// Draws diagnostics of a text that begins there.
+    fn render(&self, diagnostics: &[Diagnostic], text: &str, colors: bool) -> String {
+        let before = self.line - 1;
+        let mut all = diagnostics.to_vec();
+        for label in all.iter_mut().flat_map(|d| &mut d.labels) {
+            let down = |at: u32| at.saturating_add(before as u32);
+            label.span = Span::new(down(label.span.start), down(label.span.end));
+        }
+        matex_lang::render::render(&all, &self.name, &format!("{}{text}", "\n".repeat(before)), colors)
+    }
 }
 
 /// The name of the function that a line becomes; no program of people has it.
@@ -57,6 +87,7 @@ pub(super) struct Text<'a> {
     typed: &'a str,
     taken: String,
     letter: Option<char>,
+    origin: Origin,
 }
 
 impl Session {
@@ -70,6 +101,8 @@ impl Session {
             last: None,
             input: String::new(),
             columns: 80,
+            line: LINE,
+            origin: Origin::typed(),
         })
     }
 
@@ -123,7 +156,7 @@ impl Session {
             let ready = self.prepare(&value, &text)?;
             let outputs = self.call(&ready, &text)?;
             if !is_silent(text.typed) {
-                print(&show::results(&outputs.read()?))?;
+                print(&show::results(&outputs.read()?, self.line))?;
             }
             self.check_nan(&ready, &outputs, &text)?;
             if let [one] = &outputs[..] {
@@ -135,13 +168,13 @@ impl Session {
 
     /// Reads a line as it is, or else with the last result in the place of `_`.
     fn read<'a>(&self, typed: &'a str) -> Result<(Line, Text<'a>), Failure> {
-        let plain = Text { typed, taken: typed.to_owned(), letter: None };
+        let plain = Text { typed, taken: typed.to_owned(), letter: None, origin: self.origin.clone() };
         let errors = match read_line(typed) {
             Ok(line) => return Ok((line, plain)),
             Err(errors) => errors,
         };
         if !line::words(typed).contains(&"_") {
-            return Err(draw(errors, typed));
+            return Err(draw(errors, typed, &self.origin));
         }
         if self.last.is_none() {
             let help = "`_` is the last result, and there is none yet";
@@ -149,15 +182,18 @@ impl Session {
             if let Some(first) = errors.first_mut().filter(|d| d.message.contains("`_`")) {
                 first.help = Some(help.to_owned());
             }
-            return Err(draw(errors, typed));
+            return Err(draw(errors, typed, &self.origin));
         }
-        let Some(letter) = self.free_letter(typed) else { return Err(draw(errors, typed)) };
-        let text = Text { typed, taken: line::replace_word(typed, "_", letter), letter: Some(letter) };
+        let Some(letter) = self.free_letter(typed) else { return Err(draw(errors, typed, &self.origin)) };
+        let taken = line::replace_word(typed, "_", letter);
+        let text = Text { typed, taken, letter: Some(letter), origin: self.origin.clone() };
         match read_line(&text.taken) {
+            // What is read in its place is no name of a variable or of a function.
+            Ok(line) if line.defines(&letter.to_string()) => Err(draw(errors, typed, &self.origin)),
             Ok(line) => Ok((line, text)),
             Err(errors) => {
                 let errors = errors.iter().map(|d| renamed(d, text.letter)).collect();
-                Err(draw(errors, typed))
+                Err(draw(errors, typed, &self.origin))
             }
         }
     }
@@ -183,10 +219,8 @@ impl Session {
         let body = match line {
             Line::Functions(_) => {
                 let d = Diagnostic::new(codes::UNKNOWN_OPTION, "this defines functions and has no value");
-                return Err(draw(
-                    vec![d.help("define them first, then ask for an expression that calls them")],
-                    typed,
-                ));
+                let d = d.help("define them first, then ask for an expression that calls them");
+                return Err(draw(vec![d], typed, &self.origin));
             }
             Line::Statements { value: Some(value), statements, .. } => {
                 let rest = value.get(statements.len()..).unwrap_or_default();
@@ -225,7 +259,7 @@ impl Session {
         }
         let source: String = all.iter().map(|(_, source)| format!("{source}\n")).collect();
         let compiler = self.settings.compiler()?;
-        let plain = Text { typed: text, taken: String::new(), letter: None };
+        let plain = Text { typed: text, taken: String::new(), letter: None, origin: self.origin.clone() };
         for (name, _) in &functions {
             let compiled = compiler.clone().entry(name).compile(&source);
             compiled.map_err(|e| relocate(&e, &plain, source.find(text.trim()).unwrap_or(usize::MAX)))?;
@@ -262,7 +296,7 @@ impl Session {
         let outputs = result.map_err(|e| relocate(&e, text, ready.offset))?;
         let warnings: Vec<Diagnostic> =
             outputs.warnings().iter().map(|w| moved(w.diagnostic(), text, ready.offset)).collect();
-        tell(&warnings, text.typed);
+        tell(&warnings, text.typed, &text.origin);
         Ok(outputs)
     }
 
@@ -286,7 +320,7 @@ impl Session {
             return Err(Failure::Interrupted);
         }
         let d = moved(&d, text, ready.offset);
-        let drawing = matex_lang::render::render(&[d], "<line>", text.typed, false);
+        let drawing = text.origin.render(&[d], text.typed, false);
         // It is a warning and not an error of the line, so that only the text is taken from the drawing.
         let body = drawing.split_once(": ").map_or(drawing.as_str(), |(_, rest)| rest);
         print(&format!("nan: {body}"))
@@ -309,7 +343,7 @@ fn is_silent(text: &str) -> bool {
 pub(super) fn relocate(error: &Error, text: &Text<'_>, offset: usize) -> Failure {
     let code = if error.kind() == matex::ErrorKind::Internal { 3 } else { 1 };
     let all: Vec<Diagnostic> = error.diagnostics().iter().map(|d| moved(d, text, offset)).collect();
-    report(&all, text.typed, code)
+    report(&all, text.typed, &text.origin, code)
 }
 
 /// A diagnostic with its places in the line. Labels outside of it, in functions that were defined before, are left out.
@@ -350,17 +384,17 @@ fn renamed(d: &Diagnostic, letter: Option<char>) -> Diagnostic {
     d
 }
 
-pub(super) fn draw(diagnostics: Vec<Diagnostic>, text: &str) -> Failure {
-    report(&diagnostics, text, 1)
+pub(super) fn draw(diagnostics: Vec<Diagnostic>, text: &str, origin: &Origin) -> Failure {
+    report(&diagnostics, text, origin, 1)
 }
 
 /// Draws an error of a line at once: the line is not part of the error that the compiler made.
-fn report(diagnostics: &[Diagnostic], text: &str, code: u8) -> Failure {
-    tell(diagnostics, text);
+fn report(diagnostics: &[Diagnostic], text: &str, origin: &Origin, code: u8) -> Failure {
+    tell(diagnostics, text, origin);
     Failure::Reported(code)
 }
 
-fn tell(diagnostics: &[Diagnostic], text: &str) {
-    let drawing = matex_lang::render::render(diagnostics, "<line>", text, colors());
+fn tell(diagnostics: &[Diagnostic], text: &str, origin: &Origin) {
+    let drawing = origin.render(diagnostics, text, colors());
     let _ = std::io::stderr().write_all(drawing.as_bytes());
 }

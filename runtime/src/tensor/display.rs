@@ -1,7 +1,8 @@
 //! Tensors as text for people, close to what NumPy prints.
 //!
 //! A scalar shows every digit that it takes to read it back. In arrays, floats show at most eight digits after the
-//! point (`{:.17}` asks for others), numbers of a matrix share one width, and large arrays show their edges.
+//! point (`{:.17}` asks for others), numbers of a matrix share one width, large arrays show their edges, and lines have at most 120
+//! columns (`{:80}` asks for another width).
 
 use super::Tensor;
 use matex_ir::{DType, Scalar};
@@ -13,7 +14,7 @@ const MAX_SHOWN: usize = 1000;
 /// Elements shown at each end of an axis that is cut.
 const EDGE: usize = 3;
 
-/// Columns of a line.
+/// Columns of a line, where nothing else is asked for.
 const LINE: usize = 120;
 
 /// Digits after the point, in arrays.
@@ -39,6 +40,7 @@ impl fmt::Display for Tensor {
             edge,
             digits: f.precision().unwrap_or(DIGITS),
             width: 0,
+            line: f.width().unwrap_or(LINE),
             out: String::new(),
             index: Vec::with_capacity(self.rank()),
         };
@@ -76,6 +78,7 @@ struct Writer<'a> {
     edge: usize,
     digits: usize,
     width: usize,
+    line: usize,
     out: String,
     index: Vec<usize>,
 }
@@ -138,7 +141,7 @@ impl Writer<'_> {
         let wide = if text == "…" { 1 } else { self.width.max(text.chars().count()) };
         if nth > 0 {
             self.out.push(',');
-            if *column + 2 + wide + self.tensor.rank() > LINE {
+            if *column + 2 + wide + self.tensor.rank() > self.line {
                 self.out.push('\n');
                 self.pad(self.tensor.rank());
                 *column = self.tensor.rank();
@@ -202,6 +205,7 @@ mod tests {
         assert_eq!(show(&[3], vec![1.0 / 3.0, f64::NAN, -f64::INFINITY]), "[0.33333333, nan, -inf]");
         assert_eq!(show::<f64>(&[0], vec![]), "[]");
         assert_eq!(show::<f64>(&[0, 2], vec![]), "[] f64[0, 2]");
+        assert_eq!(format!("{:7}", Tensor::from_slice(&[3], &[1, 2, 3]).unwrap()), "[1, 2,\n 3]");
         assert_eq!(show(&[4], vec![0.1f32, 1e-7, 1e20, 2.0 / 3.0]), "[0.1, 1e-7, 1e20, 0.6666667]");
         assert_eq!(show(&[2], vec![1.0 / 3e7, 1.99999999999]), "[3.33333333e-8, 2.0]");
     }
