@@ -155,8 +155,8 @@ fn too_deep(node: &Node) -> Option<Diagnostic> {
 /// A value that no machine can hold: even where it is never put into memory, its elements could not be counted.
 fn unwieldy(node: &Node) -> Option<Diagnostic> {
     let ty = tensor_type(node)?;
-    let extents = ty.shape.iter().filter_map(|d| d.as_const()).filter(|n| *n > 0);
-    let bytes = extents.fold(Some(ty.dtype.size() as i64), |bytes, n| bytes?.checked_mul(n));
+    let mut extents = ty.shape.iter().filter_map(|d| d.as_const()).filter(|n| *n > 0);
+    let bytes = extents.try_fold(ty.dtype.size() as i64, i64::checked_mul);
     let d = match bytes {
         Some(_) => too_deep(node)?,
         None => Diagnostic::new(codes::LIMIT_ELEMENTS, format!("{ty} has more elements than can be counted"))

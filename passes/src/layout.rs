@@ -21,13 +21,16 @@ pub struct Layout {
     pub strides: Vec<Dim>,
 }
 
-/// The strides of a contiguous tensor.
+/// The strides of a contiguous tensor. An axis without elements counts as one of a single element, so that no other axis gets the
+/// stride 0, which says that a value does not depend on it.
 pub fn row_major(shape: &[Dim]) -> Vec<Dim> {
     let mut strides = Vec::with_capacity(shape.len());
     let mut step = Dim::ONE;
     for extent in shape.iter().rev() {
         strides.push(step.clone());
-        step = &step * extent;
+        if !extent.is(0) {
+            step = &step * extent;
+        }
     }
     strides.reverse();
     strides
@@ -51,8 +54,11 @@ impl Layout {
         }
     }
 
-    /// Whether the elements are known to lie one after the other.
+    /// Whether the elements are known to lie one after the other. No elements do.
     pub fn is_contiguous(&self, shape: &[Dim]) -> bool {
+        if shape.iter().any(|extent| extent.is(0)) {
+            return true;
+        }
         let mut step = Dim::ONE;
         for (extent, stride) in shape.iter().zip(&self.strides).rev() {
             if extent.is(1) {
