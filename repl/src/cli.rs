@@ -148,6 +148,19 @@ pub(crate) struct To {
     pub(crate) non_finite: NonFinite,
 }
 
+/// A program may begin with a sign; a word behind two of them is an option that there is not.
+fn no_option(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("--").unwrap_or_default();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let option = name.split('=').next().unwrap_or_default();
+    if option.starts_with(|c: char| c.is_ascii_alphabetic()) && option.chars().all(word) {
+        return Err(format!(
+            "there is no option `--{option}`; a program that begins so is written `-(-{option})`"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,17 +178,4 @@ mod tests {
         let Some(Command::Eval { text, values, .. }) = cli.command else { panic!() };
         assert_eq!((text.as_str(), values.values), ("-x + y", vec!["x=-1".to_string(), "-2.5".to_string()]));
     }
-}
-
-/// A program may begin with a sign; a word behind two of them is an option that there is not.
-fn no_option(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix("--").unwrap_or_default();
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let option = name.split('=').next().unwrap_or_default();
-    if option.starts_with(|c: char| c.is_ascii_alphabetic()) && option.chars().all(word) {
-        return Err(format!(
-            "there is no option `--{option}`; a program that begins so is written `-(-{option})`"
-        ));
-    }
-    Ok(text.to_owned())
 }
