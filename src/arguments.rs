@@ -7,7 +7,7 @@ use matex_ir::tensor::bind::Argument;
 use matex_ir::tensor::{Func, Param};
 use matex_ir::{DType, Scalar, Span};
 use matex_lang::unit::{ArgSpec, DTypeClass, DimSig, ParamSig, ParamType, Signature};
-use matex_lang::{Diagnostic, codes};
+use matex_lang::{Diagnostic, codes, not_a_variable};
 use matex_runtime::{AsArg, Given, Tensor, Value};
 
 /// A value for a parameter of a program: whatever is a tensor, or a [`DeviceTensor`](crate::DeviceTensor).
@@ -165,9 +165,9 @@ fn is_missing(p: &ParamSig) -> Diagnostic {
     let name = display_name(&p.name);
     let label = p.ty.as_ref().map_or("no value is given".to_owned(), |ty| format!("{} is expected", ty.text));
     let message = format!("`{}` is given no value", declaration(p));
-    Diagnostic::new(codes::CALL_MISSING, message)
-        .primary(p.span, label)
-        .help(format!("give {name} a value by its name or its place"))
+    let help = not_a_variable(&p.name).filter(|_| p.ty.is_none());
+    let help = help.unwrap_or_else(|| format!("give {name} a value by its name or its place"));
+    Diagnostic::new(codes::CALL_MISSING, message).primary(p.span, label).help(help)
 }
 
 fn parameters(signature: &Signature) -> String {
@@ -280,7 +280,8 @@ fn literal(
     {
         let message = format!("{v} does not fit {dtype}");
         return Err(Diagnostic::new(codes::LITERAL_OUT_OF_RANGE, message)
-            .primary(p.span, format!("{} is expected", ty.text)));
+            .primary(p.span, format!("{} is expected", ty.text))
+            .help(format!("give a value that {dtype} holds, or declare {} wider", display_name(&p.name))));
     }
     let cast = view.to_tensor().and_then(|t| t.cast(dtype));
     cast.map(Some).map_err(|e| out_of_memory(&e.to_string(), p.span))

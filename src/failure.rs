@@ -8,8 +8,8 @@ use crate::error::internal;
 use matex_ir::Span;
 use matex_ir::tensor::{Func, GuardKind, RunError};
 use matex_lang::unit::ParamSig;
-use matex_lang::{Diagnostic, codes};
-use matex_runtime::ExecError;
+use matex_lang::{Code, Diagnostic, codes};
+use matex_runtime::{ExecError, Given as _};
 
 /// The values of a call, next to their parameters.
 pub(crate) type Given<'a> = [(&'a ParamSig, &'a Slot<'a>)];
@@ -26,9 +26,19 @@ pub(crate) fn with_operation(call: Diagnostic, operation: Diagnostic, given: &Gi
 
 /// The diagnostic of a failed call, or of a program that could not be made ready for it.
 pub(crate) fn diagnose(error: ExecError, func: &Func, given: &Given<'_>) -> Diagnostic {
+    advised(refused(error, func, given))
+}
+
+/// With the help of its code, where it has none of its own.
+fn advised(mut d: Diagnostic) -> Diagnostic {
+    d.help = d.help.or_else(|| codes::way_out(d.code, &d.message).map(str::to_owned));
+    d
+}
+
+fn refused(error: ExecError, func: &Func, given: &Given<'_>) -> Diagnostic {
     let (code, text, origin) = (error.code(), error.to_string(), error.origin());
     if let ExecError::Run(error) = error {
-        return failed(error, func, given);
+        return stopped(error, func, given);
     }
     if code == codes::INTERNAL {
         return internal(&text);
@@ -39,9 +49,9 @@ pub(crate) fn diagnose(error: ExecError, func: &Func, given: &Given<'_>) -> Diag
         None => d,
     };
     if matches!(error, ExecError::Bytes { .. }) {
-        d.note("the limit is called bytes")
+        d.note("the limit is `Limits::bytes`")
     } else if matches!(error, ExecError::CodeBytes { .. }) {
-        d.note("the limit is called code_bytes")
+        d.note("the limit is `Limits::code_bytes`")
     } else {
         d
     }
@@ -49,6 +59,10 @@ pub(crate) fn diagnose(error: ExecError, func: &Func, given: &Given<'_>) -> Diag
 
 /// The diagnostic of what every engine refuses.
 pub(crate) fn failed(error: RunError, func: &Func, given: &Given<'_>) -> Diagnostic {
+    advised(stopped(error, func, given))
+}
+
+fn stopped(error: RunError, func: &Func, given: &Given<'_>) -> Diagnostic {
     match error {
         RunError::ArgumentCount { expected, got } => Diagnostic::new(
             codes::CALL_COUNT,
@@ -69,14 +83,10 @@ pub(crate) fn failed(error: RunError, func: &Func, given: &Given<'_>) -> Diagnos
         }
         RunError::Guard { code, message, kind, left, right, origin } => {
             let d = with_shapes(Diagnostic::new(code, message).primary(origin, "here"), given);
-            match (kind, left, right) {
-                (GuardKind::Equal, Some(l), Some(r)) => d.note(format!("{l} must be equal to {r}")),
-                (GuardKind::AtMost, _, Some(r)) if code == codes::INDEX_OUT_OF_RANGE => {
-                    d.note(format!("the axis has {r} elements"))
-                }
-                (GuardKind::AtMost, Some(l), Some(r)) => d.note(format!("{l} must be at most {r}")),
-                (_, None, _) | (_, _, None) => d.note("a size that it depends on has no value"),
-            }
+            d.note(match (left, right) {
+                (Some(left), Some(right)) => sizes(code, kind, left, right),
+                _ => "a size that it depends on has no value".to_owned(),
+            })
         }
         RunError::Size { dim, value, origin } => {
             let what = value.map_or("has no value".to_owned(), |v| format!("is {v}"));
@@ -98,16 +108,35 @@ pub(crate) fn failed(error: RunError, func: &Func, given: &Given<'_>) -> Diagnos
         RunError::Steps { limit } => {
             let message = format!("the loops took more than {limit} steps");
             Diagnostic::new(codes::LOOP_STEPS_EXHAUSTED, message)
-                .note("the limit is called loop_steps")
+                .note("the limit is `Limits::loop_steps`")
                 .help("allow more with `Limits::loop_steps`, or `--max-steps` on the command line")
         }
         RunError::Elements { limit, origin } => {
             Diagnostic::new(codes::LIMIT_ELEMENTS, format!("a value has more than {limit} elements"))
                 .primary(origin, "this value")
-                .note("the limit is called elements")
+                .note("the limit is `Limits::elements`")
         }
         RunError::Cancelled => Diagnostic::new(codes::CANCELLED, "the call was cancelled"),
         RunError::Malformed(why) => internal(&format!("malformed function: {why}")),
+    }
+}
+
+/// The sizes of a condition that does not hold, in the words of what demands it.
+fn sizes(code: Code, kind: GuardKind, left: i64, right: i64) -> String {
+    let elements = if right == 1 { "element" } else { "elements" };
+    match (kind, code) {
+        (GuardKind::AtMost, codes::INDEX_OUT_OF_RANGE | codes::EMPTY_REDUCTION | codes::RUNTIME_DOMAIN) => {
+            format!("the axis has {right} {elements}")
+        }
+        (GuardKind::AtMost, codes::CALL_SIZE_NEGATIVE) => format!("the size is {right}"),
+        (GuardKind::AtMost, _) if left == 0 => format!("{right} is less than 0"),
+        (GuardKind::AtMost, _) => format!("{left} is more than {right}"),
+        (GuardKind::Equal, codes::RESHAPE_SIZE) => {
+            format!("the new shape has room for {left}, and there are {right} {elements}")
+        }
+        (GuardKind::Equal, codes::BAD_SPLIT) => format!("equal parts take {left} of {right} {elements}"),
+        (GuardKind::Equal, codes::NOT_SQUARE) => format!("its last two sizes are {left} and {right}"),
+        (GuardKind::Equal, _) => format!("{left} and {right} are different sizes"),
     }
 }
 
@@ -174,7 +203,8 @@ fn size(
 fn with_shapes(mut d: Diagnostic, given: &Given<'_>) -> Diagnostic {
     const SHOWN: usize = 6;
     for (p, slot) in given.iter().take(SHOWN) {
-        d = d.note(format!("{} is {}", display_name(&p.name), describe(&slot.value)));
+        let value = slot.value.integer().map_or(String::new(), |v| format!("{v}, of "));
+        d = d.note(format!("{} is {value}{}", display_name(&p.name), describe(&slot.value)));
     }
     if given.len() > SHOWN {
         d = d.note(format!("and there are {} more", given.len() - SHOWN));

@@ -103,6 +103,50 @@ fn run_time_failures_have_places() {
     assert_eq!(singular.kind(), ErrorKind::Linalg, "{singular}");
 }
 
+/// What is told of a call, in the words of the operation, and the help.
+#[test]
+fn calls_that_fail_say_what_to_do() {
+    let (empty, three): ([f64; 0], [f64; 3]) = ([], [1.0, 2.0, 3.0]);
+    let singular = [[1.0, 2.0], [2.0, 4.0]];
+    let no_number = [[f64::NAN, 0.0], [0.0, 1.0]];
+    let rows: [(&str, &dyn AsView, &str, &str, &str); 15] = [
+        ("zeros(x)", &-1i64, "E0511", "the size is -1", "sizes are 0 or more"),
+        ("max(x)", &empty, "E0230", "the axis has 0 elements", "at least one element"),
+        ("reshape(x, [2, -1])", &three, "E0210", "room for 2, and there are 3 elements", "-1 stands for"),
+        ("{ (a, b) = split(x, 2); a }", &three, "E0237", "take 2 of 3 elements", "split(x, [2])"),
+        ("{ n = shape(x)[0]; x[0:n + 1] }", &three, "E0303", "out of range", "never clamped"),
+        ("arange(3)[0:x]", &4i64, "E0303", "4 is more than 3", "never clamped"),
+        ("fn f(x: f64[n]) -> f64[2] { x }", &three, "E0504", "2 and 3 are different sizes", "declared size"),
+        ("solve(x, [1.0, 1.0])", &singular, "E0702", "pivot 1", "lstsq(A, b)"),
+        ("cholesky(x)", &singular, "E0703", "order 2", "lu(A)"),
+        ("inv(x)", &no_number, "E0704", "[0, 0]", "isfinite"),
+        ("2 ** x", &-1i64, "E0608", "negative power", "cast(x, f64)"),
+        ("bernoulli(key(0), x, [3])", &1.5, "E0608", "from 0 to 1", "clip(p"),
+        ("bernoulli(key(0), [0.5, x, 1.0], [3])", &f64::NAN, "E0608", "from 0 to 1", "clip(p"),
+        ("zeros(x)", &(1i64 << 40), "E0405", "`Limits::bytes`", "allow more"),
+        ("fn f(x: f64[n]) -> f64[n + 1] { x }", &three, "E0204", "declared", "reshape"),
+    ];
+    for (program, value, wanted, says, help) in rows {
+        let told = match Compiler::new().compile(program) {
+            Ok(f) => f.call(&[value]).unwrap_err(),
+            Err(error) => error,
+        };
+        let text = told.to_string();
+        let (what, way) = text.split_once("= help: ").unwrap_or((&text, ""));
+        assert!(text.contains(wanted) && what.contains(says) && way.contains(help), "{program}:\n{text}");
+    }
+}
+
+#[test]
+fn names_of_no_variable_are_no_missing_values() {
+    for (program, help) in
+        [("sum", "call it"), ("np.sqrt(2.0)", "sqrt(x) for np.sqrt(x)"), ("y + 1", "give y")]
+    {
+        let text = compile(program).call(&[]).unwrap_err().to_string();
+        assert!(text.contains("E0505") && text.contains(help), "{text}");
+    }
+}
+
 #[test]
 fn results_go_into_given_memory() {
     let f = compile("fn f(x: f64[n]) -> (f64[n], f64) { return x * 2, sum(x) }");

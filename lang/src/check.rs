@@ -13,13 +13,17 @@ mod control;
 mod derivative;
 mod derived;
 mod dims;
+mod domain;
 mod expr;
 mod index;
 mod list;
 mod operators;
 mod params;
+mod recursion;
 mod resolve;
 mod slice;
+mod spellings;
+mod spread;
 mod stmt;
 mod transform;
 mod update;
@@ -28,7 +32,9 @@ mod vectorize;
 
 pub use builtins::functions;
 pub(crate) use builtins::is_builtin;
+pub(crate) use domain::help_of_domain;
 pub(crate) use resolve::{Entry, resolve};
+pub use spellings::not_a_variable;
 
 use crate::ast::{Ast, Form, Name, Program};
 use crate::codes;

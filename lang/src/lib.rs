@@ -18,7 +18,7 @@ mod parser;
 pub mod render;
 pub mod unit;
 
-pub use check::functions;
+pub use check::{functions, not_a_variable};
 pub use diag::{Diagnostic, Label, Severity};
 pub use limits::Limits;
 pub use matex_ir::{Code, DType, Span};

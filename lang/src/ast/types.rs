@@ -40,6 +40,36 @@ impl DTypeExpr {
         }
     }
 
+    /// What it is converted to where one dtype has to be named: itself, or what literals are of a class.
+    pub(crate) const fn typical(self) -> DType {
+        match self {
+            DTypeExpr::Concrete(dtype) => dtype,
+            DTypeExpr::Float | DTypeExpr::Num => DType::F64,
+            DTypeExpr::Int => DType::I64,
+        }
+    }
+
+    /// The dtype that other languages and libraries spell so, or write in quotes.
+    pub(crate) fn meant(spelling: &str) -> Option<DType> {
+        let name = spelling.trim_matches(['"', '\'']);
+        Some(match name {
+            "double" | "float64" | "Float64" | "real" => DType::F64,
+            "single" | "float32" | "Float32" => DType::F32,
+            "half" | "float16" => DType::F16,
+            "bfloat16" => DType::BF16,
+            "int64" | "long" | "isize" | "Int" => DType::I64,
+            "int32" => DType::I32,
+            "int16" => DType::I16,
+            "int8" => DType::I8,
+            "uint64" | "usize" => DType::U64,
+            "uint32" => DType::U32,
+            "uint16" => DType::U16,
+            "uint8" | "byte" => DType::U8,
+            "boolean" | "Bool" | "bool_" => DType::Bool,
+            _ => return DTypeExpr::from_name(name).map(DTypeExpr::typical),
+        })
+    }
+
     /// The element type or class of that name.
     pub fn from_name(name: &str) -> Option<DTypeExpr> {
         match name {

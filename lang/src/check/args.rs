@@ -2,7 +2,7 @@
 
 use super::value::{Operand, Value};
 use super::{Checker, R};
-use crate::ast::{Arg, ExprId, ExprKind, Ident, Name};
+use crate::ast::{Arg, DTypeExpr, ExprId, ExprKind, Ident, Name};
 use crate::codes;
 use crate::diag::Diagnostic;
 use matex_ir::{DType, Dim, Span};
@@ -91,6 +91,9 @@ impl Checker<'_> {
             slots: specs.iter().map(|p| (p.name, None)).collect(),
             rest: Vec::new(),
         };
+        if let Some(d) = self.spread(callee, &specs, receiver.is_some(), args) {
+            return self.error(d);
+        }
         let first = receiver.into_iter().map(|(v, s)| (None, Src::Value(v, s), s));
         let others = args.iter().map(|a| (a.name.as_ref(), Src::Expr(a.value), self.ast[a.value].span));
         let given: Vec<_> = first.chain(others).collect();
@@ -320,13 +323,13 @@ impl Checker<'_> {
         {
             return Ok(Some(d));
         }
-        let message = format!("{} is no dtype", self.text(span));
-        self.fail(
-            codes::UNKNOWN_TYPE,
-            message,
-            span,
-            "the dtypes are f32, f64, i8 to i64, u8 to u64, f16, bf16 and bool",
-        )
+        let text = self.text(span);
+        let message = format!("{text} is no dtype");
+        let help = match DTypeExpr::meant(text) {
+            Some(dtype) => format!("write {dtype}"),
+            None => "the dtypes are f32, f64, i8 to i64, u8 to u64, f16, bf16 and bool".to_owned(),
+        };
+        self.fail(codes::UNKNOWN_TYPE, message, span, help)
     }
 
     /// An optional word out of a few.

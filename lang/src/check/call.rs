@@ -1,5 +1,6 @@
 //! Calls: of user functions, which are expanded where they stand, and of builtins.
 
+use super::spellings::unknown_function;
 use super::value::{Operand, Value};
 use super::{Checker, Frame, R, builtins};
 use crate::ast::{Arg, FnDef, FnId, Ident};
@@ -21,11 +22,7 @@ impl Checker<'_> {
             return self.call_user(id, name, receiver, args, span);
         }
         let Some(builtin) = builtins::find(&name.name) else {
-            let d = builtins::reserved(&name.name).unwrap_or_else(|| {
-                Diagnostic::new(codes::UNKNOWN_FUNCTION, format!("unknown function {}", name.name))
-                    .help("define it: fn name(x) { … }")
-            });
-            return self.error(d.primary(name.span, ""));
+            return self.error(unknown_function(name, self.fns.keys().map(|n| &**n)));
         };
         let args = self.bind_args(name, builtin.signature, receiver, args, span)?;
         let before = self.b.set_origin(span);

@@ -131,8 +131,9 @@ impl Checker<'_> {
         self.check_size(span)?;
         let inner = self.innermost(f).clone();
         let bound = if let CallableKind::User(id) = inner.kind {
-            let def = &self.ast[id];
-            self.bind_user(def, &def.name, None, args)?
+            // What is wrong with the arguments is wrong here, and not where the function stands.
+            let name = Ident { name: self.text(f.span).into(), span };
+            self.bind_user(&self.ast[id], &name, None, args)?
         } else {
             self.bind_callable(&inner, args, span)?
         };

@@ -178,6 +178,19 @@ impl Checker<'_> {
         }
     }
 
+    /// Demands that two dims are equal as [`Checker::agree`] does, where a declared size keeps its name: that the result
+    /// has the size that is declared for it is no fact about the parameter whose size it is.
+    pub(crate) fn agree_rigid(&mut self, a: &Dim, b: &Dim, code: Code, message: &str, origin: Span) -> bool {
+        let (left, right) = (self.resolve(a), self.resolve(b));
+        let declared = |d: &Dim| d.as_size().is_some_and(is_declared);
+        if declared(&left) == declared(&right) || (&left - &right).as_const().is_some() {
+            return self.agree(a, b, code, message, origin);
+        }
+        let message = message.to_owned();
+        self.b.guard(Guard { kind: GuardKind::Equal, left, right, code, message, origin });
+        true
+    }
+
     /// Demands `left <= right`: `false` when it never holds. What cannot be known becomes a guard, or a condition of the
     /// value that is being indexed where bounds are deferred.
     pub(crate) fn at_most(
@@ -314,9 +327,11 @@ impl Checker<'_> {
         if self.shape(id) == shape { id } else { self.b.reshape(id, shape.to_vec()) }
     }
 
-    /// The type of a value as the user would write it.
+    /// The type of a value as the user would write it, with `_` for sizes that nobody named.
     pub(crate) fn type_text(&self, id: ValueId) -> String {
-        let dims: Vec<String> = self.shape(id).iter().map(user_text).collect();
+        let named =
+            |d: &Dim| if d.as_size().is_some_and(|n| !is_declared(n)) { "_".into() } else { user_text(d) };
+        let dims: Vec<String> = self.shape(id).iter().map(named).collect();
         let dtype = self.b.ty(id).dtype;
         if dims.is_empty() { dtype.to_string() } else { format!("{dtype}[{}]", dims.join(", ")) }
     }

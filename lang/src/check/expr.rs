@@ -47,6 +47,16 @@ impl Checker<'_> {
     pub(crate) fn tensor(&mut self, id: ExprId) -> R<Operand> {
         let span = self.ast[id].span;
         let value = self.expr(id)?;
+        if let (ExprKind::Tuple(parts), Value::Tuple(_)) = (&self.ast[id].kind, &value) {
+            let inner = self.text(span).trim_start_matches('(').trim_end_matches(')');
+            let help = if inner.len() < 40 && !inner.contains(['(', ')', '\n']) {
+                format!("a list is written in brackets: [{inner}]")
+            } else {
+                "a list is written in brackets: [a, b]".to_owned()
+            };
+            let message = format!("a tuple of {} values stands where one tensor is wanted", parts.len());
+            return self.fail(codes::TUPLE_MISUSE, message, span, help);
+        }
         self.one(value, span)
     }
 
@@ -196,8 +206,10 @@ impl Checker<'_> {
         let suffixed = self.text(span).ends_with(dtype.name());
         let help = if suffixed {
             format!("{dtype} holds {range}; write a suffix that is wide enough")
-        } else if dtype == DType::I64 && value > 0 {
+        } else if u64::try_from(value).is_ok() && dtype == DType::I64 {
             format!("write {value}u64, or {value}.0 for a float")
+        } else if dtype == DType::I64 {
+            format!("write {value}.0 for a float: no integer is as large")
         } else {
             format!("{dtype} holds {range}; convert the other operand with cast(…)")
         };

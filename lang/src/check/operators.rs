@@ -1,5 +1,6 @@
 //! Operators and elementwise functions: dtypes meet, shapes broadcast, then one op of the table.
 
+use super::domain;
 use super::value::{Clash, Operand, Val, promote, weak_meets};
 use super::{Checker, R};
 use crate::ast::BinaryOp;
@@ -244,8 +245,7 @@ impl Checker<'_> {
         let mut id = self.map_op(Op::Pow, &ids);
         if dtype.is_signed_int() {
             let holds = self.all_nonnegative(exponent.val.id);
-            let message = "an integer to a negative power".to_owned();
-            id = self.b.check(id, holds, codes::RUNTIME_DOMAIN, message);
+            id = self.b.check(id, holds, codes::RUNTIME_DOMAIN, domain::NEGATIVE_POWER.message.to_owned());
         }
         Ok(Val::with_weak(id, weak))
     }

@@ -319,7 +319,13 @@ impl Checker<'_> {
                 continue;
             };
             let (span, named) = (self.ast[d].span, matches!(kind, DimKind::Name(_)));
-            if !self.agree(&wanted, &dim, codes::CALL_SIZE, "a size is not the declared one", span) {
+            let message = "a size is not the declared one";
+            let fits = if what.starts_with("argument") {
+                self.agree(&wanted, &dim, codes::CALL_SIZE, message, span)
+            } else {
+                self.agree_rigid(&wanted, &dim, codes::CALL_SIZE, message, span)
+            };
+            if !fits {
                 if named && what.starts_with("argument") {
                     return self.sizes_disagree(d, o, &wanted, &dim);
                 }

@@ -3,9 +3,11 @@
 //! This pass needs no arguments, so it finds the errors of programs whose parameters have no types too.
 
 use super::builtins::{self, OPTION_WORDS};
+use super::recursion::{self, Calls};
+use super::spellings::{not_a_variable, unknown_function};
 use crate::ast::{
-    Arg, Ast, BlockId, ExprId, ExprKind, FnId, Form, Ident, If, Index, IndexKind, LambdaBody, Name, Pattern,
-    Program, StmtKind,
+    Arg, Ast, BlockId, DTypeExpr, ExprId, ExprKind, FnId, Form, Ident, If, Index, IndexKind, LambdaBody,
+    Name, Pattern, Program, StmtKind,
 };
 use crate::codes;
 use crate::diag::Diagnostic;
@@ -32,6 +34,7 @@ pub(crate) fn resolve(program: &Program, entry: Option<&str>) -> Result<Entry, V
         fns: HashMap::new(),
         vars: Vec::new(),
         ended: HashSet::new(),
+        calls: Vec::new(),
         free: None,
         errors: Vec::new(),
     };
@@ -55,6 +58,8 @@ struct Resolver<'a> {
     vars: Vec<HashSet<Name>>,
     /// Names that ended with the block that assigned them first: they are not free afterwards.
     ended: HashSet<Name>,
+    /// The calls of functions of the module, in the function that is being walked.
+    calls: Vec<(FnId, Span)>,
     /// Free names in the order of first use, where free names are parameters.
     free: Option<Vec<(Name, Span)>>,
     errors: Vec<Diagnostic>,
@@ -83,11 +88,13 @@ impl Resolver<'_> {
     fn module(&mut self, ids: &[FnId], entry: Option<&str>) -> Option<Entry> {
         for id in ids {
             let name = &self.ast[*id].name;
-            if super::is_builtin(&name.name) {
-                let d = Diagnostic::new(
-                    codes::SHADOWS_BUILTIN,
-                    format!("{} is a function of the language", name.name),
-                );
+            let taken = if super::is_builtin(&name.name) {
+                let message = format!("{} is a function of the language", name.name);
+                Some(Diagnostic::new(codes::SHADOWS_BUILTIN, message))
+            } else {
+                builtins::reserved(&name.name)
+            };
+            if let Some(d) = taken {
                 self.errors.push(d.primary(name.span, "").help(format!("name it my_{}", name.name)));
             }
             if let Some(first) = self.fns.insert(name.name.clone(), *id) {
@@ -99,10 +106,12 @@ impl Resolver<'_> {
                 self.errors.push(d.help("rename one of them"));
             }
         }
+        let mut calls = Calls::new();
         for id in ids {
             self.function(*id);
+            calls.insert(*id, std::mem::take(&mut self.calls));
         }
-        self.recursion(ids);
+        self.errors.extend(recursion::cycles(self.ast, ids, &calls));
         self.entry(ids, entry).map(Entry::Function)
     }
 
@@ -162,44 +171,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// Reports a function that can reach itself through calls.
-    fn recursion(&mut self, ids: &[FnId]) {
-        let calls: HashMap<FnId, Vec<(FnId, Span)>> = ids.iter().map(|id| (*id, self.calls(*id))).collect();
-        for id in ids {
-            let (mut seen, mut open) = (HashSet::new(), calls[id].clone());
-            while let Some((callee, span)) = open.pop() {
-                if callee == *id {
-                    let name = &self.ast[*id].name;
-                    let d = Diagnostic::new(codes::RECURSION, format!("{} calls itself", name.name));
-                    let d = d.primary(name.span, "").secondary(span, "through this call");
-                    self.errors.push(d.help("write it as a loop: for i in 0..n { … } or while c { … }"));
-                    break;
-                }
-                if seen.insert(callee) {
-                    open.extend(calls.get(&callee).into_iter().flatten().copied());
-                }
-            }
-        }
-    }
-
-    /// The calls of module functions inside a function. Expressions inside it have spans inside its own.
-    fn calls(&self, id: FnId) -> Vec<(FnId, Span)> {
-        let body = self.ast[id].span;
-        let within = |s: Span| s.start >= body.start && s.end <= body.end;
-        let all = (0..self.ast.expr_count() as u32).map(|i| &self.ast[ExprId(i)]);
-        let called = all.filter(|e| within(e.span)).filter_map(|e| {
-            if let ExprKind::Call { name, .. } | ExprKind::MethodCall { name, .. } = &e.kind {
-                self.fns.get(&name.name).map(|f| (*f, name.span))
-            } else if let ExprKind::Name(n) = &e.kind {
-                // A function may be handed on by its name: fold(f, …).
-                self.fns.get(n).map(|f| (*f, e.span))
-            } else {
-                None
-            }
-        });
-        called.collect()
-    }
-
     fn known(&self, name: &str) -> bool {
         self.vars.iter().any(|scope| scope.contains(name))
     }
@@ -226,9 +197,10 @@ impl Resolver<'_> {
         if self.known(name) || CONSTANTS.contains(&&**name) {
             return;
         }
-        if DType::from_name(name).is_some() || ["float", "int", "num"].contains(&&**name) {
+        if DTypeExpr::from_name(name).is_some() {
             let d = Diagnostic::new(codes::DTYPE_AS_VALUE, format!("{name} is a dtype, not a value"));
-            self.errors.push(d.primary(span, "").help(format!("write cast(x, {name}) to convert")));
+            let dtype = DTypeExpr::meant(name).unwrap_or(DType::F64);
+            self.errors.push(d.primary(span, "").help(format!("write cast(x, {dtype}) to convert")));
         } else if self.ended.contains(name) && !self.is_free(name) {
             let d = Diagnostic::new(codes::UNASSIGNED_VARIABLE, format!("{name} has no value here"));
             let help =
@@ -244,15 +216,19 @@ impl Resolver<'_> {
         } else {
             let d = Diagnostic::new(codes::UNKNOWN_NAME, format!("unknown name {name}")).primary(span, "");
             let names = self.vars.iter().flatten().map(|n| &**n).chain(CONSTANTS);
-            self.errors.push(match closest(name, names) {
-                Some(near) => d.help(format!("did you mean {near}?")),
-                None => d.help(format!("assign it first, or make it a parameter: {name}: f64")),
-            });
+            let help = not_a_variable(name)
+                .or_else(|| closest(name, names).map(|near| format!("did you mean {near}?")))
+                .unwrap_or_else(|| format!("assign it first, or make it a parameter: {name}: f64"));
+            self.errors.push(d.help(help));
         }
     }
 
     fn callee(&mut self, name: &Ident) {
-        if self.fns.contains_key(&name.name) || super::is_builtin(&name.name) {
+        if let Some(id) = self.fns.get(&name.name) {
+            self.calls.push((*id, name.span));
+            return;
+        }
+        if super::is_builtin(&name.name) {
             return;
         }
         if self.known(&name.name) {
@@ -265,19 +241,7 @@ impl Resolver<'_> {
             );
             return;
         }
-        if let Some(reserved) = builtins::reserved(&name.name) {
-            self.errors.push(reserved.primary(name.span, ""));
-            return;
-        }
-        let d = Diagnostic::new(codes::UNKNOWN_FUNCTION, format!("unknown function {}", name.name));
-        let mut known: Vec<&str> = self.fns.keys().map(|n| &**n).collect();
-        for n in builtins::names() {
-            known.push(n);
-        }
-        self.errors.push(match closest(&name.name, known.into_iter()) {
-            Some(near) => d.primary(name.span, "").help(format!("did you mean {near}?")),
-            None => d.primary(name.span, "").help("define it: fn name(x) { … }"),
-        });
+        self.errors.push(unknown_function(name, self.fns.keys().map(|n| &**n)));
     }
 
     fn expr(&mut self, id: ExprId) {

@@ -2,9 +2,8 @@
 
 super::codes! {
 CALL_COUNT = 501, "the wrong number of values",
-"The call gives more or fewer values than the program has parameters without defaults.
-wrong:  matex eval 'a + b' a=1
-right:  matex eval 'a + b' a=1 b=2";
+"A typed function of Rust, or a call of an engine, has more or fewer values than the program has
+parameters; those with a default may be left out of the type.";
 
 CALL_DTYPE = 502, "a value of the wrong dtype",
 "The parameter is declared with another dtype. Nothing is converted silently: convert the value, or
@@ -79,12 +78,12 @@ NO_DEVICE = 606, "no such device",
 `matex doctor` shows the devices.";
 
 RUNTIME_SLICE = 607, "the bound of a slice is out of range at run time",
-"The bound was worked out from integer arguments and is not within the axis.
-wrong:  fn f(x: f64[n], k: i64) { x[0:k + 1] }
-right:  fn f(x: f64[n], k: i64) { x[0:k] }";
+"Kept for bounds that only a running program knows. Today they are sizes, whether written down or worked
+out from integer arguments, and E0303 tells them before anything runs.";
 
 RUNTIME_DOMAIN = 608, "a value that the function is not defined for",
-"Such as a probability outside of 0 to 1, a negative count, or an empty range of random integers.
+"Such as a probability outside of 0 to 1, an integer to a negative power, or an empty range of random
+integers.
 wrong:  bernoulli(key(0), 1.5, [3])
 right:  bernoulli(key(0), 0.5, [3])";
 }

@@ -2,9 +2,10 @@
 
 super::codes! {
 NOT_SQUARE = 701, "a matrix is not square",
-"The matrix of this call is not square. `lstsq` solves rectangular systems.
-wrong:  matex eval 'inv(A)' 'A=[[1,2,3],[4,5,6]]'
-right:  matex eval 'pinv(A)' 'A=[[1,2,3],[4,5,6]]'";
+"The sizes of the matrix are known at the call only, and are not equal. `lstsq` solves rectangular
+systems.
+wrong:  matex eval 'inv(2 * eye(n, m))' n=2 m=3
+right:  matex eval 'pinv(2 * eye(n, m))' n=2 m=3";
 
 SINGULAR = 702, "a matrix is singular",
 "A pivot of the elimination is exactly zero; the note tells which one. There is no inverse and no

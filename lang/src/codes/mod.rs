@@ -23,6 +23,7 @@ mod later;
 mod names;
 mod syntax;
 mod types;
+mod way_out;
 
 pub use calls::*;
 pub use data::*;
@@ -31,6 +32,7 @@ pub use later::*;
 pub use names::*;
 pub use syntax::*;
 pub use types::*;
+pub use way_out::way_out;
 
 use matex_ir::Code;
 

@@ -27,6 +27,7 @@ const fn symbol(written: &'static str, means: Option<Tok>, help: &'static str) -
 /// The slips, longer ones before their own beginnings.
 const SLIPS: &[Slip] = &[
     slip("..=", Some(Tok::DotDot), "ranges leave their end out: write `a..b + 1`"),
+    slip("|>", Some(Tok::Error), "write `f(x)` or `x.f()` for `x |> f`"),
     slip("<<", Some(Tok::Star), "write `bitwise_left_shift(a, n)`"),
     slip(">>", Some(Tok::Star), "write `bitwise_right_shift(a, n)`"),
     slip(".**", Some(Tok::StarStar), "`**` is elementwise already"),
@@ -80,6 +81,12 @@ impl Lexer<'_> {
         }
         if self.byte(0) == b'\'' {
             return self.quote();
+        }
+        let operand = self.out.tokens.last().is_some_and(|t| t.kind.ends_value());
+        if self.byte(0) == b'&' && !operand {
+            self.at += 1;
+            let help = "leave it out: there are no references, and no value ever changes";
+            return self.report_slip(start, codes::OTHER_SPELLING, help, "&");
         }
         if let Some(slip) = SLIPS.iter().find(|s| self.rest().starts_with(s.written)) {
             while self.rest().starts_with(slip.written) {

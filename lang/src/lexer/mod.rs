@@ -198,6 +198,7 @@ fn punctuation(text: &[u8]) -> Option<(Tok, usize)> {
     }
     let kind = match *text.first()? {
         b'<' | b'>' if text.get(1) == text.first() => return None,
+        b'|' if text.get(1) == Some(&b'>') => return None,
         b'.' if text.get(1).is_some_and(|b| b"*/^'".contains(b)) => return None,
         b'(' => Tok::LParen,
         b')' => Tok::RParen,

@@ -168,7 +168,7 @@ impl Parser<'_> {
             Tok::True => ExprKind::Bool(true),
             Tok::False => ExprKind::Bool(false),
             Tok::Positional(index) => ExprKind::Positional(index),
-            Tok::Ident if !self.foreign_value() => ExprKind::Name(self.name(span)),
+            Tok::Ident if self.foreign_value().is_none() => ExprKind::Name(self.name(span)),
             Tok::LParen => return self.nested(Self::parenthesised),
             Tok::LBracket => return self.nested(Self::list),
             _ => return Err(self.no_expression()),
@@ -177,23 +177,13 @@ impl Parser<'_> {
         Ok(self.push(kind, span))
     }
 
-    /// Words that are values or begin them in Python and cannot be names in the same place.
-    fn foreign_value(&self) -> bool {
-        match self.text() {
-            "None" => true,
-            "lambda" => matches!(self.kind_at(1), Tok::Ident | Tok::Colon),
-            _ => false,
-        }
-    }
-
     fn no_expression(&mut self) -> Reported {
         let span = self.span();
         let at = |code, message: &str| Diagnostic::new(code, message).primary(span, "");
         let error = match self.kind() {
-            Tok::Ident if self.text() == "None" => at(codes::OTHER_LANGUAGE, "there is no `None`")
-                .help("write `newaxis` in an index, and leave out an argument that is not given"),
             Tok::Ident => {
-                at(codes::OTHER_LANGUAGE, "a lambda is written between bars").help("write `|x| x + 1`")
+                let (message, help) = self.foreign_value().unwrap_or(("there is no value here", ""));
+                at(codes::OTHER_LANGUAGE, message).help(help)
             }
             Tok::Str => at(codes::STRING_NOT_ALLOWED, "a string can only be an argument")
                 .help("options are bare words, such as `mode=reflect`"),

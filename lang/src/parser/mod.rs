@@ -5,6 +5,7 @@
 //! kept, [`Reported`] unwinds to the statement, and parsing goes on behind it.
 
 mod expr;
+mod foreign;
 mod postfix;
 mod stmt;
 #[cfg(test)]
@@ -122,7 +123,11 @@ impl<'s> Parser<'s> {
                     .report(error.primary(self.span(), "").help("write an expression, such as `a*x + b`")))
             }
             Tok::Let | Tok::For | Tok::While | Tok::Return => Err(self.statement_alone()),
-            Tok::Ident if self.foreign_function() => Err(self.reported_foreign_function()),
+            Tok::Ident if self.kind_at(1) == Tok::Fn => self.module(),
+            Tok::Ident => match self.foreign_start() {
+                Some(reported) => Err(reported),
+                None => self.lone_expression(),
+            },
             _ => self.lone_expression(),
         }
     }
@@ -131,6 +136,9 @@ impl<'s> Parser<'s> {
         let value = self.expr()?;
         if self.kind() == Tok::Semi || self.assign_op().is_some() {
             return Err(self.statement_alone());
+        }
+        if let Some(reported) = self.foreign_end(value) {
+            return Err(reported);
         }
         self.end_of(Form::Expr(value), "this expression is the whole program")
     }
@@ -165,9 +173,10 @@ impl<'s> Parser<'s> {
                     fns.push(id);
                     continue;
                 }
-            } else if self.kind() == Tok::Ident && self.foreign_function() {
-                self.reported_foreign_function();
-            } else {
+            } else if self.kind() == Tok::Ident && self.kind_at(1) == Tok::Fn {
+                self.foreign_modifier();
+                continue;
+            } else if self.foreign_start().is_none() {
                 let error = Diagnostic::new(codes::MIXED_FORMS, "only functions can stand beside functions");
                 self.report(error.primary(self.span(), "").help("put it into a function: `fn main() { … }`"));
             }
@@ -186,20 +195,13 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn foreign_function(&self) -> bool {
-        matches!(self.text(), "def" | "function" | "func" | "fun") && self.kind_at(1) == Tok::Ident
-    }
-
-    fn reported_foreign_function(&mut self) -> Reported {
-        let message = format!("a function begins with `fn`, not with `{}`", self.text());
-        let error = Diagnostic::new(codes::OTHER_LANGUAGE, message).primary(self.span(), "");
-        self.report(error.help("write `fn name(x: f64[n]) -> f64[n] { … }`"))
-    }
-
     fn fn_def(&mut self) -> Parsed<FnId> {
         let start = self.bump();
         let name = self.ident("the function")?;
-        let open = self.expect(Tok::LParen, "`(` after the function's name")?;
+        if self.kind() != Tok::LParen {
+            return Err(self.missing_params());
+        }
+        let open = self.bump();
         let params = self.params(open)?;
         let result = if self.take(Tok::Arrow) { Some(self.result_type()?) } else { None };
         if self.kind() != Tok::LBrace {
@@ -208,6 +210,15 @@ impl<'s> Parser<'s> {
         let body = self.block(stmt::Place::Body)?;
         let span = start.to(self.previous);
         Ok(self.ast.push_fn(FnDef { name, params, result, body, span }))
+    }
+
+    fn missing_params(&mut self) -> Reported {
+        let error = self.expected("`(` after the function's name");
+        self.report(if self.kind() == Tok::Lt {
+            error.help("there are no type parameters: `float`, `int` and `num` are types for many dtypes")
+        } else {
+            error.help("write its parameters in parentheses: `fn f(x, y) { … }`")
+        })
     }
 
     fn missing_body(&mut self) -> Reported {
@@ -334,7 +345,8 @@ impl<'s> Parser<'s> {
             return Err(self.unclosed(open, kind));
         }
         let error = self.expected(wanted).secondary(open, "this is open");
-        Err(self.report(error))
+        let help = self.inside_help(open);
+        Err(self.report(if let Some(help) = help { error.help(help) } else { error }))
     }
 
     fn unclosed(&mut self, open: Span, close: Tok) -> Reported {

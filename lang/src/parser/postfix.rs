@@ -30,10 +30,11 @@ impl Parser<'_> {
     fn named_call(&mut self) -> Parsed<ExprId> {
         let span = self.span();
         let text = self.text();
-        if DTypeExpr::from_name(text).is_some() {
+        if let Some(dtype) = DTypeExpr::from_name(text) {
             let error =
                 Diagnostic::new(codes::OTHER_SPELLING, format!("`{text}` is a dtype, not a function"));
-            return Err(self.report(error.primary(span, "").help(format!("write `cast(x, {text})`"))));
+            let help = format!("write `cast(x, {})`", dtype.typical());
+            return Err(self.report(error.primary(span, "").help(help)));
         }
         self.bump();
         let name = Ident { name: self.name(span), span };

@@ -29,7 +29,9 @@ impl Parser<'_> {
     /// `{ … }`, with the brace ahead. Errors in its statements are kept and do not end it.
     pub(super) fn block(&mut self, place: Place) -> Parsed<BlockId> {
         if self.kind() != Tok::LBrace {
-            return Err(self.unexpected("`{`"));
+            let error = self.expected("`{`");
+            let colon = self.kind() == Tok::Colon;
+            return Err(self.report(if colon { error.help("write the body in braces") } else { error }));
         }
         self.nested(|parser| parser.block_inside(place))
     }
@@ -103,6 +105,7 @@ impl Parser<'_> {
         let kind = match self.kind() {
             Tok::Let => {
                 self.bump();
+                self.no_mut();
                 self.binding()?
             }
             Tok::Ident if matches!(self.kind_at(1), Tok::Eq | Tok::Colon) => self.binding()?,
@@ -115,10 +118,10 @@ impl Parser<'_> {
             Tok::While => self.while_loop()?,
             Tok::Return => self.return_stmt(place)?,
             Tok::If => return self.if_item(),
-            Tok::Ident if self.foreign_function() => return Err(self.reported_foreign_function()),
-            Tok::Ident if matches!(self.text(), "elif" | "break" | "continue") => {
-                return self.foreign_or_expression();
-            }
+            Tok::Ident => match self.foreign_start() {
+                Some(reported) => return Err(reported),
+                None => return self.expression_item(),
+            },
             _ => return self.expression_item(),
         };
         Ok(self.stmt(kind, start))
@@ -198,13 +201,18 @@ impl Parser<'_> {
             let error = error.primary(self.span(), "");
             return Err(self.report(error.help("assign in two statements, or compare by `==`")));
         }
-        self.semicolon()?;
+        self.semicolon(value)?;
         Ok(value)
     }
 
-    fn semicolon(&mut self) -> Parsed<()> {
-        if self.take(Tok::Semi) {
+    /// The `;` behind a statement that ends in a value.
+    fn semicolon(&mut self, value: ExprId) -> Parsed<()> {
+        // Where the block ends too, it is the brace that is missing, and the block says so.
+        if self.take(Tok::Semi) || matches!(self.kind(), Tok::Eof | Tok::Fn) {
             return Ok(());
+        }
+        if let Some(reported) = self.foreign_end(value) {
+            return Err(reported);
         }
         let place = Span::new(self.previous.end, self.previous.end);
         let message = format!("expected `;`, found {}", self.found());
@@ -253,13 +261,13 @@ impl Parser<'_> {
             return Err(self.other_assignment());
         }
         let value = self.expr()?;
-        if self.kind() == Tok::RBrace {
+        if matches!(self.kind(), Tok::RBrace | Tok::Eof) {
             return Ok(Item::Value(value));
         }
         if self.assign_op().is_some() {
             return Err(self.bad_assignment(value));
         }
-        self.semicolon()?;
+        self.semicolon(value)?;
         Ok(self.stmt(StmtKind::Expr(value), start))
     }
 
@@ -293,26 +301,6 @@ impl Parser<'_> {
         };
         let error = Diagnostic::new(codes::BAD_ASSIGNMENT_TARGET, "this cannot be assigned to");
         self.report(error.primary(span, "").secondary(self.span(), "by this").help(help))
-    }
-
-    fn foreign_or_expression(&mut self) -> Parsed<Item> {
-        let text = self.text();
-        let foreign = match self.kind_at(1) {
-            Tok::Semi | Tok::RBrace => text != "elif",
-            next => {
-                text == "elif"
-                    && matches!(next, Tok::Ident | Tok::Number(_) | Tok::Bang | Tok::True | Tok::False)
-            }
-        };
-        if !foreign {
-            return self.expression_item();
-        }
-        let help = match text {
-            "elif" => "write `else if`",
-            _ => "loops run to their end; use `while` with a condition",
-        };
-        let error = Diagnostic::new(codes::OTHER_LANGUAGE, format!("there is no `{text}`"));
-        Err(self.report(error.primary(self.span(), "").help(help)))
     }
 
     // ---- if ----
@@ -403,12 +391,14 @@ impl Parser<'_> {
 
     fn return_stmt(&mut self, place: Place) -> Parsed<StmtKind> {
         let start = self.bump();
-        let mut values = vec![self.expr()?];
+        let mut last = self.expr()?;
+        let mut values = vec![last];
         while self.take(Tok::Comma) {
-            values.push(self.expr()?);
+            last = self.expr()?;
+            values.push(last);
         }
         if self.kind() != Tok::RBrace {
-            self.semicolon()?;
+            self.semicolon(last)?;
         }
         let help = match place {
             Place::Inner => Some("give the `if` a value, or assign to a variable and return that at the end"),

@@ -37,30 +37,13 @@ impl Parser<'_> {
             return self.unexpected("a type");
         }
         let text = self.text();
-        let meant = match text {
-            "double" | "float64" | "Float64" | "real" => "f64",
-            "single" | "float32" | "Float32" => "f32",
-            "half" | "float16" => "f16",
-            "bfloat16" => "bf16",
-            "int64" | "long" | "isize" | "Int" => "i64",
-            "int32" => "i32",
-            "int16" => "i16",
-            "int8" => "i8",
-            "uint64" | "usize" => "u64",
-            "uint32" => "u32",
-            "uint16" => "u16",
-            "uint8" | "byte" => "u8",
-            "boolean" | "Bool" => "bool",
-            _ => "",
-        };
         let error =
             Diagnostic::new(codes::UNKNOWN_TYPE, format!("`{text}` is not a dtype")).primary(self.span(), "");
         let error =
             error.note("dtypes: f16 bf16 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 bool; classes: float int num");
-        self.report(if meant.is_empty() {
-            error.help("a type is a dtype with sizes in brackets, such as `f64[n, 3]`")
-        } else {
-            error.help(format!("write `{meant}`"))
+        self.report(match DTypeExpr::meant(text) {
+            Some(meant) => error.help(format!("write `{meant}`")),
+            None => error.help("a type is a dtype with sizes in brackets, such as `f64[n, 3]`"),
         })
     }
 

@@ -189,9 +189,23 @@ fn float_range(c: &mut Checker<'_>, args: &Args, parts: [&Operand; 3], wanted: O
     }
     let [start, stop, step] = known;
     let len = ((stop - start) / step).ceil().max(0.0);
-    if !len.is_finite() || len > 1e15 {
+    if !len.is_finite() {
         let message = format!("arange from {start} to {stop} by {step} has no finite length");
-        return c.fail(codes::ZERO_STEP, message, args.span, "give a step towards the end");
+        return c.fail(
+            codes::ZERO_STEP,
+            message,
+            args.span,
+            "give numbers that are finite, and a step that is not 0",
+        );
+    }
+    if len > 1e15 {
+        let message = format!("arange from {start} to {stop} by {step} has {len:e} elements");
+        return c.fail(
+            codes::LIMIT_ELEMENTS,
+            message,
+            args.span,
+            "give a larger step, or an end that is nearer",
+        );
     }
     let index = c.iota(&[Dim::constant(len as i64)], 0);
     let index = c.b.cast(index, DType::F64);

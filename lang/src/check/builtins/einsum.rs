@@ -3,9 +3,11 @@
 use super::order::{Split, order};
 use crate::ast::ExprKind;
 use crate::check::args::{Args, Src};
+use crate::check::dims::user_text;
 use crate::check::value::{Operand, Val, Value};
 use crate::check::{Checker, R};
 use crate::codes;
+use crate::diag::Diagnostic;
 use matex_ir::tensor::{ReduceOp, ValueId};
 use matex_ir::{Dim, Op, Span};
 
@@ -50,14 +52,14 @@ pub(super) fn einsum(c: &mut Checker<'_>, args: &Args) -> R<Value> {
         let id = c.in_dtype(o, dtype)?;
         terms.push(diagonals(c, Term { id, letters: letters.clone() }, o.span)?);
     }
-    agree_all(c, &mut terms, args.span)?;
+    agree_all(c, &mut terms, &operands)?;
     let total = joined(c, terms, &spec.output);
     let total = summed(c, total, &|l| spec.output.contains(l));
     let perm: Option<Vec<usize>> =
         spec.output.iter().map(|l| total.letters.iter().position(|m| m == l)).collect();
     match perm {
         Some(perm) => Ok(Val::with_weak(c.b.permute(total.id, perm), weak).into()),
-        None => bad_spec(c, "the result names an axis that no operand has", at),
+        None => c.bug("an axis of the result that no operand has", at),
     }
 }
 
@@ -66,6 +68,10 @@ fn bad_spec<T>(c: &mut Checker<'_>, message: &str, at: Span) -> R<T> {
 }
 
 fn parse(c: &mut Checker<'_>, text: &str, at: Span) -> R<Spec> {
+    if text.contains('.') {
+        let d = Diagnostic::new(codes::BAD_EINSUM, "einsum has no `...`").primary(at, "");
+        return c.error(d.help("give every axis a letter; vmap, matmul and @ take further axes"));
+    }
     let text: String = text.chars().filter(|ch| !ch.is_whitespace()).collect();
     let (left, right) = match text.split_once("->") {
         Some((l, r)) => (l.to_owned(), Some(r.to_owned())),
@@ -82,10 +88,14 @@ fn parse(c: &mut Checker<'_>, text: &str, at: Span) -> R<Spec> {
             once
         }
     };
-    let known = letters.iter().chain(&output).all(char::is_ascii_alphabetic);
-    let twice = output.iter().any(|l| output.iter().filter(|m| *m == l).count() > 1);
-    if !known || twice || output.iter().any(|l| !letters.contains(l)) {
-        return bad_spec(c, "the spec of einsum is not well formed", at);
+    if let Some(odd) = letters.iter().chain(&output).find(|l| !l.is_ascii_alphabetic()) {
+        return bad_spec(c, &format!("{odd} is no letter for an axis"), at);
+    }
+    if let Some(new) = output.iter().find(|l| !letters.contains(l)) {
+        return bad_spec(c, &format!("the result names {new}, an axis that no operand has"), at);
+    }
+    if let Some(twice) = output.iter().find(|l| output.iter().filter(|m| m == l).count() > 1) {
+        return bad_spec(c, &format!("the result names {twice} twice"), at);
     }
     Ok(Spec { inputs, output })
 }
@@ -116,18 +126,18 @@ fn repeated(letters: &[char]) -> Option<(usize, usize)> {
 }
 
 /// Axes of one letter must agree on all operands; each gets one text.
-fn agree_all(c: &mut Checker<'_>, terms: &mut [Term], span: Span) -> R<()> {
-    let mut sizes: Vec<(char, Dim)> = Vec::new();
-    for t in terms.iter() {
+fn agree_all(c: &mut Checker<'_>, terms: &mut [Term], operands: &[Operand]) -> R<()> {
+    let mut sizes: Vec<(char, Dim, &Operand)> = Vec::new();
+    for (t, o) in terms.iter().zip(operands) {
         for (l, d) in t.letters.iter().zip(c.shape(t.id)) {
-            match sizes.iter().find(|(m, _)| m == l).map(|(_, e)| e.clone()) {
-                None => sizes.push((*l, d)),
-                Some(e) => {
-                    if !c.agree(&e, &d, codes::CALL_SHAPES_DISAGREE, "axes of one letter disagree", span) {
-                        let message = format!("the axes {l} are of {e} and of {d}");
-                        return bad_spec(c, &message, span);
-                    }
-                }
+            let Some((_, e, first)) = sizes.iter().find(|(m, _, _)| m == l) else {
+                sizes.push((*l, d, o));
+                continue;
+            };
+            if !c.agree(e, &d, codes::CALL_SHAPES_DISAGREE, "axes of one letter disagree", o.span) {
+                let message = format!("the axes {l} are of {} and of {}", user_text(e), user_text(&d));
+                let help = "axes of one letter have one size; give them two letters if they are not to meet";
+                return c.mismatch(codes::BAD_EINSUM, message, o, first, help);
             }
         }
     }
@@ -135,7 +145,7 @@ fn agree_all(c: &mut Checker<'_>, terms: &mut [Term], span: Span) -> R<()> {
         let shape: Vec<Dim> = t
             .letters
             .iter()
-            .map(|l| sizes.iter().find(|(m, _)| m == l).map_or(Dim::ONE, |(_, d)| c.resolve(d)))
+            .map(|l| sizes.iter().find(|(m, _, _)| m == l).map_or(Dim::ONE, |(_, d, _)| c.resolve(d)))
             .collect();
         t.id = c.retype(t.id, &shape);
     }

@@ -6,7 +6,7 @@
 use super::{Builtin, row};
 use crate::check::args::Args;
 use crate::check::value::{Operand, Val, Value};
-use crate::check::{Checker, R};
+use crate::check::{Checker, R, domain};
 use crate::codes;
 use matex_ir::tensor::{Kind, LibOp, ReduceOp, TensorType, ValueId};
 use matex_ir::{DType, Dim, Op, Scalar};
@@ -323,7 +323,7 @@ impl Checker<'_> {
         let (zero, one) = (self.constant(int(0)), self.constant(int(1)));
         let n = self.b.cast(n, DType::I64);
         let fits = self.map_op(Op::Ge, &[n, zero]);
-        let message = "the power of a matrix is negative and not a constant".to_owned();
+        let message = domain::NEGATIVE_MATRIX_POWER.message.to_owned();
         let n = self.b.check(n, fits, codes::RUNTIME_DOMAIN, message);
         let start = self.identity(&ty.shape, ty.dtype);
         let carried = [TensorType::scalar(DType::I64), ty.clone(), ty];

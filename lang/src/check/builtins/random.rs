@@ -7,10 +7,10 @@
 use super::{Builtin, row};
 use crate::check::args::Args;
 use crate::check::value::{Operand, Val, Value};
-use crate::check::{Checker, R};
+use crate::check::{Checker, R, domain};
 use crate::codes;
 use matex_ir::random::threefry;
-use matex_ir::tensor::{LibOp, TensorType, ValueId};
+use matex_ir::tensor::{LibOp, ReduceOp, TensorType, ValueId};
 use matex_ir::{DType, Dim, Op, Scalar};
 
 pub(super) const ROWS: &[Builtin] = &[
@@ -297,13 +297,18 @@ fn fold_in(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     Ok(Val::strong(c.key_of(words)).into())
 }
 
-/// True where a uniform number of the dtype of p is below p.
+/// True where a uniform number of the dtype of p is below p, which is from 0 to 1.
 fn bernoulli(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let key = c.key_arg(args)?;
     let p = c.arg(args, "p")?;
     let dtype = c.float_dtype(&[&p], "bernoulli")?;
     let shape = c.drawn_shape(args)?;
     let id = c.in_dtype(&p, dtype)?;
+    let fine = [c.by(Op::Ge, id, 0.0), c.by(Op::Le, id, 1.0)];
+    let fine = c.map_op(Op::And, &fine);
+    let axes = (0..c.rank(id)).collect();
+    let fine = c.b.reduce(ReduceOp::All, fine, axes);
+    let id = c.b.check(id, fine, codes::RUNTIME_DOMAIN, domain::NO_PROBABILITY.message.to_owned());
     let p = c.broadcast_checked(id, &shape, p.span)?;
     let bits = c.bits(key, &shape);
     let drawn = uniform_of(c, bits, dtype);
@@ -319,7 +324,7 @@ fn randint(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let (lo, hi) = (c.integer_arg(args, "lo")?, c.integer_arg(args, "hi")?);
     let [lo, hi] = [lo, hi].map(|o| c.b.cast(o.val.id, DType::I64));
     let some = c.map_op(Op::Lt, &[lo, hi]);
-    let lo = c.b.check(lo, some, codes::RUNTIME_DOMAIN, "randint has no integer from lo to hi".to_owned());
+    let lo = c.b.check(lo, some, codes::RUNTIME_DOMAIN, domain::NO_INTEGER.message.to_owned());
     let span = c.map_op(Op::Sub, &[hi, lo]);
     let span = c.b.cast(span, DType::U64);
     let bits = c.bits(key, &shape);

@@ -83,7 +83,9 @@ fn diff(c: &mut Checker<'_>, args: &Args) -> R<Value> {
     let axis = c.axis_arg(args, "axis", rank)?.unwrap_or(rank - 1);
     let n = c.int_arg(args, "n")?.unwrap_or(1);
     if !(0..=256).contains(&n) {
-        return c.fail(codes::LITERAL_OUT_OF_RANGE, "n must be 0 to 256", args.span, "use a smaller n");
+        let at = args.get("n").map_or(args.span, |src| c.src_span(src));
+        let help = "n counts how often differences are taken: 1, 2, …";
+        return c.fail(codes::LITERAL_OUT_OF_RANGE, format!("n is {n}, and 0 to 256 is possible"), at, help);
     }
     let mut y = x.val.id;
     for _ in 0..n {

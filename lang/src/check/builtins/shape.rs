@@ -5,7 +5,7 @@ use crate::ast::ExprKind;
 use crate::check::args::{Args, Src};
 use crate::check::dims::user_text;
 use crate::check::value::{Operand, Val, Value};
-use crate::check::{Checker, R};
+use crate::check::{Checker, R, domain};
 use crate::codes;
 use crate::diag::Diagnostic;
 use matex_ir::tensor::{Guard, GuardKind, Literal, SliceAxis, ValueId};
@@ -262,7 +262,7 @@ fn concat(c: &mut Checker<'_>, args: &Args) -> R<Value> {
             codes::CONCAT_MISMATCH,
             "scalars have no axis to join",
             items[0].span,
-            "write a list: [a, b]",
+            "write a list for scalars, [a, b], or a list of lists for tensors",
         );
     }
     let axis = c.axis_arg(args, "axis", rank)?.unwrap_or(0);
@@ -601,7 +601,7 @@ impl Checker<'_> {
         span: Span,
     ) -> R<ValueId> {
         let extent = self.shape(x)[axis].clone();
-        let message = "there is nothing to pad with";
+        let message = domain::NOTHING_TO_PAD.message;
         if !self.at_most(&Dim::ONE, &extent, codes::RUNTIME_DOMAIN, message, span) {
             return self.fail(codes::RUNTIME_DOMAIN, message, span, "pad an empty axis with mode=constant");
         }
