@@ -19,9 +19,15 @@ pub(crate) fn is_of_sizes(error: &ExecError) -> bool {
     matches!(error, ExecError::Run(RunError::ArgumentSize { .. } | RunError::Guard { .. }))
 }
 
-/// The failure of a call as the operation tells it that the values do not fit. The code stays that of the call.
+/// The failure of a call as the operation tells it that the values do not fit, with what is noted of them. The code stays that of
+/// the call.
 pub(crate) fn with_operation(call: Diagnostic, operation: Diagnostic, given: &Given<'_>) -> Diagnostic {
-    with_shapes(Diagnostic { code: call.code, ..operation }, given)
+    let help = operation.help.or(call.help);
+    let d = Diagnostic { code: call.code, help, ..operation };
+    if call.notes.is_empty() {
+        return with_shapes(d, given);
+    }
+    call.notes.into_iter().fold(d, |d, note| d.note(note))
 }
 
 /// The diagnostic of a failed call, or of a program that could not be made ready for it.
