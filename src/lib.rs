@@ -105,7 +105,7 @@ pub fn compile(source: &str) -> Result<Function, Error> {
 /// Compiles a program with the default options and takes it as a Rust function type, like [`Function::typed`].
 ///
 /// # Errors
-/// Those of [`compile`], and a type that does not fit the program.
+/// Those of [`compile()`], and a type that does not fit the program.
 ///
 /// ```
 /// let dot = matex::compile_typed::<fn(&[f64], &[f64]) -> f64>("sum(a * b)")?;
