@@ -11,6 +11,10 @@ use std::collections::HashMap;
 /// More than this many instructions are left as they are: they have enough to do, and looking for an order would take long.
 const MOST: usize = 800;
 
+/// Fewer dependent steps than this with comparisons among them, as the place of the largest element is found by, are left as they
+/// are too: the CPU sees past their end by itself, and a choice that waits for the last round of the loop would only come later.
+const FEWEST: usize = 12;
+
 /// Instructions that begin in one cycle.
 const WIDTH: usize = 2;
 
@@ -24,7 +28,12 @@ pub(super) fn schedule(items: Vec<Item>, level: Level, outside: impl Fn(V) -> bo
     if items.len() > MOST || calls {
         return items;
     }
-    let order = Scheduler::new(&items, level, outside).order();
+    let scheduler = Scheduler::new(&items, level, outside);
+    let short = scheduler.way.iter().all(|way| *way < FEWEST * LATENCY);
+    if short && items.iter().filter_map(Item::def).any(|v| v.mask) {
+        return items;
+    }
+    let order = scheduler.order();
     let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
     order.into_iter().filter_map(|n| items[n].take()).collect()
 }
