@@ -108,6 +108,16 @@ impl Bench {
         println!("{name:<34}{figures}");
     }
 
+    /// Prints a line of a table that is text.
+    pub(crate) fn text(&self, table: &str, name: &str, text: &str) {
+        if self.json {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+            println!("{{\"table\":\"{table}\",\"name\":\"{name}\",\"text\":\"{text}\"}}");
+            return;
+        }
+        println!("{name:<34}  {text}");
+    }
+
     fn title(&self, text: &str) {
         if !self.json {
             println!("\n{text}");

@@ -36,16 +36,33 @@ const SMALL: Sizes = Sizes { rows: 256, columns: 256, orders: &[128], calls: 2, 
 pub(crate) fn all(bench: &Bench) {
     let info = match matex_runtime::gpu_info() {
         Ok(info) => info,
-        Err(e) => return bench.title(&e.to_string()),
+        Err(e) => return bench.text("gpu", "device", &e.to_string()),
     };
     let sizes = if bench.real && !info.software { LARGE } else { SMALL };
-    bench.title(&format!("{}, {}", info.name, info.driver.trim()));
+    bench.text("gpu", "device", &format!("{}, {}", info.name, info.driver.trim()));
+    if info.software {
+        bench.text(
+            "gpu",
+            "note",
+            "computed by the CPU, on small arrays: what follows shows that it works, and no speed",
+        );
+    }
     let limits = limits(bench, sizes);
+    programs(bench, sizes, &limits);
+    for order in sizes.orders {
+        product(bench, sizes, *order, ("f32", 4.0, limits.peak));
+        product(bench, sizes, *order, ("f16", 2.0, limits.peak));
+    }
+}
+
+/// What the rate of memory bounds.
+fn programs(bench: &Bench, sizes: Sizes, limits: &Limits) {
     let Sizes { rows, columns, .. } = sizes;
     let x = resident(rows, columns);
     let programs = [
         ("x * 2 + 1", 2.0),
         ("x * x + x / (x + 3)", 2.0),
+        ("x / (x[0] + x[:, :1])", 2.0),
         ("exp(x) - tanh(x)", 2.0),
         ("sum(x, axis=1)", 1.0),
         ("sum(x, axis=0)", 1.0),
@@ -54,6 +71,7 @@ pub(crate) fn all(bench: &Bench) {
         ("softmax(x, axis=1)", 2.0),
         ("cumsum(x, axis=1)", 2.0),
         ("x.T * 2", 2.0),
+        ("x @ x[0]", 1.0),
     ];
     for (text, passes) in programs {
         let f = on_gpu(&format!("fn f(x: f32[n, m]) {{ {text} }}"));
@@ -62,14 +80,23 @@ pub(crate) fn all(bench: &Bench) {
         let figures = [("µs", seconds * 1e6), ("GB/s", rate / 1e9), ("of copy", rate / limits.copy)];
         bench.line("gpu", text, &figures);
     }
-    for order in sizes.orders {
-        let (a, b) = (resident(*order, *order), resident(*order, *order));
-        let f = on_gpu("fn f(a: f32[n, k], b: f32[k, m]) { a @ b }");
-        let seconds = time(sizes, &f, &[&a, &b]);
-        let rate = 2.0 * (*order as f64).powi(3) / seconds;
-        let figures = [("µs", seconds * 1e6), ("GFLOP/s", rate / 1e9), ("of peak", rate / limits.peak)];
-        bench.line("gpu", &format!("a @ b of order {order}"), &figures);
-    }
+}
+
+/// A product of two square matrices of a dtype with so many bytes an element, next to the rate of arithmetic in `f32`, which
+/// units for matrices of halves exceed.
+fn product(bench: &Bench, sizes: Sizes, order: usize, (dtype, bytes, peak): (&str, f64, f64)) {
+    let narrow = on_gpu(&format!("fn f(x: f32[n, m]) {{ cast(x, {dtype}) }}"));
+    let [a, b] = [0, 1].map(|_| {
+        let wide = resident(order, order);
+        narrow.call_resident(&[&wide]).unwrap().into_single().unwrap()
+    });
+    let f = on_gpu(&format!("fn f(a: {dtype}[n, k], b: {dtype}[k, m]) {{ a @ b }}"));
+    let seconds = time(sizes, &f, &[&a, &b]);
+    let order = order as f64;
+    let (rate, moved) = (2.0 * order.powi(3) / seconds, 3.0 * bytes * order * order / seconds);
+    let figures =
+        [("µs", seconds * 1e6), ("GFLOP/s", rate / 1e9), ("of peak", rate / peak), ("GB/s", moved / 1e9)];
+    bench.line("gpu", &format!("a @ b of {dtype}, order {order}"), &figures);
 }
 
 fn on_gpu(source: &str) -> Function {
@@ -114,8 +141,14 @@ fn limits(bench: &Bench, sizes: Sizes) -> Limits {
     (0..calls).for_each(|_| drop(small.call_resident(&[&one]).unwrap()));
     let launch = start.elapsed().as_secs_f64() / calls as f64;
     wait();
-    let data = Array2::from_elem((sizes.rows, sizes.columns), 1.5f32);
     let best = |run: &mut dyn FnMut() -> f64| (0..sizes.rounds).map(|_| run()).fold(f64::INFINITY, f64::min);
+    let answer = best(&mut || {
+        let start = Instant::now();
+        drop(small.call_resident(&[&one]).unwrap());
+        wait();
+        start.elapsed().as_secs_f64()
+    });
+    let data = Array2::from_elem((sizes.rows, sizes.columns), 1.5f32);
     let up = best(&mut || {
         let start = Instant::now();
         let there = DeviceTensor::new(&data).unwrap().to(Device::Gpu).unwrap();
@@ -141,6 +174,7 @@ fn limits(bench: &Bench, sizes: Sizes) -> Limits {
     let peak = operations / time(sizes, &f, &[&x, &a, &b]);
     let figures = [
         ("launch µs", launch * 1e6),
+        ("launch and wait µs", answer * 1e6),
         ("up GB/s", bytes / up / 1e9),
         ("down GB/s", bytes / down / 1e9),
         ("copy GB/s", copy / 1e9),
