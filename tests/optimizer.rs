@@ -28,6 +28,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("one_element", "fn f(x: f64[n], y: f64[n]) { (x + y)[0] }"),
     ("triangular", "fn f(A: f64[n, n], b: f64[n]) { solve(tril(A), b) }"),
     ("orthogonal", "fn f(A: f64[n, n], b: f64[n]) { (q, r) = qr(A); inv(q) @ b }"),
+    ("diagonal_products", "fn f(d: f64[n], A: f64[n, k], v: f64[k]) { eye(n) * d @ A @ (eye(k) * v) }"),
+    ("diagonal_solve", "fn f(d: f64[n], b: f64[n]) { solve(eye(n) * d, b) }"),
+    ("diagonal_numbers", "fn f(d: f64[n]) { D = eye(n) * d; (trace(D), det(D), inv(D)) }"),
+    (
+        "determinants",
+        "fn f(X: f64[n, k], L: f64[k, k]) { (s, l) = slogdet(X.T @ X + eye(k)); (det(tril(L)), s, l, det(L)) }",
+    ),
     ("in_a_loop", "fn f(x: f64[n], k: i64) { for i in 0..k { x = x * 1 + log(1 + x); } x }"),
     ("relu", "fn f(x: f32[n], b: f32) { relu(x + b) }"),
     ("integers", "fn f(x: i64[n]) { (x + 1) + 2 + x * 0 }"),

@@ -16,6 +16,7 @@ impl LibOp {
             LibOp::Lstsq => "lstsq",
             LibOp::SolveTriangular { .. } => "solve_triangular",
             LibOp::Lu => "lu",
+            LibOp::PivotsDefinite => "pivots_definite",
             LibOp::Cholesky => "cholesky",
             LibOp::Qr => "qr",
             LibOp::Svd { .. } => "svd",
@@ -36,6 +37,7 @@ impl LibOp {
             | LibOp::SolveDefinite
             | LibOp::Lstsq
             | LibOp::SolveTriangular { .. }
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Svdvals
             | LibOp::Eigvalsh => false,
@@ -48,6 +50,7 @@ impl LibOp {
             LibOp::Solve
             | LibOp::SolveDefinite
             | LibOp::SolveTriangular { .. }
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Eigh
             | LibOp::Eigvalsh => true,
@@ -78,6 +81,7 @@ impl LibOp {
         Some(match self {
             LibOp::SolveTriangular { .. } => vec![(*args.get(1)?).clone()],
             LibOp::Lu => vec![a.clone(), of(DType::I64, &[rows]), of(t, &[])],
+            LibOp::PivotsDefinite => vec![of(t, &[rows])],
             LibOp::Cholesky => vec![a.clone()],
             LibOp::Qr => vec![of(t, &[rows, &small]), of(t, &[&small, cols])],
             LibOp::Svd { full: true } => vec![of(t, &[rows, rows]), values, of(t, &[cols, cols])],

@@ -111,6 +111,10 @@ pub enum LibOp {
     /// diagonal and below it L, whose diagonal is 1; the i64 rows of `a` in the order of the factors' rows, `[.., n]`;
     /// and the sign of that order, `[..]`. A singular matrix has zeros on the diagonal.
     Lu,
+    /// Numbers whose product is the determinant of `a: [.., n, n]`, `[.., n]`, for a matrix that was found to be symmetric and is
+    /// expected to be positive definite: the squares of the diagonal of its Cholesky factor, and where there is none the
+    /// pivots of [`LibOp::Lu`], the first of them times the sign of the order of the rows.
+    PivotsDefinite,
     /// The lower triangular L of `a = L @ L.T`, from the lower triangle of `a: [.., n, n]`.
     Cholesky,
     /// `q: [.., n, k]` with orthonormal columns and upper triangular `r: [.., k, m]` of `a: [.., n, m]`, where k is

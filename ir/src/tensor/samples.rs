@@ -139,6 +139,7 @@ pub(super) fn factors() -> Func {
     out.extend((0..2).map(|i| b.proj(pairs, i)));
     out.push(b.factor(LibOp::Svdvals, &[p[0]]));
     out.push(b.factor(LibOp::Cholesky, &[p[1]]));
+    out.push(b.factor(LibOp::PivotsDefinite, &[p[1]]));
     out.push(b.factor(LibOp::Eigvalsh, &[p[1]]));
     for lower in [true, false] {
         out.push(b.factor(LibOp::SolveTriangular { lower }, &[p[1], p[2]]));

@@ -246,6 +246,7 @@ fn lib_words(op: &LibOp) -> (String, Vec<String>) {
         | LibOp::SolveDefinite
         | LibOp::Lstsq
         | LibOp::Lu
+        | LibOp::PivotsDefinite
         | LibOp::Cholesky
         | LibOp::Qr
         | LibOp::Svdvals

@@ -74,7 +74,8 @@ pub(crate) fn flops(graph: &Graph, node: &TensorLang) -> Option<Dim> {
             times(2, &back)
         });
     }
-    Some(times(8, &(&product(a) * a.last()?)))
+    let all = &product(a) * a.last()?;
+    Some(if op == LibOp::PivotsDefinite { all } else { times(8, &all) })
 }
 
 /// What an elementwise op costs for one element beyond the traffic.

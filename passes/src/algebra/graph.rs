@@ -168,6 +168,17 @@ impl Graph {
         self.add(Kind::Slice(axes), dtype, lens, &[x])
     }
 
+    /// The index along an axis.
+    pub(crate) fn iota(&mut self, shape: &[Dim], axis: usize) -> Id {
+        self.add(Kind::Iota { axis }, DType::I64, shape.to_vec(), &[])
+    }
+
+    /// Elements picked along an axis, by an index of the shape of the result.
+    pub(crate) fn gather_along(&mut self, x: Id, index: Id, axis: usize) -> Id {
+        let (dtype, shape) = (self.ty(x).dtype, self.shape(index).to_vec());
+        self.add(Kind::GatherAlong { axis }, dtype, shape, &[x, index])
+    }
+
     /// Values one behind the other along an axis, which have this shape together.
     pub(crate) fn concat(&mut self, axis: usize, xs: &[Id], shape: Vec<Dim>) -> Id {
         let dtype = xs.first().map_or(DType::Bool, |x| self.ty(*x).dtype);
@@ -207,6 +218,12 @@ impl Graph {
     pub(crate) fn lib(&mut self, op: LibOp, args: &[Id]) -> Id {
         let ty = args.last().map_or_else(|| SCALAR.clone(), |a| self.ty(*a).clone());
         self.add(Kind::Lib(op), ty.dtype, ty.shape, args)
+    }
+
+    /// A factorization with one result.
+    pub(crate) fn factor(&mut self, op: &LibOp, x: Id) -> Option<Id> {
+        let [ty] = <[TensorType; 1]>::try_from(op.factors(&[self.ty(x)])?).ok()?;
+        Some(self.add(Kind::Lib(op.clone()), ty.dtype, ty.shape, &[x]))
     }
 
     /// A matrix, or each of a batch, transposed.

@@ -10,6 +10,7 @@
 
 mod convert;
 mod cost;
+mod diagonal;
 mod explain;
 mod extract;
 mod facts;
@@ -26,7 +27,7 @@ pub(crate) use graph::{Graph, Pairs};
 pub(crate) use lang::{Tag, TensorLang};
 pub(crate) use pattern::{Binding, Pattern};
 pub use saturate::Stop;
-pub(crate) use structure::Structure;
+pub(crate) use structure::{Structure, is_diagonal_mask};
 
 use crate::canon::canonicalize;
 use crate::options::{Options, Tier};

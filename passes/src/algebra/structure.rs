@@ -96,6 +96,8 @@ pub(crate) fn of_node(graph: &TensorGraph, node: &TensorLang, ty: u32) -> Struct
             if let Kind::Lib(LibOp::Cholesky) = kind { Structure::LOWER } else { Structure::NONE }
         }
         Tag::Proj => member(graph, node, square),
+        // An inverse.
+        Tag::Solve if of(1).has(Structure::IDENTITY) => of(0),
         Tag::Solve
         | Tag::Leaf
         | Tag::Constant
@@ -108,7 +110,7 @@ pub(crate) fn of_node(graph: &TensorGraph, node: &TensorLang, ty: u32) -> Struct
     }
 }
 
-fn swaps_last_two(perm: &[usize]) -> bool {
+pub(super) fn swaps_last_two(perm: &[usize]) -> bool {
     let n = perm.len();
     n >= 2
         && perm[n - 1] == n - 2
@@ -180,7 +182,8 @@ fn diagonal_symmetry(s: Structure) -> Structure {
     if s.has(Structure::DIAGONAL) { Structure::SYMMETRIC } else { Structure::NONE }
 }
 
-/// `X.T @ X`, in any of its spellings, is symmetric and not negative.
+/// `X.T @ X`, in any of its spellings, is symmetric and not negative. What is triangular the same way on both sides, or orthogonal
+/// on both, gives its like.
 fn dot(graph: &TensorGraph, node: &TensorLang) -> Structure {
     let Kind::Dot { batch, contract } = graph.analysis.entry_kind(node.entry) else { return Structure::NONE };
     let [a, b] = node.args.as_slice() else { return Structure::NONE };
@@ -197,7 +200,14 @@ fn dot(graph: &TensorGraph, node: &TensorLang) -> Structure {
     let (fa, fb) = (2 * batch.len() + 1 - l, 2 * batch.len() + 1 - r);
     let gram =
         if graph.find(*a) == graph.find(*b) { fa == fb } else { fa != fb && transposes(graph, *a, *b) };
-    if gram { Structure::SEMIDEFINITE } else { Structure::NONE }
+    let gram = if gram { Structure::SEMIDEFINITE } else { Structure::NONE };
+    let of = |id: &Id, transposed: bool| {
+        let s = graph[*id].data.structure;
+        if transposed { s.transposed() } else { s }
+    };
+    // As rows times columns: the free axis of the left factor comes first, that of the right one last.
+    let both = of(a, fa > *l).and(of(b, fb < *r));
+    gram | both.and(Structure::DIAGONAL | Structure::ORTHOGONAL)
 }
 
 /// Whether one is the other with its last two axes exchanged.
@@ -262,7 +272,16 @@ fn mask(graph: &TensorGraph, op: Op, args: &[Id], first: usize) -> Structure {
     }
 }
 
-fn is_diagonal_mask(graph: &TensorGraph, id: Id, first: usize) -> bool {
+/// What a mask that compares `column - row` with a number is on the diagonal.
+pub(super) fn mask_on_diagonal(graph: &TensorGraph, op: Op, args: &[Id], first: usize) -> Option<bool> {
+    let (op, k) = comparison(graph, op, args, first)?;
+    let known =
+        [(Op::Eq, k == 0.0), (Op::Le, 0.0 <= k), (Op::Lt, 0.0 < k), (Op::Ge, 0.0 >= k), (Op::Gt, 0.0 > k)];
+    known.into_iter().find(|(compared, _)| *compared == op).map(|(_, value)| value)
+}
+
+/// Whether a mask is true on the diagonal of the last two axes, of which the first is `first`, and false beside it.
+pub(crate) fn is_diagonal_mask(graph: &TensorGraph, id: Id, first: usize) -> bool {
     graph[id].nodes.iter().any(|n| {
         n.tag == Tag::Map(Op::Eq) && comparison(graph, Op::Eq, &n.args, first) == Some((Op::Eq, 0.0))
     })

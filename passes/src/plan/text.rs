@@ -187,6 +187,7 @@ fn routine_text(routine: &Routine) -> String {
             | LibOp::SolveDefinite
             | LibOp::Lstsq
             | LibOp::Lu
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Qr
             | LibOp::Svdvals

@@ -5,6 +5,7 @@
 //! give a value equal to it.
 
 mod broadcasts;
+mod diagonals;
 mod fast;
 mod fma;
 mod identities;
@@ -138,7 +139,7 @@ fn ints(graph: &Graph, letters: &[Id]) -> bool {
 }
 
 /// All files of rules.
-const SUBJECTS: [&[Rule]; 11] = [
+const SUBJECTS: [&[Rule]; 12] = [
     identities::RULES,
     powers::RULES,
     stable::RULES,
@@ -149,6 +150,7 @@ const SUBJECTS: [&[Rule]; 11] = [
     reductions::RULES,
     products::RULES,
     systems::RULES,
+    diagonals::RULES,
     fast::RULES,
 ];
 

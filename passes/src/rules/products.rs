@@ -1,12 +1,13 @@
 //! Sums of products: transposes go into the axes, chains take the cheaper order, a diagonal needs no whole product.
 
+use super::diagonals::picked_from;
 use super::{Root, Rule, code, many};
 use crate::algebra::{Graph, Pairs, Structure, Tag};
 use crate::options::Tier::{Default, Exact, Fast};
 use crate::rules::Site;
 use egg::Id;
+use matex_ir::Op;
 use matex_ir::tensor::Kind;
-use matex_ir::{Dim, Op};
 
 const DOT: Root = Root::Tag(Tag::Dot);
 
@@ -16,6 +17,14 @@ pub(super) const RULES: &[Rule] = &[
     many("associate-right", Default, "(A @ B) @ C = A @ (B @ C)", DOT, &[], associate_right),
     many("associate-left", Default, "A @ (B @ C) = (A @ B) @ C", DOT, &[], associate_left),
     many("dot-identity", Default, "A @ eye(n) = A, eye(n) @ A = A", DOT, &[Tag::Iota], dot_identity),
+    code(
+        "dot-diagonal",
+        Default,
+        "D @ A = diagonal(D)[:, newaxis] * A, A @ D = A * diagonal(D) for diagonal D",
+        DOT,
+        &[],
+        dot_diagonal,
+    ),
     code(
         "dot-outer",
         Exact,
@@ -189,6 +198,28 @@ fn dot_identity(graph: &mut Graph, site: &Site) -> Vec<Id> {
     out
 }
 
+/// A factor that is zero beside its diagonal scales the other one along the axis that is summed. A NaN or an infinity of the other
+/// one stays where it is: by the zeros beside the diagonal the product has a NaN in the whole row or column.
+fn dot_diagonal(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let p = Product::new(graph, &site.node).filter(|p| p.batch.is_empty())?;
+    let [(l, r)] = *p.contract.as_slice() else { return None };
+    let diagonal =
+        |x: Id| graph.rank(x) == 2 && graph.has(x, Structure::DIAGONAL) && !graph.has(x, Structure::IDENTITY);
+    let (d, x, summed, left) = if diagonal(p.b) { (p.b, p.a, l, false) } else { (p.a, p.b, r, true) };
+    if !diagonal(d) {
+        return None;
+    }
+    let d = graph.diagonal(d)?;
+    let free = (0..graph.rank(x)).filter(|i| *i != summed);
+    let perm: Vec<usize> =
+        if left { [summed].into_iter().chain(free).collect() } else { free.chain([summed]).collect() };
+    let along = if left { 0 } else { perm.len() - 1 };
+    let x = graph.permute(x, perm);
+    let shape = graph.shape(x).to_vec();
+    let factor = graph.broadcast(d, shape, vec![along]);
+    Some(graph.map(Op::Mul, &[x, factor]))
+}
+
 /// Each element is one product, which any kernel may compute where it is used.
 fn dot_outer(graph: &mut Graph, site: &Site) -> Option<Id> {
     let p = Product::new(graph, &site.node).filter(|p| p.contract.is_empty())?;
@@ -204,17 +235,9 @@ fn dot_outer(graph: &mut Graph, site: &Site) -> Option<Id> {
     Some(graph.map(Op::Mul, &[a, b]))
 }
 
-/// What picks the elements of a square product whose two indices are equal, as `diagonal` and `trace` do.
+/// Each element of the diagonal is one sum.
 fn diagonal_dot(graph: &mut Graph, site: &Site) -> Option<Id> {
-    let Kind::GatherAlong { axis: 1 } = graph.kind(&site.node) else { return None };
-    let [x, index] = *site.node.args.as_slice() else { return None };
-    let (_, Kind::Iota { axis: 0 }) = graph.node(index, Tag::Iota)? else { return None };
-    let shape = graph.shape(x).to_vec();
-    let [rows, cols] = shape.as_slice() else { return None };
-    let wanted = [rows.clone(), Dim::ONE];
-    if !graph.same_dim(rows, cols) || !graph.same_shape(graph.shape(index), &wanted) {
-        return None;
-    }
+    let x = picked_from(graph, site).filter(|x| graph.rank(*x) == 2)?;
     let p = Product::plain(graph, x).into_iter().next()?;
     let ([fa], [fb]) = (&*p.free(graph, true), &*p.free(graph, false)) else { return None };
     let picked = graph.dot(p.a, p.b, vec![(*fa, *fb)], p.contract);

@@ -27,6 +27,14 @@ pub(super) const RULES: &[Rule] = &[
         solve_triangular,
     ),
     code(
+        "solve-diagonal",
+        Default,
+        "solve(D, B) = B / diagonal(D)[:, newaxis] for diagonal D, of which no element may be 0",
+        SOLVE,
+        &[],
+        solve_diagonal,
+    ),
+    code(
         "solve-definite",
         Default,
         "solve(A, B) by Cholesky for an A that is X.T @ X, with a diagonal added or not",
@@ -164,11 +172,28 @@ fn solve_definite(graph: &mut Graph, site: &Site) -> Option<Id> {
     (fits && likely && !better).then(|| graph.lib(LibOp::SolveDefinite, &[a, b]))
 }
 
+/// As systems of one unknown each, so that a zero is the error that it was.
+fn solve_diagonal(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let [a, b] = *site.node.args.as_slice() else { return None };
+    if !graph.has(a, Structure::DIAGONAL) || graph.has(a, Structure::IDENTITY) {
+        return None;
+    }
+    let d = graph.diagonal(a)?;
+    let shape = graph.shape(b).to_vec();
+    let (mut pivots, mut rows) = (graph.shape(d).to_vec(), shape.clone());
+    pivots.extend([Dim::ONE, Dim::ONE]);
+    rows.insert(shape.len() - 1, Dim::ONE);
+    let (d, b) = (graph.reshape(d, pivots), graph.reshape(b, rows));
+    let x = graph.lib(LibOp::Solve, &[d, b]);
+    Some(graph.reshape(x, shape))
+}
+
 fn solve_triangular(graph: &mut Graph, site: &Site) -> Option<Id> {
     let [a, b] = *site.node.args.as_slice() else { return None };
     let lower = graph.has(a, Structure::LOWER);
     let fits = matches!(graph.ty(a).dtype, DType::F32 | DType::F64);
-    if !fits || !(lower || graph.has(a, Structure::UPPER)) || graph.has(a, Structure::IDENTITY) {
+    // One that is both is diagonal.
+    if !fits || lower == graph.has(a, Structure::UPPER) {
         return None;
     }
     Some(graph.lib(LibOp::SolveTriangular { lower }, &[a, b]))

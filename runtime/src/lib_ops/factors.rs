@@ -86,6 +86,7 @@ impl Size {
         Ok(match op {
             LibOp::SolveTriangular { .. } => vec![rows * width],
             LibOp::Lu => vec![rows * cols, rows, 1],
+            LibOp::PivotsDefinite => vec![rows],
             LibOp::Cholesky => vec![rows * cols],
             LibOp::Qr => vec![rows * small, small * cols],
             LibOp::Svd { full: true } => vec![rows * rows, small, cols * cols],
@@ -142,6 +143,8 @@ fn all<T: Real>(
     let problem = Problem { op, a: elements(a)?, b, size, routines, nan_passes: context.nan_passes };
     let solved = if let LibOp::Lu = op {
         lu(&problem, outputs, context)?
+    } else if let LibOp::PivotsDefinite = op {
+        pivots(&problem, outputs, context)?
     } else if let LibOp::Cholesky = op {
         cholesky(&problem, outputs, context)?
     } else {
@@ -231,6 +234,35 @@ fn lu_of<T: Real>(
     // A library may divide by a pivot that is zero, or so small that its reciprocal overflows.
     transpose(a, p.size.cols, columns);
     Ok(dense::lu(columns, order))
+}
+
+/// Numbers whose product is the determinant: by Cholesky, and by LU where that finds no positive definite matrix.
+fn pivots<T: Real>(p: &Problem<'_, T>, outputs: Vec<Operand<'_>>, context: &Context<'_>) -> Solved {
+    let n = p.size.rows;
+    let all = Shared::new(elements_mut::<T>(single(outputs)?.bytes)?, n);
+    let done = batch::run(context, p.size.batch, p.work(), |range, _| {
+        let (mut m, mut order) = (vec![T::default(); n * n], vec![0; n]);
+        for k in range {
+            // SAFETY: the ranges of a batch do not overlap.
+            let to = unsafe { all.part(k) };
+            if p.is_nan(k, &[]) {
+                to.fill(T::NAN);
+                continue;
+            }
+            m.copy_from_slice(p.matrix(k));
+            // A diagonal that is not positive is told before any work.
+            let hopeless = (0..n).any(|i| m[i * n + i] <= T::default());
+            let definite = !hopeless && factorize(&mut m, n, p.routines).is_ok();
+            let odd = !definite && lu_of(p, k, &mut m, &mut order).map_err(|failure| (k, failure))?;
+            for (i, to) in to.iter_mut().enumerate() {
+                let d = m[i * n + i];
+                *to = if definite { d * d } else { d };
+            }
+            to.iter_mut().take(usize::from(odd)).for_each(|first| *first = -*first);
+        }
+        Ok(())
+    });
+    Ok(done.map(|_| ()))
 }
 
 fn cholesky<T: Real>(p: &Problem<'_, T>, outputs: Vec<Operand<'_>>, context: &Context<'_>) -> Solved {

@@ -32,6 +32,7 @@ impl Part {
             | LibOp::SolveDefinite
             | LibOp::Lstsq
             | LibOp::Lu
+            | LibOp::PivotsDefinite
             | LibOp::Qr
             | LibOp::Svd { .. }
             | LibOp::Svdvals => Part::All,

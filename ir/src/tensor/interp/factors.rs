@@ -90,6 +90,7 @@ fn reads(op: &LibOp) -> fn(usize, usize) -> bool {
         | LibOp::SolveDefinite
         | LibOp::Lstsq
         | LibOp::Lu
+        | LibOp::PivotsDefinite
         | LibOp::Qr
         | LibOp::Svd { .. }
         | LibOp::Svdvals => everywhere,
@@ -127,6 +128,12 @@ fn parts(op: &LibOp, a: Matrix, b: Option<Matrix>, origin: Span) -> Result<Vec<V
             let (factors, order, odd) = lu(a);
             let order = order.into_iter().map(|i| i as f64).collect();
             vec![factors.into_data(), order, vec![if odd { -1.0 } else { 1.0 }]]
+        }
+        LibOp::PivotsDefinite => {
+            let (factors, _, odd) = lu(a);
+            let mut pivots: Vec<f64> = (0..factors.rows()).map(|i| factors[(i, i)]).collect();
+            pivots.iter_mut().take(usize::from(odd)).for_each(|first| *first = -*first);
+            vec![pivots]
         }
         LibOp::Cholesky => {
             let l = cholesky(&a).map_err(|order| {

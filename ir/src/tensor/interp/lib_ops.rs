@@ -38,6 +38,7 @@ impl Machine<'_> {
             }
             LibOp::SolveTriangular { .. }
             | LibOp::Lu
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Qr
             | LibOp::Svd { .. }

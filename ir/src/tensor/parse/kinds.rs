@@ -62,6 +62,7 @@ fn bare(head: &str) -> Option<Kind> {
         "solve_definite" => Some(Kind::Lib(LibOp::SolveDefinite)),
         "lstsq" => Some(Kind::Lib(LibOp::Lstsq)),
         "lu" => Some(Kind::Lib(LibOp::Lu)),
+        "pivots_definite" => Some(Kind::Lib(LibOp::PivotsDefinite)),
         "cholesky" => Some(Kind::Lib(LibOp::Cholesky)),
         "qr" => Some(Kind::Lib(LibOp::Qr)),
         "svdvals" => Some(Kind::Lib(LibOp::Svdvals)),

@@ -24,6 +24,7 @@ fn arity(kind: &Kind, given: usize) -> Option<usize> {
             LibOp::Sort { .. }
             | LibOp::Argsort { .. }
             | LibOp::Lu
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Qr
             | LibOp::Svd { .. }
@@ -374,6 +375,7 @@ impl Verifier<'_> {
             (
                 LibOp::SolveTriangular { .. }
                 | LibOp::Lu
+                | LibOp::PivotsDefinite
                 | LibOp::Cholesky
                 | LibOp::Qr
                 | LibOp::Svd { .. }

@@ -31,6 +31,7 @@ impl Batch<'_> {
             LibOp::Solve | LibOp::SolveDefinite => self.same(node.kind.clone(), node),
             LibOp::SolveTriangular { .. }
             | LibOp::Lu
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Qr
             | LibOp::Svd { .. }

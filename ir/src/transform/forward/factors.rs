@@ -34,6 +34,11 @@ pub(super) fn single(
         }
         LibOp::Lstsq => least_squares(b, node.origin, args, tangents, y),
         LibOp::Cholesky => Ok(tangents[0].map(|t| cholesky(b, t, y))),
+        LibOp::PivotsDefinite => Err(Refused::at(
+            node.origin,
+            "pivots of which only the product is defined have no derivative".to_owned(),
+            "take the derivative before the program is optimized",
+        )),
         LibOp::Svdvals => Ok(tangents[0].map(|t| {
             let all = b.factor(LibOp::Svd { full: false }, &[x]);
             let (u, vh) = (b.proj(all, 0), b.proj(all, 2));
@@ -83,6 +88,7 @@ pub(super) fn members(
         | LibOp::SolveDefinite
         | LibOp::Lstsq
         | LibOp::SolveTriangular { .. }
+        | LibOp::PivotsDefinite
         | LibOp::Cholesky
         | LibOp::Svdvals
         | LibOp::Eigvalsh => Ok(Vec::new()),

@@ -75,6 +75,7 @@ impl Reverse<'_> {
             | LibOp::SearchSorted { .. }
             | LibOp::Lstsq
             | LibOp::Lu
+            | LibOp::PivotsDefinite
             | LibOp::Cholesky
             | LibOp::Qr
             | LibOp::Svd { .. }
