@@ -378,7 +378,7 @@ fn many_operands_and_values_are_spilled_right() {
     }
 }
 
-/// A result larger than the caches is written past them; where it begins between vectors it is not.
+/// A result larger than the caches is written past them, wherever it begins.
 #[test]
 fn large_results_are_streamed() {
     const N: usize = 17 << 20;
@@ -403,6 +403,59 @@ fn large_results_are_streamed() {
             unsafe { code.call(&args, 0, N as i64) };
             assert!(y[shift..].iter().zip(&x).all(|(y, x)| *y == x + 1.0), "{simd:?} {shift}");
             assert!(shift == 1 || y[N] == 0.0);
+        }
+    }
+}
+
+/// `out1 = f32(x y)` and `out2 = x + y` in f64: stores of two sizes, which may come to boundaries of vectors together or not.
+fn two_sizes() -> Kernel {
+    let mut b = KernelBuilder::new("two", &[Parallel]);
+    let [x, y, wide] = [0; 3].map(|_| b.input(DType::F64, &[Access::Unit]));
+    let (narrow, wide_out) = (b.output(DType::F32, &[Access::Unit]), b.output(DType::F64, &[Access::Unit]));
+    let [x, y, z] = [x, y, wide].map(|o| b.load(o));
+    let product = b.map(Op::Mul, &[x, y]);
+    let product = b.cast(product, DType::F32);
+    let sum = b.map(Op::Add, &[y, z]);
+    b.store(narrow, product);
+    b.store(wide_out, sum);
+    b.finish().unwrap()
+}
+
+/// Rows with a stride between them, beside an operand with a stride along them and one of truth values.
+fn rows() -> Kernel {
+    let mut b = KernelBuilder::new("rows", &[Parallel, Parallel]);
+    let x = b.input(DType::F32, &[Access::Strided, Access::Unit]);
+    let y = b.input(DType::F32, &[Access::Strided, Access::Strided]);
+    let t = b.input(DType::Bool, &[Access::Zero, Access::Unit]);
+    let out = b.output(DType::F32, &[Access::Strided, Access::Unit]);
+    let [x, y, t] = [x, y, t].map(|o| b.load(o));
+    let sum = b.map(Op::Add, &[x, y]);
+    let v = b.map(Op::Select, &[t, sum, y]);
+    b.store(out, v);
+    b.finish().unwrap()
+}
+
+/// Walks that store past the caches begin at any address and end anywhere. That they do so is decided by extents: of very large ones
+/// a small part is run.
+#[test]
+fn streamed_parts_are_what_they_would_be() {
+    const MANY: i64 = 1 << 40;
+    let mut rng = Rng::new(34);
+    rng.tame = true;
+    let one = [map(Op::Fma, DType::F64), map(Op::Mul, DType::F32), mixed(), two_sizes(), gather(DType::F64)];
+    for k in one.into_iter().chain([rows()]) {
+        let codes = all_widths(&k);
+        for n in (0..70).chain([129, 300]) {
+            let extents: &[i64] = if k.axes.len() == 1 { &[n] } else { &[2, n] };
+            let mut case = Case::new(k.clone(), extents, &mut rng);
+            for (memory, base) in case.memory.iter_mut().zip(&mut case.bases) {
+                let shift = rng.below(16) * 8;
+                memory.splice(0..0, vec![0; shift]);
+                *base += shift;
+            }
+            let end = case.extents[0];
+            case.extents[0] = MANY;
+            case.check_with(&codes, Some(0..end));
         }
     }
 }

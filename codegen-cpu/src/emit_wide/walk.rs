@@ -6,7 +6,6 @@ use super::nest::Open;
 use super::values::At;
 use super::{Emitter, Out};
 use crate::walk::Walk;
-use iced_x86::Code;
 use matex_ir::loops::{Access, InstKind, Store};
 use std::collections::HashMap;
 
@@ -24,6 +23,7 @@ impl Emitter<'_> {
             self.elements(&Walk::of(self.k, &stage, inner), inner)?;
         }
         open.into_iter().rev().for_each(|o| self.close(o));
+        self.end_streaming();
         Ok(())
     }
 
@@ -52,14 +52,14 @@ impl Emitter<'_> {
         tiers.dedup();
         for (streaming, copies) in tiers {
             let (top, past) = (self.asm.label(), self.asm.label());
-            if streaming && !self.unless_streaming(walk, past) {
+            let step = (copies * self.lanes) as i32;
+            if streaming && !self.begin_streaming(walk, at, step, past)? {
                 continue;
             }
             self.streaming = streaming;
             self.line(walk, copies, at)?;
             self.streaming = false;
             let pins = self.pins(&[]);
-            let step = (copies * self.lanes) as i32;
             self.asm.address(TEMP, POSITION, step);
             self.asm.compare_slot(TEMP, end);
             self.asm.jump(When::Greater, past);
@@ -72,9 +72,6 @@ impl Emitter<'_> {
             self.asm.address(TEMP, POSITION, step);
             self.asm.compare_slot(TEMP, end);
             self.asm.jump(When::LessOrEqual, top);
-            if streaming {
-                self.asm.plain(Code::Sfence);
-            }
             self.asm.bind(past);
         }
         let done = self.asm.label();
@@ -97,7 +94,7 @@ impl Emitter<'_> {
     }
 
     /// Selects what a walk evaluates and writes in so many copies.
-    fn line(&mut self, walk: &Walk, copies: usize, at: At) -> Out<()> {
+    pub(super) fn line(&mut self, walk: &Walk, copies: usize, at: At) -> Out<()> {
         let ids = wanted(walk);
         self.forget(&ids, copies);
         self.eval(&ids, copies, at)?;
