@@ -1,7 +1,7 @@
 //! Reductions along an axis that is not the innermost: a tile of the innermost axis is held in registers while the
 //! reduction runs.
 
-use super::asm::{POINTERS, POSITION, TEMP, When};
+use super::asm::{Label, POINTERS, POSITION, TEMP, When};
 use super::level::Level;
 use super::nest::{Open, Plan};
 use super::reduce::State;
@@ -56,10 +56,7 @@ impl Emitter<'_> {
         let (index, end) = (self.args.index[inner], self.end_of(inner));
         self.first_of(inner);
         self.asm.put(index, POSITION);
-        let mut tiers = vec![(tile, false), (1, false)];
-        tiers.dedup();
-        tiers.push((1, true));
-        for (copies, masked) in tiers {
+        for (copies, masked) in tiers(tile) {
             let step = (copies * self.lanes) as i32;
             let (top, past) = (self.asm.label(), self.asm.label());
             self.asm.bind(top);
@@ -72,9 +69,7 @@ impl Emitter<'_> {
                 self.flush(&HashMap::new())?;
                 At { mask: Some(mask), ..At::POINT }
             } else {
-                self.asm.address(TEMP, POSITION, step);
-                self.asm.compare_slot(TEMP, end);
-                self.asm.jump(When::Greater, past);
+                self.whole_tile(inner, step, past);
                 At::POINT
             };
             let before = self.enter_tile(inner);
@@ -90,6 +85,25 @@ impl Emitter<'_> {
         }
         open.into_iter().rev().for_each(|o| self.close(o));
         Ok(())
+    }
+
+    /// Jumps where no whole tile of so many elements can be had. The last one ends where the columns do and may begin inside of the one
+    /// before: nothing is read where something was written, so that columns can be computed twice.
+    fn whole_tile(&mut self, inner: usize, step: i32, past: Label) {
+        let (index, end, whole) = (self.args.index[inner], self.end_of(inner), self.asm.label());
+        self.asm.address(TEMP, POSITION, step);
+        self.asm.compare_slot(TEMP, end);
+        self.asm.jump(When::LessOrEqual, whole);
+        self.asm.compare_slot(POSITION, end);
+        self.asm.jump(When::GreaterOrEqual, past);
+        self.first_of(inner);
+        self.asm.address(TEMP, POSITION, step);
+        self.asm.compare_slot(TEMP, end);
+        self.asm.jump(When::Greater, past);
+        self.asm.get(POSITION, end);
+        self.asm.add_const(POSITION, -step);
+        self.asm.put(index, POSITION);
+        self.asm.bind(whole);
     }
 
     /// How many vectors are held side by side when each takes so many registers for what it accumulates.
@@ -196,10 +210,16 @@ impl Emitter<'_> {
             self.set_all(&ordered, &states, |e, r| e.identity(r))?;
         }
         self.rows(walk, axis, results, at, end)?;
+        let single = self.asm.label();
+        self.asm.get(TEMP, n);
+        self.asm.compare_const(TEMP, LINES as i32);
+        self.asm.jump(When::LessOrEqual, single);
         self.push(&tree, rs)?;
         self.asm.compare_slot(POSITION, n);
         self.asm.jump(When::Less, again);
-        self.finish_tree(&tree, rs)
+        self.finish_tree(&tree, rs)?;
+        self.asm.bind(single);
+        Ok(())
     }
 
     /// Rows from where the walk stands to the position in a slot.
@@ -265,7 +285,7 @@ impl Emitter<'_> {
 
     /// Asks for what will be read some rows further down.
     fn ask_for_rows(&mut self, axis: usize, copies: usize, far: Option<i32>) {
-        const AHEAD: i32 = 8;
+        const AHEAD: i32 = 16;
         const LINE: usize = 64;
         let Some(far) = far else { return };
         let past = self.asm.label();
@@ -281,4 +301,11 @@ impl Emitter<'_> {
         }
         self.asm.bind(past);
     }
+}
+
+/// Tiles of so many vectors, of fewer where there are not as many columns, and what is left of a vector under a mask.
+fn tiers(tile: usize) -> Vec<(usize, bool)> {
+    let mut tiers = vec![(tile, false), (tile.isqrt(), false), (1, false), (1, true)];
+    tiers.dedup();
+    tiers
 }
