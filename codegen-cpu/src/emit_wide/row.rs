@@ -1,12 +1,14 @@
 //! Reductions along the innermost axis, in the canonical order: 256 bytes of lanes, blocks, and a pairwise tree over the
 //! blocks.
 //!
-//! The lanes of all reductions of a stage lie in the frame, a group of copies at a time is in registers while the block
-//! is walked, and the tail of a block goes into the lanes vector by vector under a mask.
+//! The lanes of the reductions of a stage stay in registers while a block is walked, its last line under masks. Where they are too many
+//! for that, they lie in the frame, a group of copies at a time is in registers, and the tail of a block goes into the lanes vector by
+//! vector.
 
 use super::asm::{OFFSET, POSITION, TEMP, When};
 use super::codes::{Do, Lane};
 use super::level::Level;
+use super::mir::V;
 use super::nest::Open;
 use super::reduce::State;
 use super::values::At;
@@ -25,6 +27,9 @@ struct Lanes {
     copies: usize,
     /// By copy and reduction.
     states: Vec<Vec<State>>,
+    /// Where they stay in registers from the beginning of a block to its end, which ones; none where they lie in the frame between the
+    /// groups of copies that walk it.
+    pins: HashMap<V, usize>,
 }
 
 impl Lanes {
@@ -76,12 +81,14 @@ impl Emitter<'_> {
         let copies = ordered.map_or(4, |size| 256 / (size * self.lanes));
         let n = self.args.extents[axis];
         let results: Vec<State> = rs.iter().map(|r| self.state(r)).collect();
-        self.set_all(rs, &results, |e, r| e.empty(r))?;
-        let done = self.asm.label();
+        let (some, done) = (self.asm.label(), self.asm.label());
         self.asm.get(TEMP, n);
         self.asm.compare_const(TEMP, 0);
-        self.asm.jump(When::LessOrEqual, done);
-        let lanes = self.lanes_in_frame(rs, copies);
+        self.asm.jump(When::Greater, some);
+        self.set_all(rs, &results, |e, r| e.empty(r))?;
+        self.asm.jump(When::Always, done);
+        self.asm.bind(some);
+        let lanes = self.lanes_of_walk(walk, copies);
         self.reset(rs, &lanes, |r| !r.ordered())?;
         let (start, end) = (self.frame.word(), self.frame.word());
         self.asm.put_const(start, 0);
@@ -98,12 +105,17 @@ impl Emitter<'_> {
             self.reset(rs, &lanes, Reduction::ordered)?;
             self.block(walk, axis, &lanes, (start, end))?;
             self.merge(rs, &lanes, &results, Reduction::ordered)?;
+            let single = self.asm.label();
+            self.asm.get(TEMP, n);
+            self.asm.compare_const(TEMP, block);
+            self.asm.jump(When::LessOrEqual, single);
             self.push(&tree, rs)?;
             self.asm.add_const_to_slot(start, block);
             self.asm.get(TEMP, start);
             self.asm.compare_slot(TEMP, n);
             self.asm.jump(When::Less, again);
             self.finish_tree(&tree, rs)?;
+            self.asm.bind(single);
             // Every lane has the same, and so has every register.
             self.share(rs, &results)?;
         } else {
@@ -138,8 +150,10 @@ impl Emitter<'_> {
         self.flush(&HashMap::new())
     }
 
-    /// Lanes for so many copies, each register at home in its place.
-    fn lanes_in_frame(&mut self, rs: &[Reduction], copies: usize) -> Lanes {
+    /// Lanes for so many copies, each register at home in its place. They never have to go there where all copies walk a block
+    /// together, and nothing is merged between two blocks that is not begun anew.
+    fn lanes_of_walk(&mut self, walk: &Walk, copies: usize) -> Lanes {
+        let rs = &walk.reductions;
         let per_copy: usize = rs.iter().flat_map(|r| &r.dtypes).map(|d| self.chunks(*d)).sum();
         let slot = self.frame.place(64 * per_copy * copies, 64);
         let mut at = slot;
@@ -162,7 +176,12 @@ impl Emitter<'_> {
             }
             states.push(of_copy);
         }
-        Lanes { slot, registers: per_copy, copies, states }
+        let mut lanes = Lanes { slot, registers: per_copy, copies, states, pins: HashMap::new() };
+        let alike = rs.iter().all(|r| r.ordered() == rs[0].ordered());
+        if alike && self.group(walk, wanted(walk).len(), &lanes) == copies {
+            lanes.pins = lanes.states.iter().flatten().flatten().flatten().copied().zip(0..).collect();
+        }
+        lanes
     }
 
     /// Fills the lanes of some reductions with what changes nothing.
@@ -170,6 +189,12 @@ impl Emitter<'_> {
         for of_copy in &lanes.states {
             for (r, state) in rs.iter().zip(of_copy).filter(|(r, _)| which(r)) {
                 let identity = self.first_state(r);
+                if !lanes.pins.is_empty() {
+                    let each = |(to, from): (&Vec<V>, &Vec<V>)| vec![from[0]; to.len()];
+                    let identity: State = state.iter().zip(&identity).map(each).collect();
+                    self.assign(state, &identity);
+                    continue;
+                }
                 for (to, from) in state.iter().zip(&identity) {
                     for v in to {
                         let Some(slot) = self.slot_of(*v) else { continue };
@@ -178,7 +203,7 @@ impl Emitter<'_> {
                 }
             }
         }
-        self.flush(&HashMap::new())
+        self.flush(&lanes.pins)
     }
 
     /// One block, from the position in one slot to that in another: everything into the lanes.
@@ -209,7 +234,8 @@ impl Emitter<'_> {
             self.asm.address(TEMP, POSITION, line);
             self.asm.compare_slot(TEMP, end);
             self.asm.jump(When::Greater, past);
-            self.load_pins(&pins);
+            let others = pins.iter().filter(|(v, _)| !lanes.pins.contains_key(v));
+            self.load_pins(&others.map(|(v, r)| (*v, *r)).collect());
             self.asm.bind(top);
             self.flush(&pins)?;
             self.ask_ahead(skip, group);
@@ -218,10 +244,55 @@ impl Emitter<'_> {
             self.asm.address(TEMP, POSITION, line);
             self.asm.compare_slot(TEMP, end);
             self.asm.jump(When::LessOrEqual, top);
-            self.store_pins(&pins, &accumulators);
+            if lanes.pins.is_empty() {
+                self.store_pins(&pins, &accumulators);
+            }
             self.asm.bind(past);
         }
-        self.tail(walk, axis, lanes, end)
+        if lanes.pins.is_empty() {
+            self.tail(walk, axis, lanes, end)
+        } else {
+            self.last_line(walk, axis, lanes, end)
+        }
+    }
+
+    /// What is left of a block where lanes stay in registers: all copies, each under a mask of its own.
+    fn last_line(&mut self, walk: &Walk, axis: usize, lanes: &Lanes, end: i32) -> Out<()> {
+        let done = self.asm.label();
+        self.left_until(end);
+        self.asm.jump(When::LessOrEqual, done);
+        let mut at = Vec::new();
+        for _ in 0..lanes.copies {
+            let left = self.frame.word();
+            self.asm.put(left, TEMP);
+            self.asm.add_const(TEMP, -(self.lanes as i32));
+            let mask = self.lanes_below(left)?;
+            at.push(At { walked: Some(axis), mask: Some(mask), left: Some(left), ..At::POINT });
+        }
+        let ids = wanted(walk);
+        self.forget(&ids, lanes.copies);
+        self.eval_each(&ids, &at)?;
+        let here = self.position();
+        for (copy, (at, states)) in at.iter().zip(&lanes.states).enumerate() {
+            for (r, state) in walk.reductions.iter().zip(states) {
+                let element = self.element(r, copy, here)?;
+                let element = self.present(r, at.mask, element)?;
+                let after = self.take_in(r, state, &element)?;
+                self.assign(state, &after);
+            }
+            self.store_copy(walk, copy, *at)?;
+        }
+        self.flush(&lanes.pins)?;
+        self.asm.bind(done);
+        Ok(())
+    }
+
+    /// An element where a mask says that there is one, and what changes nothing elsewhere.
+    fn present(&mut self, r: &Reduction, mask: Option<V>, element: State) -> Out<State> {
+        let Some(mask) = mask else { return Ok(element) };
+        let identity = self.identity(r);
+        let identity: State = element.iter().zip(&identity).map(|(e, i)| vec![i[0]; e.len()]).collect();
+        self.select_state(r, mask, &element, &identity)
     }
 
     /// How many copies of a body walk a block together: their lanes should fit into registers, and long bodies have
@@ -258,9 +329,7 @@ impl Emitter<'_> {
         let line = self.word_lanes(line);
         for r in &walk.reductions {
             let element = self.element(r, 0, line)?;
-            let identity = self.identity(r);
-            let identity: State = element.iter().zip(&identity).map(|(e, i)| vec![i[0]; e.len()]).collect();
-            let element = self.select_state(r, mask, &element, &identity)?;
+            let element = self.present(r, Some(mask), element)?;
             let mut before: State = Vec::new();
             let first = slot;
             for registers in &element {
@@ -312,7 +381,7 @@ impl Emitter<'_> {
             let whole = self.merge_lanes(r, states.swap_remove(0))?;
             self.assign(&results[n], &whole);
         }
-        self.flush(&HashMap::new())
+        self.flush(&lanes.pins)
     }
 
     /// Turns where lines begin into positions.
