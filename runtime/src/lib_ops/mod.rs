@@ -31,7 +31,6 @@ use matex_ir::{Code, DType, Span};
 use matex_lang::codes;
 use matex_passes::plan::Routine;
 use std::cell::RefCell;
-use std::cmp::Ordering;
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicBool;
 
@@ -148,10 +147,10 @@ fn ensure(holds: bool, why: &str) -> Result<(), RunError> {
 
 /// A number type of Rust that routines work on. `u8` stands for `bool` too.
 pub(crate) trait Number: Copy + 'static {
-    /// The order of sorting: NaN last, and both zeros are equal.
-    fn order(self, other: Self) -> Ordering;
-    /// Whether it is NaN.
-    fn is_nan(self) -> bool;
+    /// What is compared where numbers are put into an order.
+    type Key: radsort::Key + Ord + Copy;
+    /// The place among the others, from the smallest or from the largest on: NaN last, and both zeros are equal.
+    fn key(self, descending: bool) -> Self::Key;
     /// The sum, as the op table has it.
     fn add(self, other: Self) -> Self;
 }
@@ -159,11 +158,9 @@ pub(crate) trait Number: Copy + 'static {
 macro_rules! ints {
     ($($t:ty)*) => {$(
         impl Number for $t {
-            fn order(self, other: Self) -> Ordering {
-                self.cmp(&other)
-            }
-            fn is_nan(self) -> bool {
-                false
+            type Key = $t;
+            fn key(self, descending: bool) -> $t {
+                if descending { !self } else { self }
             }
             fn add(self, other: Self) -> Self {
                 self.wrapping_add(other)
@@ -174,14 +171,18 @@ macro_rules! ints {
 ints! { i8 i16 i32 i64 u8 u16 u32 u64 }
 
 macro_rules! floats {
-    ($($t:ty, |$a:ident, $b:ident| $sum:expr;)*) => {$(
+    ($($t:ty, $bits:ty, |$a:ident, $b:ident| $sum:expr;)*) => {$(
         impl Number for $t {
-            fn order(self, other: Self) -> Ordering {
-                let ordered = self.partial_cmp(&other);
-                ordered.unwrap_or_else(|| self.is_nan().cmp(&other.is_nan()))
-            }
-            fn is_nan(self) -> bool {
-                <$t>::is_nan(self)
+            type Key = $bits;
+            fn key(self, descending: bool) -> $bits {
+                const SIGN: $bits = 1 << (<$bits>::BITS - 1);
+                if self.is_nan() {
+                    return <$bits>::MAX;
+                }
+                let bits = self.to_bits();
+                // Negative numbers are larger bits the smaller they are, and -0 is 0.
+                let key = if bits > SIGN { !bits } else { bits | SIGN };
+                if descending { !key } else { key }
             }
             fn add(self, other: Self) -> Self {
                 let ($a, $b) = (self, other);
@@ -191,10 +192,10 @@ macro_rules! floats {
     )*};
 }
 floats! {
-    f16, |a, b| f16::from_f32(a.to_f32() + b.to_f32());
-    bf16, |a, b| bf16::from_f32(a.to_f32() + b.to_f32());
-    f32, |a, b| a + b;
-    f64, |a, b| a + b;
+    f16, u16, |a, b| f16::from_f32(a.to_f32() + b.to_f32());
+    bf16, u16, |a, b| bf16::from_f32(a.to_f32() + b.to_f32());
+    f32, u32, |a, b| a + b;
+    f64, u64, |a, b| a + b;
 }
 
 /// Evaluates an expression with `$T` as the Rust type of a dtype.

@@ -4,7 +4,6 @@ use super::{Number, Operand, elements, elements_mut, ensure, with_number};
 use crate::View;
 use matex_ir::DType;
 use matex_ir::tensor::RunError;
-use std::cmp::Ordering;
 
 /// For each value the position at which it keeps `sorted` sorted; NaN counts as the largest.
 pub(super) fn search_sorted(
@@ -18,12 +17,13 @@ pub(super) fn search_sorted(
         && out.dtype == DType::I64
         && out.shape == values.shape();
     ensure(fits, "a search in something that does not fit")?;
-    let before = if right { Ordering::is_le } else { Ordering::is_lt };
     let to = elements_mut::<i64>(out.bytes)?;
     with_number!(values.dtype(), T => {
         let (sorted, values) = (elements::<T>(sorted)?, elements::<T>(values)?);
         for (to, value) in to.iter_mut().zip(values) {
-            *to = sorted.partition_point(|e| before(e.order(*value))) as i64;
+            let key = value.key(false);
+            let before = |e: &T| if right { e.key(false) <= key } else { e.key(false) < key };
+            *to = sorted.partition_point(before) as i64;
         }
         Ok(())
     })
