@@ -8,8 +8,8 @@ use super::level::Level;
 use super::mir::{Arg, Base, Item, Place, V};
 use std::collections::HashMap;
 
-/// More than this many instructions are left as they are: they have enough to do, and looking for an order would take long.
-const MOST: usize = 800;
+/// More than this many instructions are left as they are, since looking for an order would take long.
+pub(super) const MOST: usize = 1000;
 
 /// Fewer dependent steps than this with comparisons among them, as the place of the largest element is found by, are left as they
 /// are too: the CPU sees past their end by itself, and a choice that waits for the last round of the loop would only come later.
@@ -78,7 +78,7 @@ impl Scheduler {
         let makes = items.iter().map(|i| i.def().is_some_and(|v| values.contains_key(&v))).collect();
         let mut uses = vec![0; values.len()];
         reads.iter().flatten().for_each(|v| uses[*v] += 1);
-        let limit = level.registers() * 5 / 8;
+        let limit = level.registers() * 7 / 8;
         Scheduler { after, before, way, reads, makes, uses, limit }
     }
 

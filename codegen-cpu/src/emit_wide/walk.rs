@@ -3,11 +3,15 @@
 use super::asm::{POSITION, TEMP, When};
 use super::level::Level;
 use super::nest::Open;
+use super::schedule;
 use super::values::At;
 use super::{Emitter, Out};
 use crate::walk::Walk;
 use matex_ir::loops::{Access, InstKind, Store};
 use std::collections::HashMap;
+
+/// The most instructions of a body of which a turn has two copies.
+const TWICE: usize = schedule::MOST * 2 / 5;
 
 impl Emitter<'_> {
     /// A kernel whose axes are all parallel.
@@ -118,8 +122,9 @@ impl Emitter<'_> {
         self.store(s.operand, &v, copy, at)
     }
 
-    /// How many copies of a body are worth having in one turn. Large ones have enough independent work in them; the loads
-    /// of all copies come first and need registers.
+    /// How many copies of a body are worth having in one turn. An elementary function is one long chain, and a body of several
+    /// of them is longer than what the CPU looks ahead, so that a second copy fills the time in which the first one waits; bodies
+    /// that no scheduler puts side by side gain nothing. The loads of all copies come first and need registers.
     fn unroll(&self, walk: &Walk) -> usize {
         let ids = wanted(walk);
         let loads = ids.iter().filter_map(|id| match self.k.body[*id].kind {
@@ -141,7 +146,7 @@ impl Emitter<'_> {
         }
         let limit = match ids.len() {
             0..=24 => 4,
-            25..=64 => 2,
+            25..=TWICE => 2,
             _ => 1,
         };
         let registers = if self.level == Level::Avx512 { 24 } else { 12 };
