@@ -127,6 +127,9 @@ fn compare<T: Float, O: AsViewMut>(
     mut out: O,
     others: &mut [(&'static str, &mut dyn FnMut())],
 ) {
+    if !on.bench.wants(name) {
+        return;
+    }
     // The process is pinned to one processor, where two threads would take turns.
     let f: Function = matex::Compiler::new().threads(1).compile(source).unwrap();
     let count = |shape: &[usize]| shape.iter().product::<usize>();

@@ -1,4 +1,4 @@
-//! Running sums and gathers, next to the loop that one would write.
+//! Running sums, gathers and sorting, next to the loop that one would write, or the sort of Rust's library.
 
 use crate::{Bench, native};
 use matex::{AsView, Compiler};
@@ -40,6 +40,35 @@ pub(crate) fn all(bench: &Bench) {
         },
     );
     compare(bench, "x[i] * 2 f64", ("x[i] * 2.0", &[&x, &index]), vec![0f64; n], &mut plain);
+    sorting(bench, n);
+}
+
+/// Numbers without an order, sorted; those of Rust's library by `total_cmp`, which is no stable sort and needs none.
+fn sorting(bench: &Bench, n: usize) {
+    let mixed: Vec<f64> =
+        (0..n as u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11) as f64).collect();
+    let single: Vec<f32> = mixed.iter().map(|v| *v as f32).collect();
+    let (mut wide, mut narrow) = (mixed.clone(), single.clone());
+    let mut library64 = || {
+        wide.copy_from_slice(&mixed);
+        wide.sort_unstable_by(f64::total_cmp);
+        black_box(&mut wide);
+    };
+    compare(bench, "sort f64", ("sort(x)", &[&mixed]), vec![0f64; n], &mut library64);
+    let mut library32 = || {
+        narrow.copy_from_slice(&single);
+        narrow.sort_unstable_by(f32::total_cmp);
+        black_box(&mut narrow);
+    };
+    compare(bench, "sort f32", ("sort(x)", &[&single]), vec![0f32; n], &mut library32);
+    let mut places: Vec<(f64, i64)> = Vec::with_capacity(n);
+    let mut pairs = || {
+        places.clear();
+        places.extend(mixed.iter().copied().zip(0i64..));
+        places.sort_by(|a, b| a.0.total_cmp(&b.0));
+        black_box(&mut places);
+    };
+    compare(bench, "argsort f64", ("argsort(x)", &[&mixed]), vec![0i64; n], &mut pairs);
 }
 
 fn compare(
