@@ -76,6 +76,7 @@ pub use future::Call;
 pub use matex_ir::{DType, Scalar};
 pub use matex_lang::unit::{DTypeClass, DimSig, ParamSig, ParamType, Signature};
 pub use matex_lang::{Code, Diagnostic, Label, Limits, Severity, Span};
+pub use matex_passes::CostModel;
 pub use matex_runtime::{
     AsArg, AsView, AsViewMut, Element, FromTensor, FromTensors, Tensor, TensorError, TypeKind, TypedView,
     Value, View, ViewMut,

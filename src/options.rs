@@ -5,7 +5,7 @@ use crate::error::{Error, guarded};
 use crate::function::Function;
 use crate::typed::{Typed, TypedFn};
 use matex_lang::{Diagnostic, Limits, codes};
-use matex_passes::{Sizes, Tier};
+use matex_passes::{CostModel, Sizes, Tier};
 use std::fmt;
 use std::str::FromStr;
 
@@ -182,6 +182,8 @@ pub(crate) struct Options {
     pub(crate) recompute: bool,
     /// 0 for silence, up to 5 for everything.
     pub(crate) debug: u8,
+    /// What plans take work to cost.
+    pub(crate) costs: CostModel,
 }
 
 impl Options {
@@ -196,6 +198,7 @@ impl Options {
             max_nodes: self.limits.optimizer_nodes,
             max_iterations: self.limits.optimizer_iterations,
             sizes,
+            costs: self.costs,
             ..matex_passes::Options::default()
         }
     }
@@ -344,6 +347,23 @@ impl Compiler {
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Compiler {
         self.options.threads = threads;
+        self
+    }
+
+    /// What plans take work to cost: which values are put into memory, and what is worth sharing among threads. Without it the
+    /// constants of no particular machine, [`CostModel::FIXED`], so that a program has the same plan everywhere; `matex doctor --calibrate`
+    /// measures those of one. No bit that a kernel computes depends on it; what a library is given at a time, and so its bits, may.
+    ///
+    /// ```
+    /// use matex::{Compiler, CostModel};
+    /// let slow_memory = CostModel { levels: CostModel::FIXED.levels.map(|(holds, rate)| (holds, rate / 4.0)), ..CostModel::FIXED };
+    /// let f = Compiler::new().cost_model(slow_memory).compile("sum(x) / 2")?;
+    /// assert_eq!(f.call(&[&[1.0, 2.0]])?[0].to_string(), "1.5");
+    /// # Ok::<(), matex::Error>(())
+    /// ```
+    #[must_use]
+    pub fn cost_model(mut self, costs: CostModel) -> Compiler {
+        self.options.costs = costs;
         self
     }
 

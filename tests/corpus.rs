@@ -7,11 +7,11 @@
 mod support;
 
 use matex_ir::tensor::interp::Array;
-use matex_ir::tensor::{parse, verify};
+use matex_ir::tensor::{Func, Kind, parse, verify};
 use matex_lang::codes;
-use matex_passes::Tier;
+use matex_passes::{LayoutClass, Options, Tier, lower, run_pipeline};
 use support::case::{Case, Expected};
-use support::engines::{ENGINES, Engine, Outcome, guarded};
+use support::engines::{ENGINES, Engine, Outcome, far_machines, guarded, planned_for};
 use support::{Compiled, compare, compile, corpus};
 
 /// The corpus never shrinks below this: a case that is lost by accident is noticed.
@@ -86,6 +86,38 @@ fn judge(
             compare::mismatch(g, w, mine, tier).map(|why| format!("result {i}: {why}"))
         }),
     }
+}
+
+/// Libraries sum in orders of their own, which depend on how much they are given at a time.
+fn is_without_libraries(func: &Func) -> bool {
+    !func.nodes.iter().any(|n| matches!(n.kind, Kind::Dot { .. } | Kind::Lib(_)))
+}
+
+#[test]
+fn no_bit_depends_on_what_work_costs() {
+    let (mut failures, mut different) = (Vec::new(), 0);
+    for case in corpus() {
+        let Ok(Compiled { func, args, .. }) = compile(&case) else { continue };
+        if !is_without_libraries(&func) {
+            continue;
+        }
+        let machines = far_machines();
+        let plans = machines.map(|costs| {
+            let options = Options { costs, ..Options::default() };
+            let func = run_pipeline(&func, &options, |_, _| {});
+            lower(&func, &vec![LayoutClass::Contiguous; args.len()], &options).map(|p| p.to_string())
+        });
+        different += usize::from(plans[0] != plans[1]);
+        let results = machines.map(|costs| match planned_for(costs, &func, &args) {
+            Ok(results) => results.iter().map(|r| format!("{r:?}")).collect(),
+            Err((code, _)) => vec![format!("{code:?}")],
+        });
+        if results[0] != results[1] {
+            failures.push(format!("{}: {} and {}", case.name, results[0].join(" "), results[1].join(" ")));
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(different >= 20, "only {different} programs have another plan");
 }
 
 #[test]

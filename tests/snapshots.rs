@@ -125,7 +125,7 @@ fn kernels_of_workloads() {
             gemms(&text),
             apart.kernel_steps - gemms(&each),
             gemms(&each),
-            matex_passes::fuse::choose(&func, &options.sizes).priced,
+            matex_passes::fuse::choose(&func, &options.sizes, options.costs).priced,
         );
     }
     insta::assert_snapshot!(book);

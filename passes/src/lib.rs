@@ -17,6 +17,7 @@ pub mod plan;
 pub mod rules;
 pub mod sizes;
 
+pub use cost::CostModel;
 pub use lower::{LayoutClass, LowerError, lower, lower_unexpanded};
 pub use options::{Options, Tier};
 pub use pipeline::{PIPELINE, Pass, explain, optimize, run_pipeline};

@@ -1,5 +1,6 @@
 //! What may be chosen about how a function is rewritten and planned.
 
+use crate::cost::CostModel;
 use crate::sizes::Sizes;
 use std::fmt;
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub max_iterations: usize,
     /// What sizes are taken to be where a choice depends on them.
     pub sizes: Sizes,
+    /// What work costs.
+    pub costs: CostModel,
 }
 
 impl Default for Options {
@@ -58,6 +61,7 @@ impl Default for Options {
             max_nodes: 4_000,
             max_iterations: 8,
             sizes: Sizes::nominal(),
+            costs: CostModel::FIXED,
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(program: &Source, values: &Values, json: bool) -> Result<(), F
     let values = inputs::load(&values.values)?;
     let args = inputs::arguments(&values);
     let start = Instant::now();
-    let function = inputs::compile_file(inputs::compiler()?, &program.file, program.entry.as_deref())?;
+    let function = inputs::compile_file(inputs::running()?, &program.file, program.entry.as_deref())?;
     let compile = start.elapsed().as_secs_f64();
     let options = CallOptions::new().cancel(interrupt::flag());
     let steady = measure(|| {

@@ -33,7 +33,7 @@ impl Cli {
             Some(
                 Command::Dump { .. }
                 | Command::Explain { .. }
-                | Command::Doctor
+                | Command::Doctor { .. }
                 | Command::Completions { .. }
                 | Command::Man,
             )
@@ -92,7 +92,11 @@ pub(crate) enum Command {
         values: Values,
     },
     /// Show what this program found on this machine
-    Doctor,
+    Doctor {
+        /// Measure what work costs here, and keep it for plans that are run
+        #[arg(long)]
+        calibrate: bool,
+    },
     /// Write the completions of a shell to standard output
     Completions {
         /// The shell

@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Command, Source, To, Values};
 use crate::data::{self, DataError};
 use crate::failure::{Failure, colors};
-use crate::{bench, doctor, inputs, interrupt, manual, output, page, session, trace};
+use crate::{bench, costs, doctor, inputs, interrupt, manual, output, page, session, trace};
 use matex::{CallOptions, Function, Outputs, Stage};
 use matex_lang::{Code, codes};
 use serde_json::json;
@@ -19,12 +19,12 @@ fn carry_out(command: Option<Command>) -> Result<(), Failure> {
     match command {
         None => session::run(),
         Some(Command::Eval { text, values, to }) => {
-            let compiler = inputs::compiler()?.non_finite(to.non_finite);
+            let compiler = inputs::running()?.non_finite(to.non_finite);
             let function = compiler.file_name("<eval>").compile(&text)?;
             call(&function, &values, &to)
         }
         Some(Command::Run { program, values, to }) => {
-            let compiler = inputs::compiler()?.non_finite(to.non_finite);
+            let compiler = inputs::running()?.non_finite(to.non_finite);
             call(&inputs::compile_file(compiler, &program.file, program.entry.as_deref())?, &values, &to)
         }
         Some(Command::Dump { program, values, stage }) => dump(&compile(&program)?, &values, stage),
@@ -35,7 +35,12 @@ fn carry_out(command: Option<Command>) -> Result<(), Failure> {
                 explain(&function, &values, why, html.as_deref())
             }
         },
-        Some(Command::Doctor) => print(&doctor::report(&inputs::compiler()?)),
+        Some(Command::Doctor { calibrate }) => {
+            if calibrate {
+                costs::calibrate()?;
+            }
+            print(&doctor::report(&inputs::compiler()?))
+        }
         Some(Command::Completions { shell }) => print(&manual::completions(shell)),
         Some(Command::Man) => print(&manual::page()?),
         Some(Command::Bench { program, values, json }) => bench::run(&program, &values, json),

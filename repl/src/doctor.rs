@@ -1,5 +1,6 @@
 //! `matex doctor`: what this build has and what it found on this machine.
 
+use crate::costs;
 use matex::Compiler;
 use std::fmt::Write;
 
@@ -43,6 +44,16 @@ pub(crate) fn report(_compiler: &Compiler) -> String {
     let device = if asked == Some(matex::Device::Gpu) { "gpu" } else { "cpu" };
     row("device", &format!("{device} ({})", set("MATEX_DEVICE")));
     row("debug", &set("MATEX_DEBUG"));
+    let measured = costs::kept();
+    let of = if measured.is_some() {
+        "measured here"
+    } else {
+        "the fixed ones; matex doctor --calibrate measures this machine"
+    };
+    row("costs", of);
+    for (name, value, unit) in costs::rows(&measured.unwrap_or_default()) {
+        row(&format!("  {name}"), &format!("{value:.1} {unit}"));
+    }
     out
 }
 

@@ -1,5 +1,6 @@
 //! From what is typed to a program and its values.
 
+use crate::costs;
 use crate::data::{self, DataError, Loaded};
 use crate::failure::Failure;
 use matex::{Arg, Compiler, Function};
@@ -11,6 +12,11 @@ const MAX_PROGRAM: u64 = 1 << 30;
 /// A compiler with the options of the environment. A variable that is set wrongly is wrong usage.
 pub(crate) fn compiler() -> Result<Compiler, Failure> {
     Compiler::from_env().map_err(Failure::Usage)
+}
+
+/// The compiler of what is run here and not shown: with what work was measured to cost on this machine, if it was.
+pub(crate) fn running() -> Result<Compiler, Failure> {
+    Ok(compiler()?.cost_model(costs::kept().unwrap_or_default()))
 }
 
 /// Compiles the program in a file, or that of standard input for `-`.

@@ -6,9 +6,11 @@
 mod bench;
 mod cli;
 mod commands;
+mod costs;
 mod data;
 mod doctor;
 mod failure;
+mod folders;
 mod inputs;
 mod interrupt;
 mod manual;

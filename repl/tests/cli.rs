@@ -224,6 +224,43 @@ fn programs_can_be_looked_into() {
 }
 
 #[test]
+fn costs_are_measured_when_that_is_asked_for() {
+    let cache = tempfile::tempdir().unwrap();
+    let doctor = |more: &[&str]| {
+        let mut command = command(&folder(), &[&["doctor"], more].concat());
+        done(command.env("XDG_CACHE_HOME", cache.path()).output().unwrap())
+    };
+    let costs = |r: &Run| {
+        r.out.lines().skip_while(|l| !l.starts_with("costs")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let fixed = costs(&doctor(&[]));
+    assert!(fixed[0].contains("the fixed ones") && fixed[1..].len() == 8, "{fixed:?}");
+    assert!(fixed.contains(&"  launch        100.0 nanoseconds to start a kernel".to_owned()), "{fixed:?}");
+    let measured = costs(&doctor(&["--calibrate"]));
+    assert!(measured[0].contains("measured here") && measured[1..] != fixed[1..], "{measured:?}");
+    assert_eq!(costs(&doctor(&[])), measured);
+    let file = cache.path().join("matex").join("costs");
+    // What is shown is the same on every machine, whatever was measured.
+    let mut dump = command(&folder(), &["dump", "ols.mx", "--stage", "plan"]);
+    let dumped = |c: &mut std::process::Command| done(c.output().unwrap()).out;
+    let here = dumped(dump.env("XDG_CACHE_HOME", cache.path()));
+    assert_eq!(here, dumped(dump.env("XDG_CACHE_HOME", "/nowhere")));
+    let r = done(
+        command(&folder(), &["eval", "x + 1", "x=1"]).env("XDG_CACHE_HOME", cache.path()).output().unwrap(),
+    );
+    assert_eq!((r.code, r.out.as_str()), (0, "2\n"));
+    // Another CPU's, a cut one, and none.
+    let text = std::fs::read_to_string(&file).unwrap();
+    for other in [text.replace("matex", "metax"), text[..text.len() / 2].to_owned(), String::new()] {
+        std::fs::write(&file, other).unwrap();
+        assert_eq!(costs(&doctor(&[])), fixed);
+    }
+    let r =
+        done(command(&folder(), &["doctor", "--calibrate"]).env("XDG_CACHE_HOME", &file).output().unwrap());
+    assert_eq!(r.code, 1, "{}", r.err);
+}
+
+#[test]
 fn warnings_go_to_standard_error() {
     let nearly = "A=[[1.0, 1.0], [1.0, 1.0000000000000002]]";
     for more in [&[][..], &["--json"]] {

@@ -3,6 +3,7 @@
 //! [`Tensor`] and the views are how data comes in and goes out. An [`Executable`] is a function of the tensor IR with
 //! its plan and its kernels, ready to be called with any sizes.
 
+mod calibrate;
 mod exec;
 mod gpu;
 mod lib_ops;
@@ -10,6 +11,7 @@ mod pool;
 mod resident;
 mod tensor;
 
+pub use calibrate::calibrate;
 pub use exec::{Again, CallOptions, Engine, ExecError, Executable, HostCopy, PrepareOptions, Warning};
 pub use gpu::{GpuError, GpuInfo, HAS_GPU, after_gpu, gpu_info, wgsl};
 pub use lib_ops::LinalgInfo;

@@ -6,7 +6,7 @@ use matex_ir::tensor::interp::{Array, RunLimits, run};
 use matex_ir::tensor::{Func, RunError, parse};
 use matex_ir::{DType, Scalar};
 use matex_lang::{Limits, codes};
-use matex_passes::{Options, Tier};
+use matex_passes::{CostModel, Options, Tier};
 use matex_runtime::{
     AsArg, AsView, CallOptions, DeviceTensor, Element, Engine as Code, ExecError, Executable, FromTensor,
     LayoutClass, PrepareOptions, Simd, Tensor, Value, View,
@@ -114,6 +114,21 @@ const CPU_ENGINES: &[Engine] = &[
 
 fn tier(tier: Tier) -> Options {
     Options { tier, ..Options::default() }
+}
+
+/// Machines that differ as no two do: on one arithmetic is next to free and memory slow, on the other the other way round.
+pub(crate) fn far_machines() -> [CostModel; 2] {
+    let fixed = CostModel::FIXED;
+    let moving = |by: f64| fixed.levels.map(|(holds, rate)| (holds, rate * by));
+    let slow_memory = CostModel { vector: 1e5, scalar: 1e3, launch: 1e4, levels: moving(0.01), ..fixed };
+    let slow_arithmetic =
+        CostModel { vector: 1.0, scalar: 0.01, launch: 0.2, levels: moving(100.0), ..fixed };
+    [slow_memory, slow_arithmetic]
+}
+
+/// Machine code by the plan for a machine of these constants.
+pub(crate) fn planned_for(costs: CostModel, func: &Func, args: &[Array]) -> Outcome {
+    execute(func, args, Code::Cranelift, Memory::Plain, Options { costs, ..Options::default() })
 }
 
 /// How the arguments lie in memory.

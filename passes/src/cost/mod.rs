@@ -1,43 +1,87 @@
 //! What work costs: the roofline that choices are made by.
 //!
 //! A kernel takes the longer of what its arithmetic takes and of what its memory traffic takes at the level of cache
-//! that the traffic fits into, and a fixed time to be started. The constants are those of no particular machine and never
-//! measured when a program is compiled, so that the same program has the same plan everywhere; what counts is their
-//! ratios, which differ little between the machines of a decade.
+//! that the traffic fits into, and a fixed time to be started. The constants are a value, [`CostModel`], and never measured when a program
+//! is compiled: without any other they are those of no particular machine, so that the same program has the same plan everywhere.
+//! What counts is their ratios.
 
 use matex_ir::{DType, Op};
 
-/// Simple operations on vectors that are done in a nanosecond.
-const VECTOR_OPS: f64 = 8.0;
-
-/// Simple operations on scalars that are done in a nanosecond.
-const SCALAR_OPS: f64 = 4.0;
-
-/// The bytes of a vector.
-pub const VECTOR: f64 = 16.0;
+/// The constants of the model, all of one thread.
+///
+/// A plan depends on them in what it puts into memory and what threads share, and no bit that a kernel computes does: algebra, which changes roundings,
+/// has prices of its own that are the same everywhere.
+///
+/// ```
+/// use matex_passes::CostModel;
+/// let fast = CostModel { vector: 2000.0, ..CostModel::FIXED };
+/// assert!(fast.is_sensible() && fast != CostModel::default());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostModel {
+    /// Bytes of vectors that simple operations are done on in a nanosecond.
+    pub vector: f64,
+    /// The bytes of a vector at which that is so.
+    pub width: f64,
+    /// Simple operations on scalars that are done in a nanosecond.
+    pub scalar: f64,
+    /// What it takes to start a kernel, to bind its operands and to find memory for its result, in nanoseconds.
+    pub launch: f64,
+    /// Bytes that a level of memory holds, rising, and bytes that move there in a nanosecond; the last one holds everything.
+    pub levels: [(f64, f64); 4],
+}
 
 /// What part of the time that the model says a fast machine takes, for arithmetic in vectors of known width.
 pub const FAST_COMPUTING: f64 = 0.75;
 /// The same for memory traffic.
 pub const FAST_MOVING: f64 = 0.4;
 
-/// What it takes to start a kernel, to bind its operands and to find memory for its result, in nanoseconds.
-pub const LAUNCH: f64 = 100.0;
-
-/// Bytes that a level holds, and bytes that move there in a nanosecond; the last one holds everything.
-const LEVELS: [(f64, f64); 4] = [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)];
-
 /// As many bytes of what kernels hand on to each other panel by panel are in use at a time.
 pub const PANEL: f64 = 512e3;
 
-/// How many bytes move in a nanosecond where `resident` bytes are in use.
-pub fn bandwidth(resident: f64) -> f64 {
-    LEVELS.iter().find(|(holds, _)| resident <= *holds).map_or(20.0, |(_, rate)| *rate)
+/// How far constants may be from those of [`CostModel::FIXED`]: another machine, and no other century.
+const FARTHEST: f64 = 1000.0;
+
+impl CostModel {
+    /// Those of no particular machine: what dumps and tests have, and whoever has not measured others.
+    pub const FIXED: CostModel = CostModel {
+        vector: 128.0,
+        width: 16.0,
+        scalar: 4.0,
+        launch: 100.0,
+        levels: [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)],
+    };
+
+    /// Whether they may be those of a machine: positive, and within three orders of magnitude of [`CostModel::FIXED`].
+    ///
+    /// ```
+    /// use matex_passes::CostModel;
+    /// assert!(!CostModel { launch: f64::NAN, ..CostModel::FIXED }.is_sensible());
+    /// ```
+    pub fn is_sensible(&self) -> bool {
+        let rates =
+            |c: &CostModel| [c.vector, c.width, c.scalar, c.launch].into_iter().chain(c.levels.map(|l| l.1));
+        let near = |(own, fixed): (f64, f64)| own > fixed / FARTHEST && own < fixed * FARTHEST;
+        let rising = self.levels.windows(2).all(|w| 0.0 < w[0].0 && w[0].0 < w[1].0);
+        rates(self).zip(rates(&CostModel::FIXED)).all(near) && rising && self.levels[3].0 == f64::INFINITY
+    }
+
+    /// How many bytes move in a nanosecond where `resident` bytes are in use.
+    pub(crate) fn bandwidth(&self, resident: f64) -> f64 {
+        let [.., (_, last)] = self.levels;
+        self.levels.iter().find(|(holds, _)| resident <= *holds).map_or(last, |(_, rate)| *rate)
+    }
+
+    /// How many simple operations on elements of that size are done in a nanosecond.
+    pub(crate) fn rate(&self, size: usize, vector: bool) -> f64 {
+        if vector { self.vector / size.max(1) as f64 } else { self.scalar }
+    }
 }
 
-/// How many simple operations on elements of that size are done in a nanosecond.
-pub fn rate(size: usize, vector: bool) -> f64 {
-    if vector { VECTOR_OPS * VECTOR / size.max(1) as f64 } else { SCALAR_OPS }
+impl Default for CostModel {
+    fn default() -> CostModel {
+        CostModel::FIXED
+    }
 }
 
 /// What an op costs as a number of simple operations, and whether it has no vector form.

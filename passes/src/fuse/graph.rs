@@ -1,6 +1,6 @@
 //! A function as fusion sees it: what computes, what is there, and how the axes of an operand lie in those of its user.
 
-use crate::cost::{self, OpCost};
+use crate::cost::{self, CostModel, OpCost};
 use crate::lower::is_product;
 use crate::sizes::Sizes;
 use matex_ir::tensor::{Func, Kind, Node, TensorType, ValueId};
@@ -83,10 +83,12 @@ pub(super) struct Graph<'f> {
     pub(super) users: Vec<Vec<usize>>,
     /// The region of each node.
     pub(super) home: Vec<usize>,
+    /// What work costs.
+    pub(super) costs: CostModel,
 }
 
 impl<'f> Graph<'f> {
-    pub(super) fn new(func: &'f Func, sizes: &Sizes, captured: &[bool]) -> Graph<'f> {
+    pub(super) fn new(func: &'f Func, sizes: &Sizes, costs: CostModel, captured: &[bool]) -> Graph<'f> {
         let mut items: Vec<Item> =
             func.nodes.iter().enumerate().map(|(i, n)| item(func, ValueId(i as u32), n, sizes)).collect();
         let mut users = vec![Vec::new(); items.len()];
@@ -121,7 +123,7 @@ impl<'f> Graph<'f> {
         for (r, region) in func.regions.iter().enumerate() {
             region.nodes.iter().filter_map(|v| home.get_mut(v.0 as usize).map(|h| *h = r)).for_each(drop);
         }
-        let mut graph = Graph { func, items, users, home };
+        let mut graph = Graph { func, items, users, home, costs };
         graph.before_updates();
         graph
     }

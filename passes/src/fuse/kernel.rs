@@ -1,7 +1,7 @@
 //! What a kernel would be that computes one value: whether there is such a kernel, and what it costs.
 
 use super::graph::{AXES, Edge, Graph, Item, Work};
-use crate::cost::{self, LAUNCH};
+use crate::cost;
 use matex_ir::Dim;
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,7 +70,12 @@ fn below(place: Place, edge: &Edge, over: &[usize]) -> Place {
     let user = place.to_le_bytes();
     let mut below = [0u8; AXES];
     for (axis, related) in edge.axes.iter().enumerate() {
-        below[axis] = (0..AXES).filter(|a| related >> a & 1 == 1).fold(0, |bits, a| bits | user[a]);
+        // Mostly one axis or none.
+        let mut left = *related;
+        while left != 0 {
+            below[axis] |= user[left.trailing_zeros() as usize];
+            left &= left - 1;
+        }
     }
     for (axis, bit) in edge.over.iter().zip(over) {
         if let (Some(place), true) = (below.get_mut(*axis), *bit < AXES) {
@@ -158,7 +163,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
             graph,
             stored,
             roots,
-            seen: HashMap::default(),
+            seen: HashMap::with_capacity_and_hasher(32, Spread::default()),
             extents: item.extents.clone(),
             points: union(place),
             over: None,
@@ -386,13 +391,14 @@ impl<'a, 'f> Kernel<'a, 'f> {
         let written: f64 = items().map(|i| i.elements() * i.size as f64).sum();
         let bytes = read + written;
         let hot = self.handed_on();
+        let costs = &self.graph.costs;
         let mut moved =
-            (bytes - hot) / cost::bandwidth(bytes) + hot / cost::bandwidth(cost::PANEL.min(bytes));
+            (bytes - hot) / costs.bandwidth(bytes) + hot / costs.bandwidth(cost::PANEL.min(bytes));
         if self.walks > 1 {
             // Further walks find the row in a cache, when it fits in one.
             let rows = self.evaluations(self.points).max(1.0);
             let again = f64::from(self.walks - 1) * read;
-            moved += again / cost::bandwidth(bytes / rows);
+            moved += again / costs.bandwidth(bytes / rows);
         }
         let everything = self.work.iter().map(|e| e.axes).fold(self.points, |a, b| a | b);
         let inner = everything & !self.points;
@@ -410,8 +416,8 @@ impl<'a, 'f> Kernel<'a, 'f> {
             let done = entry.ops * self.evaluations(entry.axes);
             let size = entry.size.unwrap_or(width);
             ops += done;
-            time += done / cost::rate(size, vector);
+            time += done / costs.rate(size, vector);
         }
-        Price { ops, bytes, time: time.max(moved) + LAUNCH }
+        Price { ops, bytes, time: time.max(moved) + costs.launch }
     }
 }

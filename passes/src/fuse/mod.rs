@@ -15,7 +15,7 @@ mod tests;
 pub use kernel::{MAX_NODES, MAX_OPERANDS, MAX_STAGES, Obstacle};
 pub use sweep::Refusal;
 
-use crate::cost;
+use crate::cost::{self, CostModel};
 use crate::plan::{Apart, OpSite};
 use crate::sizes::Sizes;
 use graph::Graph;
@@ -132,17 +132,21 @@ pub fn nothing(func: &Func) -> Fusion {
     if !is_sound(func) {
         return Fusion::default();
     }
-    let stored = Graph::new(func, &Sizes::nominal(), &captured).items.iter().map(|i| i.computes()).collect();
+    let stored = Graph::new(func, &Sizes::nominal(), CostModel::FIXED, &captured)
+        .items
+        .iter()
+        .map(|i| i.computes())
+        .collect();
     Fusion { stored, captured, ..Fusion::default() }
 }
 
-/// The cheapest choice that is found for these sizes.
-pub fn choose(func: &Func, sizes: &Sizes) -> Fusion {
+/// The cheapest choice that is found for these sizes, on a machine of these constants.
+pub fn choose(func: &Func, sizes: &Sizes, costs: CostModel) -> Fusion {
     if !is_sound(func) {
         return Fusion::default();
     }
     let captured = captured(func);
-    let graph = Graph::new(func, sizes, &captured);
+    let graph = Graph::new(func, sizes, costs, &captured);
     let (mut sweep, refusals) = Sweep::run(&graph, sizes);
     let time = sweep.total().time;
     let refusals = refusals.into_iter().map(|(v, why)| (ValueId(v as u32), why)).collect();

@@ -6,9 +6,8 @@
 
 use super::graph::{Graph, Work};
 use super::kernel::{Kernel, Obstacle, Price};
-use crate::cost::{self, LAUNCH};
 use crate::sizes::Sizes;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::FxHashSet;
 
 /// How often all values are gone over at most.
 const ROUNDS: usize = 8;
@@ -70,7 +69,7 @@ pub(super) struct Sweep<'a, 'f> {
     /// How many prices were asked for.
     pub(super) priced: usize,
     /// The prices of kernels as things stand, by the values that they end in.
-    known: HashMap<usize, Total>,
+    known: Vec<Option<Total>>,
     /// Values that are never in memory, because their one user is better off with them.
     glued: Vec<bool>,
 }
@@ -85,11 +84,11 @@ impl<'a, 'f> Sweep<'a, 'f> {
         let first = sweep.settle();
         if sweep.choices().len() <= MANY {
             let best = std::mem::replace(&mut sweep.stored, nothing);
-            sweep.known.clear();
+            sweep.known.fill(None);
             let second = sweep.settle();
             if !second.below(&first) {
                 sweep.stored = best;
-                sweep.known.clear();
+                sweep.known.fill(None);
             }
         }
         let refusals = sweep.refusals(sizes);
@@ -99,7 +98,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
     /// The plan with these values in memory.
     pub(super) fn at(graph: &'a Graph<'f>, stored: Vec<bool>) -> Sweep<'a, 'f> {
         let glued = vec![false; graph.items.len()];
-        Sweep { graph, stored, priced: 0, known: HashMap::new(), glued }
+        Sweep { graph, stored, priced: 0, known: vec![None; graph.items.len()], glued }
     }
 
     /// Values whose place is a choice.
@@ -122,7 +121,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
                 if after.below(&before) {
                     self.stored[*v] = !self.stored[*v];
                     for root in self.touched(*v) {
-                        self.known.remove(&root);
+                        self.known[root] = None;
                     }
                     changed = true;
                 }
@@ -142,11 +141,11 @@ impl<'a, 'f> Sweep<'a, 'f> {
         }
         let mut before = Total::default();
         for root in &roots {
-            let one = match self.known.get(root) {
-                Some(known) => *known,
+            let one = match self.known[*root] {
+                Some(known) => known,
                 None => {
                     let one = self.price(&[*root]);
-                    self.known.insert(*root, one);
+                    self.known[*root] = Some(one);
                     one
                 }
             };
@@ -160,7 +159,8 @@ impl<'a, 'f> Sweep<'a, 'f> {
 
     /// The values whose kernels would compute this one if it were not in memory, and itself.
     fn touched(&self, v: usize) -> Vec<usize> {
-        let (mut open, mut roots, mut seen) = (vec![v], vec![v], HashSet::from([v]));
+        let (mut open, mut roots) = (vec![v], vec![v]);
+        let mut seen: FxHashSet<usize> = FxHashSet::from_iter([v]);
         while let Some(value) = open.pop() {
             for user in &self.graph.users[value] {
                 if !seen.insert(*user) {
@@ -198,7 +198,8 @@ impl<'a, 'f> Sweep<'a, 'f> {
             if item.fills > 0 && (self.stored[*root] || item.needed) {
                 // It is in memory, and copied to its place.
                 let bytes = 2.0 * item.elements() * item.size as f64;
-                let time = bytes / cost::bandwidth(bytes) + LAUNCH;
+                let costs = &self.graph.costs;
+                let time = bytes / costs.bandwidth(bytes) + costs.launch;
                 total.add(&Ok(Price { ops: 0.0, bytes, time }));
             }
         }

@@ -5,6 +5,7 @@ use super::kernel::{Kernel, Obstacle};
 use super::sweep::{Sweep, Total};
 use super::{Fusion, captured, choose, nothing};
 use crate::Sizes;
+use crate::cost::CostModel;
 use crate::plan::Item;
 use matex_ir::tensor::{Func, ValueId, parse};
 
@@ -16,7 +17,7 @@ fn func_of(result: &str, lines: &[&str]) -> Func {
 /// Whether there is a kernel for the result, when nothing but the parameters is in memory.
 fn one_kernel(result: &str, lines: &[&str]) -> Result<(), Obstacle> {
     let func = func_of(result, lines);
-    let graph = Graph::new(&func, &Sizes::nominal(), &captured(&func));
+    let graph = Graph::new(&func, &Sizes::nominal(), CostModel::FIXED, &captured(&func));
     let stored = vec![false; graph.items.len()];
     let root = func.results()[0].0 as usize;
     Kernel::price(&graph, &stored, &[root]).map(|_| ())
@@ -83,7 +84,7 @@ fn a_reduction_of_columns_inside_one_of_rows_is_not() {
         "return %6",
     ];
     let func = func_of("f64", &lines);
-    let graph = Graph::new(&func, &Sizes::nominal(), &captured(&func));
+    let graph = Graph::new(&func, &Sizes::nominal(), CostModel::FIXED, &captured(&func));
     let mut stored = vec![false; graph.items.len()];
     stored[4] = true;
     assert_eq!(Kernel::price(&graph, &stored, &[6]).map(|_| ()), Err(Obstacle::Nested));
@@ -97,7 +98,7 @@ fn operands_and_nodes_are_limited() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     assert_eq!(one_kernel("f64[m]", &lines), Err(Obstacle::Large));
     let func = func_of("f64[m]", &lines);
-    let chosen = choose(&func, &Sizes::nominal());
+    let chosen = choose(&func, &Sizes::nominal(), CostModel::FIXED);
     let kernels = (0..func.nodes.len() as u32).filter(|v| chosen.is_stored(ValueId(*v))).count();
     assert_eq!(kernels, 2, "{:?}", chosen.refusals);
 }
@@ -145,9 +146,9 @@ fn what_is_as_good_as_a_parameter_needs_no_memory_for_a_loop() {
 }
 ";
     let func = parse(text).unwrap();
-    assert!(!choose(&func, &Sizes::nominal()).is_stored(ValueId(3)));
+    assert!(!choose(&func, &Sizes::nominal(), CostModel::FIXED).is_stored(ValueId(3)));
     let dear = parse(&text.replace("neg", "exp")).unwrap();
-    assert!(choose(&dear, &Sizes::nominal()).is_stored(ValueId(3)));
+    assert!(choose(&dear, &Sizes::nominal(), CostModel::FIXED).is_stored(ValueId(3)));
 }
 
 /// The cheapest of all sets of values in memory.
@@ -190,7 +191,7 @@ fn the_search_finds_what_all_choices_hold() {
         for n in [1, 8, 64, 1024, 1 << 14] {
             let name = |name: &str| matex_ir::dim::Atom::Size(name.into());
             let sizes = Sizes::of([(name("n"), n), (name("m"), 256)]);
-            let graph = Graph::new(&func, &sizes, &captured(&func));
+            let graph = Graph::new(&func, &sizes, CostModel::FIXED, &captured(&func));
             let found = Sweep::run(&graph, &sizes).0.total();
             assert_eq!((found.impossible, found.time), (0, best(&graph).time), "{n}: {lines:?}");
         }
@@ -252,7 +253,7 @@ fn the_search_rarely_misses_the_cheapest_plan() {
         for n in [16, 4096] {
             let name = |name: &str| matex_ir::dim::Atom::Size(name.into());
             let sizes = Sizes::of([(name("n"), n), (name("m"), 256)]);
-            let graph = Graph::new(&func, &sizes, &captured(&func));
+            let graph = Graph::new(&func, &sizes, CostModel::FIXED, &captured(&func));
             let found = Sweep::run(&graph, &sizes).0.total();
             let best = best(&graph);
             assert_eq!(found.impossible, best.impossible, "{func}");

@@ -103,8 +103,9 @@ pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<
 /// As for [`lower`].
 pub fn lower_unexpanded(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
     let _span = tracing::debug_span!("lower").entered();
-    let fusion = if options.fuse { fuse::choose(func, &options.sizes) } else { fuse::nothing(func) };
-    lowered(func, classes, &fusion)
+    let fusion =
+        if options.fuse { fuse::choose(func, &options.sizes, options.costs) } else { fuse::nothing(func) };
+    Ok(Plan { costs: options.costs, ..lowered(func, classes, &fusion)? })
 }
 
 /// [`lower`] for a choice of the values that are put into memory.

@@ -19,6 +19,7 @@ pub use arena::{Arena, Part, Piece, Places};
 pub use panels::Member;
 pub use work::Work;
 
+use crate::cost::CostModel;
 use matex_ir::loops::{InstId, Kernel, Role};
 use matex_ir::tensor::{LibOp, TensorType};
 use matex_ir::{Code, DType, Dim, Span};
@@ -393,6 +394,8 @@ pub struct Plan {
     pub apart: Vec<Apart>,
     /// The temporaries that share one piece of memory.
     pub arena: Arena,
+    /// What its work costs.
+    pub costs: CostModel,
 }
 
 impl Routine {

@@ -1,7 +1,7 @@
 //! What a plan does at given sizes: the work of each kernel, and the memory that all of it needs at a time.
 
 use super::{BlockId, BufferId, KernelStep, Places, Plan, Slot, Source, Step};
-use crate::cost::{self, OpCost};
+use crate::cost::{self, CostModel, OpCost};
 use matex_ir::loops::{AxisKind, InstKind, Kernel};
 use matex_ir::{DType, Dim};
 use std::ops::Range;
@@ -17,8 +17,9 @@ pub struct Work {
     pub time: f64,
     /// What its memory traffic takes of that.
     moving: f64,
-    /// What its arithmetic takes in vectors, and in scalars.
+    /// What its arithmetic takes in vectors of some bytes, and in scalars.
     computing: [f64; 2],
+    width: f64,
 }
 
 impl Work {
@@ -26,7 +27,7 @@ impl Work {
     /// must not think too much of it.
     pub fn least_time(&self, vector: f64) -> f64 {
         let [vectors, scalars] = self.computing;
-        let computing = vectors * cost::VECTOR / vector + scalars;
+        let computing = vectors * self.width / vector + scalars;
         (computing * cost::FAST_COMPUTING).max(self.moving * cost::FAST_MOVING)
     }
 }
@@ -43,7 +44,8 @@ impl Plan {
         steps: impl IntoIterator<Item = &'a KernelStep>,
         value: &impl Fn(Slot) -> Option<i64>,
     ) -> Work {
-        let mut work = Work::default();
+        let costs = &self.costs;
+        let mut work = Work { width: costs.width, ..Work::default() };
         let mut seen: Vec<(BufferId, f64)> = Vec::new();
         for step in steps {
             let extent = |slot: &Slot| value(*slot).unwrap_or(0).max(0) as f64;
@@ -61,14 +63,14 @@ impl Plan {
                     None => seen.push((binding.place.buffer, touched)),
                 }
             }
-            let Arithmetic { ops, vectors, scalars } = arithmetic(kernel, &extents);
+            let Arithmetic { ops, vectors, scalars } = arithmetic(kernel, &extents, costs);
             work.ops += ops;
             work.computing[0] += vectors;
             work.computing[1] += scalars;
         }
         work.bytes = seen.iter().map(|(_, b)| b).sum::<f64>();
-        work.moving = work.bytes / cost::bandwidth(work.bytes);
-        work.time = work.moving.max(work.computing.iter().sum()) + cost::LAUNCH;
+        work.moving = work.bytes / costs.bandwidth(work.bytes);
+        work.time = work.moving.max(work.computing.iter().sum()) + costs.launch;
         work
     }
 
@@ -107,7 +109,7 @@ struct Arithmetic {
     scalars: f64,
 }
 
-fn arithmetic(kernel: &Kernel, extents: &[f64]) -> Arithmetic {
+fn arithmetic(kernel: &Kernel, extents: &[f64], costs: &CostModel) -> Arithmetic {
     let points: f64 =
         kernel.axes.iter().zip(extents).filter(|(a, _)| a.kind != AxisKind::Reduce).map(|(_, e)| e).product();
     let all: f64 = extents.iter().product();
@@ -133,9 +135,9 @@ fn arithmetic(kernel: &Kernel, extents: &[f64]) -> Arithmetic {
             };
             total.ops += times;
             if alike && !cost.scalar {
-                total.vectors += times * cost.ops / cost::rate(size, true);
+                total.vectors += times * cost.ops / costs.rate(size, true);
             } else {
-                total.scalars += times * cost.ops / cost::rate(size, false);
+                total.scalars += times * cost.ops / costs.rate(size, false);
             }
         }
     };

@@ -6,6 +6,7 @@ use super::line::is_open;
 use super::state::Session;
 use crate::data::DataError;
 use crate::failure::Failure;
+use crate::folders;
 use crate::interrupt::at_prompt;
 use crate::output::LINE;
 use rustyline::completion::{Completer, Pair};
@@ -90,11 +91,7 @@ fn unusable(error: &ReadlineError) -> Failure {
 
 /// `matex/history` where the system keeps the state of programs; its folder is made.
 fn history_file() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local").join("state")))
-        .or_else(|| absolute("LOCALAPPDATA"))?;
-    let folder = state.join("matex");
+    let folder = folders::of_user("XDG_STATE_HOME", ".local/state")?;
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history"))
 }
