@@ -2,7 +2,7 @@
 //!
 //! Contestants alternate, and each figure is a median. Loops are compiled for the vectors that the CPU has, which matex finds too; the
 //! crates that are compared choose theirs by themselves, or have those of any CPU of this kind. `--json` prints one JSON object
-//! a line instead of a table; names of tables (`stages`, `overhead`, `nine`, `sizes`, `work`, `cachesizes`, `scans`, `plans`, `layers`,
+//! a line instead of a table; names of tables (`stages`, `phases`, `overhead`, `nine`, `sizes`, `work`, `cachesizes`, `scans`, `plans`, `layers`,
 //! `threads`, `linalg`, `plot`, `gpu`, `derivatives`) choose those, and `--row TEXT` the rows of linear algebra whose names contain
 //! it. Run without `--bench`, as `cargo test --benches` does, everything runs once on small data and nothing is measured.
 
@@ -20,7 +20,8 @@ mod work;
 use matex::{AsView, Limits};
 use matex_codegen_cpu::KernelCache;
 use matex_lang::unit::{ArgSpec, Unit};
-use matex_passes::{LayoutClass, Options, lower, run_pipeline};
+use matex_passes::lower::lower_with;
+use matex_passes::{LayoutClass, Options, algebra, canon, fuse, lower, run_pipeline};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -143,9 +144,12 @@ fn main() {
     let row = std::env::args().skip_while(|a| a != "--row").nth(1);
     let bench = Bench { real: given("--bench"), json: given("--json"), row };
     type Table = (&'static str, &'static str, fn(&Bench));
-    let tables: [Table; 14] = [
+    let tables: [Table; 15] = [
         ("stages", "From text to the first result, ms", |b| {
             [1, 10, 30, 135, 200].iter().for_each(|ops| stages(b, *ops));
+        }),
+        ("phases", "The optimizer by phase, ms", |b| {
+            [10, 30, 135, 200].iter().for_each(|ops| phases(b, *ops));
         }),
         ("overhead", "A call on 10 elements, ns", overhead),
         ("nine", "Nine matrices added, ns", nine::all),
@@ -220,6 +224,35 @@ fn stages(bench: &Bench, ops: usize) {
     let names = ["parse", "check", "lower", "compile", "all"];
     let figures: Vec<(&str, f64)> = names.into_iter().zip(samples.into_iter().map(median)).collect();
     bench.line("stages", &format!("{ops} operations"), &figures);
+}
+
+/// The time of each phase between the tensor IR and the kernels.
+fn phases(bench: &Bench, ops: usize) {
+    let spec = || Some(ArgSpec { dtype: matex::DType::F64, ones: vec![false], weak: false });
+    let unit = Unit::new(&program(ops), None, &Limits::default()).unwrap();
+    let func = unit.specialize(&[spec(), spec()]).unwrap();
+    let options = Options::default();
+    let mut samples = vec![Vec::new(); 5];
+    for _ in 0..if bench.real { 101 } else { 1 } {
+        let mut clock = Instant::now();
+        let mut lap = |i: usize| {
+            samples[i].push(clock.elapsed().as_secs_f64() * 1e3);
+            clock = Instant::now();
+        };
+        let canonical = black_box(canon::canonicalize(&func));
+        lap(0);
+        let (simple, _) = black_box(algebra::simplify(&canonical, &options));
+        lap(1);
+        let fusion = black_box(fuse::choose(&simple, &options.sizes, options.costs));
+        lap(2);
+        black_box(lower_with(&simple, &[LayoutClass::Contiguous; 2], &fusion).unwrap());
+        lap(3);
+        black_box(lower(&run_pipeline(&func, &options, |_, _| {}), &[], &options).unwrap());
+        lap(4);
+    }
+    let names = ["canonical", "algebra", "fuse", "plan", "all"];
+    let figures: Vec<(&str, f64)> = names.into_iter().zip(samples.into_iter().map(median)).collect();
+    bench.line("phases", &format!("{ops} operations"), &figures);
 }
 
 fn overhead(bench: &Bench) {

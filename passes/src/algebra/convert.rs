@@ -11,11 +11,12 @@ use super::structure::Structure;
 use egg::{EGraph, Id};
 use matex_ir::tensor::{Func, GuardKind, Kind, Node, RegionId, TensorType, Type, ValueId};
 use matex_ir::{DType, Dim, Span};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// For each loop and branch the values that its regions take from the region that it stands in.
-pub(crate) type Captures = HashMap<ValueId, BTreeSet<ValueId>>;
+pub(crate) type Captures = FxHashMap<ValueId, BTreeSet<ValueId>>;
 
 /// The region that each value is made in, and the loop or branch that owns each region.
 struct Places {
@@ -37,7 +38,7 @@ pub(crate) fn captures(func: &Func) -> Option<Captures> {
             }
         }
     }
-    let mut captures = Captures::new();
+    let mut captures = Captures::default();
     for (i, region) in func.regions.iter().enumerate().skip(1) {
         let used = region.nodes.iter().flat_map(|v| &func.nodes[v.0 as usize].args).chain(&region.results);
         for v in used {
@@ -61,11 +62,11 @@ pub(crate) fn captures(func: &Func) -> Option<Captures> {
 pub(crate) struct Converted {
     pub(crate) graph: Graph,
     /// The class of every value of the region, and of those from around that it uses.
-    pub(crate) class_of: HashMap<ValueId, Id>,
+    pub(crate) class_of: FxHashMap<ValueId, Id>,
     /// The nodes of the region as they were added, with their values.
     pub(crate) added: Vec<(TensorLang, ValueId)>,
     /// Which value a leaf is, by the entry of its node.
-    pub(crate) leaves: HashMap<u32, ValueId>,
+    pub(crate) leaves: FxHashMap<u32, ValueId>,
 }
 
 /// The set of tags in a region.
@@ -82,9 +83,9 @@ pub(crate) fn build(func: &Func, region: RegionId, captures: &Captures, explain:
     let egg = if explain { egg.with_explanations_enabled() } else { egg };
     let mut out = Converted {
         graph: Graph { egg },
-        class_of: HashMap::new(),
+        class_of: FxHashMap::default(),
         added: Vec::new(),
-        leaves: HashMap::new(),
+        leaves: FxHashMap::default(),
     };
     let body = func.region(region);
     for v in &body.params {
@@ -149,18 +150,22 @@ pub(crate) struct Emitter<'a> {
     pub(crate) converted: &'a Converted,
     pub(crate) choice: &'a Choice,
     /// The values of classes that are there already.
-    values: HashMap<Id, ValueId>,
+    values: FxHashMap<Id, ValueId>,
     nodes: Vec<ValueId>,
 }
 
 impl<'a> Emitter<'a> {
     pub(crate) fn new(func: &'a mut Func, converted: &'a Converted, choice: &'a Choice) -> Emitter<'a> {
-        Emitter { func, converted, choice, values: HashMap::new(), nodes: Vec::new() }
+        Emitter { func, converted, choice, values: FxHashMap::default(), nodes: Vec::new() }
     }
 
     /// Writes the region anew, in the order of the program as far as that goes. `replaced` gets what each value of the
     /// region has become. `None` when a class has no node, which is a bug.
-    pub(crate) fn region(mut self, region: RegionId, replaced: &mut HashMap<ValueId, ValueId>) -> Option<()> {
+    pub(crate) fn region(
+        mut self,
+        region: RegionId,
+        replaced: &mut FxHashMap<ValueId, ValueId>,
+    ) -> Option<()> {
         let old = self.func.region(region).clone();
         let needed = self.needed(&old.results)?;
         for v in &old.nodes {
@@ -197,9 +202,9 @@ impl<'a> Emitter<'a> {
     }
 
     /// The classes that the results need, with the place in the source of who needs them first.
-    fn needed(&self, results: &[ValueId]) -> Option<HashMap<Id, Span>> {
+    fn needed(&self, results: &[ValueId]) -> Option<FxHashMap<Id, Span>> {
         let graph = &self.converted.graph;
-        let mut needed = HashMap::new();
+        let mut needed = FxHashMap::default();
         let mut open: Vec<(Id, Span)> = Vec::new();
         for v in results {
             open.push((self.class(*v)?, Span::default()));
@@ -217,7 +222,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Makes the value of a class after those that it needs.
-    fn emit(&mut self, class: Id, needed: &HashMap<Id, Span>) -> Option<()> {
+    fn emit(&mut self, class: Id, needed: &FxHashMap<Id, Span>) -> Option<()> {
         let graph = &self.converted.graph;
         let mut stack: Vec<(Id, usize)> = vec![(class, 0)];
         while let Some((class, next)) = stack.pop() {

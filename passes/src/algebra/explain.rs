@@ -10,7 +10,7 @@ use crate::rules::Rule;
 use egg::{FlatTerm, Id, Language};
 use matex_ir::Span;
 use matex_ir::tensor::Func;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
 
 /// A rule that had a part in what was chosen.
@@ -75,12 +75,12 @@ impl Report {
         let graph = &converted.graph;
         // Backwards from what was chosen: a rule counts when its result is chosen, when its result is what another
         // such rule took, and when what it replaced is a value of the program that nothing needs any more.
-        let mut used: HashSet<TensorLang> = choice.chosen().map(|(_, n)| n.clone()).collect();
-        let needed: HashSet<Id> = choice.chosen().map(|(id, _)| id).collect();
-        let original: HashSet<TensorLang> =
+        let mut used: FxHashSet<TensorLang> = choice.chosen().map(|(_, n)| n.clone()).collect();
+        let needed: FxHashSet<Id> = choice.chosen().map(|(id, _)| id).collect();
+        let original: FxHashSet<TensorLang> =
             converted.added.iter().map(|(n, _)| canonical(graph, n)).collect();
         let words = Words { func, converted, choice };
-        let mut told = HashSet::new();
+        let mut told = FxHashSet::default();
         let mut fired = Vec::new();
         for firing in search.firings.iter().rev() {
             let (rule, class) = (mode.rules.rule(firing.rule), graph.egg.find(firing.site.class));
@@ -188,7 +188,7 @@ impl Words<'_> {
 /// For each value of the program that has another form now, the steps from the one to the other.
 fn proofs(func: &Func, converted: &mut Converted, choice: &Choice) -> Vec<String> {
     let chosen = form(converted, choice);
-    let mut seen = HashSet::new();
+    let mut seen = FxHashSet::default();
     let mut out = Vec::new();
     for (node, v) in converted.added.clone() {
         let graph = &mut converted.graph;
@@ -210,10 +210,10 @@ fn proofs(func: &Func, converted: &mut Converted, choice: &Choice) -> Vec<String
 }
 
 /// The chosen form of every class that has one, as egg knows it.
-fn form(converted: &mut Converted, choice: &Choice) -> HashMap<Id, Id> {
+fn form(converted: &mut Converted, choice: &Choice) -> FxHashMap<Id, Id> {
     let egg = &mut converted.graph.egg;
     let mut open: Vec<(Id, TensorLang)> = choice.chosen().map(|(id, n)| (id, n.clone())).collect();
-    let mut made: HashMap<Id, Id> = HashMap::new();
+    let mut made: FxHashMap<Id, Id> = FxHashMap::default();
     loop {
         let before = open.len();
         open.retain(|(class, node)| {

@@ -13,9 +13,9 @@ use crate::sizes::Sizes;
 use egg::Id;
 use matex_ir::Dim;
 use matex_ir::dim::Atom;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
 
 /// Steps of looking at a node that one extraction may take; past them, prices count shared parts twice.
 const STEPS: usize = 2_000_000;
@@ -47,13 +47,15 @@ struct Class {
 /// The chosen node of every class.
 pub(crate) struct Choice {
     classes: Vec<Class>,
-    places: HashMap<Id, usize>,
+    places: FxHashMap<Id, usize>,
     /// For each class the mark of the last walk that came by, and walks so far.
     marks: Vec<u32>,
     walk: u32,
     steps: usize,
     /// The classes that the roots need, in order.
     needed: Vec<usize>,
+    /// Memory for walks.
+    open: Vec<usize>,
 }
 
 /// What extraction has to know besides the e-graph.
@@ -61,7 +63,7 @@ pub(crate) struct Wanted<'a> {
     /// Classes that must have a node.
     pub(crate) roots: &'a [Id],
     /// Nodes of the program, as they stand in the e-graph now, with their places.
-    pub(crate) original: &'a HashMap<TensorLang, u32>,
+    pub(crate) original: &'a FxHashMap<TensorLang, u32>,
     /// Nodes that are no choice any more.
     pub(crate) replaced: &'a [Site],
     pub(crate) sizes: &'a Sizes,
@@ -97,8 +99,8 @@ impl Choice {
     fn candidates(graph: &Graph, wanted: &Wanted<'_>) -> Choice {
         let mut ids: Vec<Id> = graph.egg.classes().map(|c| c.id).collect();
         ids.sort_unstable();
-        let places: HashMap<Id, usize> = ids.iter().enumerate().map(|(i, id)| (*id, i)).collect();
-        let replaced: HashSet<TensorLang> =
+        let places: FxHashMap<Id, usize> = ids.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+        let replaced: FxHashSet<TensorLang> =
             wanted.replaced.iter().map(|s| super::saturate::canonical(graph, &s.node)).collect();
         let class = |id: &Id| {
             let of = |n: &TensorLang| {
@@ -114,7 +116,7 @@ impl Choice {
         };
         let classes: Vec<Class> = ids.iter().map(class).collect();
         let marks = vec![0; classes.len()];
-        Choice { classes, places, marks, walk: 0, steps: 0, needed: Vec::new() }
+        Choice { classes, places, marks, walk: 0, steps: 0, needed: Vec::new(), open: Vec::new() }
     }
 
     /// Gives each class its cheapest node, from the leaves up, until nothing changes.
@@ -179,21 +181,26 @@ impl Choice {
         }
         let mut total = self.classes[place].candidates[candidate].cost;
         self.walk += 1;
-        let mut open: Vec<usize> = self.classes[place].candidates[candidate].args.to_vec();
+        let mut open = std::mem::take(&mut self.open);
+        open.clear();
+        open.extend(&self.classes[place].candidates[candidate].args);
+        let mut whole = true;
         while let Some(at) = open.pop() {
-            if at == place {
-                return None;
-            }
+            let class = &self.classes[at];
+            let Some(chosen) = class.chosen.filter(|_| at != place) else {
+                whole = false;
+                break;
+            };
             if std::mem::replace(&mut self.marks[at], self.walk) == self.walk {
                 continue;
             }
             self.steps += 1;
-            let class = &self.classes[at];
-            let c = &class.candidates[class.chosen?];
+            let c = &class.candidates[chosen];
             total += c.cost;
             open.extend(&c.args);
         }
-        Some(total)
+        self.open = open;
+        whole.then_some(total)
     }
 
     /// Whether of two nodes that cost the same the first is preferred.
@@ -202,7 +209,9 @@ impl Choice {
         let original = |c: &Candidate| c.original.unwrap_or(u32::MAX);
         let words = |c: &Candidate| format!("{:?}", graph.kind(&c.node));
         let order = original(a).cmp(&original(b)).then(a.node.tag.cmp(&b.node.tag));
-        let order = if order == Ordering::Equal { words(a).cmp(&words(b)) } else { order };
+        // Nodes of one entry do the same.
+        let other = order == Ordering::Equal && a.node.entry != b.node.entry;
+        let order = if other { words(a).cmp(&words(b)) } else { order };
         order.then_with(|| self.births(a).cmp(&self.births(b))) == Ordering::Less
     }
 
@@ -304,7 +313,7 @@ impl Choice {
     /// Takes of products and systems the form that is the cheaper one at every size, where there is one: what little the
     /// other one gains at the smallest sizes must not make the choice depend on them.
     fn settle(&mut self, graph: &Graph, roots: &[usize]) {
-        let mut known: HashMap<usize, Dim> = HashMap::new();
+        let mut known: FxHashMap<usize, Dim> = FxHashMap::default();
         for place in self.needed(roots) {
             let heavy = |c: &Candidate| cost::flops(graph, &c.node).is_some();
             if self.classes[place].candidates.len() < 2 || !self.classes[place].candidates.iter().any(heavy) {
@@ -329,7 +338,7 @@ impl Choice {
     /// Notes the sizes by which a choice was made: those of products and systems of which neither is the cheaper one
     /// at every size from 1 on. All other choices would have been the same at any size.
     fn note_compared(&self, graph: &Graph, sizes: &Sizes) {
-        let mut known: HashMap<usize, Dim> = HashMap::new();
+        let mut known: FxHashMap<usize, Dim> = FxHashMap::default();
         for place in self.needed.iter().copied() {
             let class = &self.classes[place];
             let heavy = |c: &Candidate| cost::flops(graph, &c.node).is_some();
@@ -354,12 +363,12 @@ impl Choice {
         graph: &Graph,
         place: usize,
         candidate: usize,
-        known: &mut HashMap<usize, Dim>,
+        known: &mut FxHashMap<usize, Dim>,
     ) -> Option<Dim> {
         let c = &self.classes[place].candidates[candidate];
         let mut total = cost::flops(graph, &c.node).unwrap_or(Dim::ZERO);
         let mut open: Vec<usize> = c.args.to_vec();
-        let mut seen: HashSet<usize> = HashSet::new();
+        let mut seen: FxHashSet<usize> = FxHashSet::default();
         while let Some(at) = open.pop() {
             if at == place {
                 return None;
@@ -431,7 +440,7 @@ mod tests {
             let graph = &converted.graph;
             let names = ["n", "k", "m"].iter().enumerate();
             let sizes = Sizes::of(names.map(|(i, name)| (Atom::Size((*name).into()), sizes >> (3 * i))));
-            let original = HashMap::new();
+            let original = FxHashMap::default();
             let wanted =
                 Wanted { roots: &[], original: &original, replaced: &search.replaced, sizes: &sizes };
             let mut choice = Choice::candidates(graph, &wanted);

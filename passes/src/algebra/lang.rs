@@ -8,9 +8,11 @@ use super::facts::{self, Facts};
 use egg::{Analysis, DidMerge, EGraph, Id, Language};
 use matex_ir::tensor::{Kind, LibOp, ReduceOp, TensorType, Type};
 use matex_ir::{Dim, Op, Span};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 /// What a node does, as far as a rule asks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,13 +164,16 @@ impl fmt::Display for TensorLang {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     entries: Vec<(Kind, Type)>,
-    known: HashMap<(Kind, Type), u32>,
+    /// The numbers of entries by their hashes, so that asking for one copies nothing.
+    known: FxHashMap<u64, SmallVec<[u32; 2]>>,
+    /// Whoever writes a program shall not choose which of its parts collide.
+    hashes: RandomState,
     types: Vec<Type>,
     known_types: HashMap<Type, u32>,
     /// Pairs of dims that the guards of the function say to be equal.
     equal: Vec<(Dim, Dim)>,
     /// What is known of the leaves besides their types, by entry.
-    leaves: HashMap<u32, Facts>,
+    leaves: FxHashMap<u32, Facts>,
     /// The place in the source that nodes made from now on come from.
     pub(crate) origin: Span,
     /// The first disagreement of types: a rule is wrong, and so is everything in the e-graph.
@@ -183,13 +188,18 @@ impl Table {
 
     /// The number of a kind with its result type.
     pub(crate) fn entry(&mut self, kind: &Kind, ty: &Type) -> u32 {
-        let key = (kind.clone(), ty.clone());
-        if let Some(known) = self.known.get(&key) {
-            return *known;
+        let hash = self.hashes.hash_one((kind, ty));
+        let known = self.known.entry(hash).or_default();
+        let same = |number: &&u32| {
+            let (k, t) = &self.entries[**number as usize];
+            k == kind && t == ty
+        };
+        if let Some(number) = known.iter().find(same) {
+            return *number;
         }
         let number = self.entries.len() as u32;
-        self.entries.push(key.clone());
-        self.known.insert(key, number);
+        self.entries.push((kind.clone(), ty.clone()));
+        known.push(number);
         number
     }
 

@@ -36,8 +36,8 @@ use convert::{Captures, Emitter};
 use extract::{Choice, Wanted};
 use matex_ir::tensor::verify::verify;
 use matex_ir::tensor::{Func, RegionId, ValueId};
+use rustc_hash::FxHashMap;
 use saturate::{Bounds, Search, canonical, saturate};
-use std::collections::HashMap;
 
 /// How the e-graph of a region is searched.
 #[derive(Clone, Copy)]
@@ -89,7 +89,7 @@ pub(crate) fn run(func: &Func, options: &Options, mode: Mode<'_>) -> (Func, Repo
         return (func.clone(), report);
     };
     let mut out = func.clone();
-    let mut replaced = HashMap::new();
+    let mut replaced = FxHashMap::default();
     for region in open {
         simplify_region(func, &mut out, region, &captures, options, mode, &mut replaced, &mut report);
     }
@@ -98,7 +98,7 @@ pub(crate) fn run(func: &Func, options: &Options, mode: Mode<'_>) -> (Func, Repo
 }
 
 /// Puts new values in the place of old ones, wherever they are used.
-fn substitute(func: &mut Func, replaced: &HashMap<ValueId, ValueId>) {
+fn substitute(func: &mut Func, replaced: &FxHashMap<ValueId, ValueId>) {
     let new = |v: &mut ValueId| *v = replaced.get(v).copied().unwrap_or(*v);
     func.nodes.iter_mut().flat_map(|n| &mut n.args).for_each(new);
     func.regions.iter_mut().flat_map(|r| &mut r.results).for_each(new);
@@ -112,7 +112,7 @@ fn simplify_region(
     captures: &Captures,
     options: &Options,
     mode: Mode<'_>,
-    replaced: &mut HashMap<ValueId, ValueId>,
+    replaced: &mut FxHashMap<ValueId, ValueId>,
     report: &mut Report,
 ) {
     if func.region(region).nodes.len() > options.max_nodes {
@@ -158,7 +158,7 @@ fn choose(
     let graph = &converted.graph;
     let results = func.region(region).results.iter();
     let roots: Vec<_> = results.map(|v| converted.class_of.get(v).copied()).collect::<Option<_>>()?;
-    let mut original = HashMap::new();
+    let mut original = FxHashMap::default();
     for (place, (node, _)) in converted.added.iter().enumerate() {
         original.entry(canonical(graph, node)).or_insert(place as u32);
     }

@@ -9,7 +9,7 @@ use super::lang::TensorLang;
 use crate::rules::Site;
 use egg::{Id, Language};
 use matex_ir::Span;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// What stopped the search for equal forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,11 @@ pub(crate) fn saturate(graph: &mut Graph, mode: Mode<'_>, bounds: Bounds) -> Sea
         firings: Vec::new(),
         replaced: Vec::new(),
     };
-    let mut seen: HashSet<(TensorLang, usize)> = HashSet::new();
+    let mut seen: FxHashSet<(TensorLang, usize)> = FxHashSet::default();
     graph.egg.rebuild();
     while search.rounds < bounds.rounds {
         search.rounds += 1;
-        let sites = sites(graph, mode.shuffle);
+        let sites = sites(graph, mode);
         let before = search.firings.len();
         for site in &sites {
             for (number, rule) in mode.rules.for_tag(site.node.tag) {
@@ -102,14 +102,15 @@ pub(crate) fn saturate(graph: &mut Graph, mode: Mode<'_>, bounds: Bounds) -> Sea
     search
 }
 
-/// Every node of every class, in the order of the classes.
-fn sites(graph: &Graph, shuffle: u64) -> Vec<Site> {
+/// Every node of every class that a rule is tried on, in the order of the classes.
+fn sites(graph: &Graph, mode: Mode<'_>) -> Vec<Site> {
     let mut sites: Vec<Site> = Vec::new();
     for class in graph.egg.classes() {
-        sites.extend(class.nodes.iter().map(|node| Site { class: class.id, node: node.clone() }));
+        let tried = class.nodes.iter().filter(|n| mode.rules.for_tag(n.tag).next().is_some());
+        sites.extend(tried.map(|node| Site { class: class.id, node: node.clone() }));
     }
-    if shuffle != 0 {
-        let mut state = shuffle;
+    if mode.shuffle != 0 {
+        let mut state = mode.shuffle;
         for i in (1..sites.len()).rev() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             sites.swap(i, (state >> 33) as usize % (i + 1));

@@ -137,9 +137,10 @@ impl<'f> Sharing<'f> {
             self.replaced[value.0 as usize] = *earlier;
             return;
         }
-        self.known.insert(key.clone(), value);
-        if let Some(frame) = self.stack.last_mut() {
-            frame.added.push(key);
+        // What the body of the function adds is never taken out.
+        if let [_, .., frame] = self.stack.as_mut_slice() {
+            frame.added.push(key.clone());
         }
+        self.known.insert(key, value);
     }
 }

@@ -11,7 +11,8 @@ use crate::cost;
 use crate::layout::Layout;
 use matex_ir::loops::{AxisKind, Combine, InstId, KernelBuilder, OperandId};
 use matex_ir::{DType, Dim, Op, Scalar};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// From how many simple operations on an element on is kept and not computed again.
 const DEAR: f64 = 12.0;
@@ -24,13 +25,13 @@ pub(super) struct Body<'a> {
     b: &'a mut KernelBuilder,
     ids: &'a [OperandId],
     /// The instruction that computes each term, as far as it can be used.
-    known: HashMap<ExprId, InstId>,
+    known: FxHashMap<ExprId, InstId>,
     /// Whether a term changes from element to element of a point.
-    moving: HashMap<ExprId, bool>,
+    moving: FxHashMap<ExprId, bool>,
     /// What is kept from walk to walk, and where.
     kept: BTreeMap<ExprId, OperandId>,
     /// Which of that has been stored.
-    stored: HashSet<ExprId>,
+    stored: FxHashSet<ExprId>,
     /// The values of elements that have not been stored yet, and where to.
     pending: Vec<(ExprId, OperandId)>,
 }
@@ -43,8 +44,8 @@ impl<'a> Body<'a> {
         b: &'a mut KernelBuilder,
         ids: &'a [OperandId],
     ) -> Body<'a> {
-        let (known, moving) = (HashMap::new(), HashMap::new());
-        let (kept, stored, pending) = (BTreeMap::new(), HashSet::new(), Vec::new());
+        let (known, moving) = (FxHashMap::default(), FxHashMap::default());
+        let (kept, stored, pending) = (BTreeMap::new(), FxHashSet::default(), Vec::new());
         Body { terms, draft, sizes, b, ids, known, moving, kept, stored, pending }
     }
 
@@ -101,7 +102,7 @@ impl<'a> Body<'a> {
 
     /// The reductions by walks: each stands in the first one before which all that it needs is known.
     fn walks(&self) -> Vec<Vec<ExprId>> {
-        let mut number: HashMap<ExprId, usize> = HashMap::new();
+        let mut number: FxHashMap<ExprId, usize> = FxHashMap::default();
         let mut walks: Vec<Vec<ExprId>> = Vec::new();
         let closure = self.terms.closure(&self.roots());
         for id in closure.into_iter().filter(|t| !self.terms.term(*t).combined().is_empty()) {
@@ -133,9 +134,9 @@ impl<'a> Body<'a> {
         // A result that nothing is written to before the last walk is a place for something else until then.
         let mut free: Vec<(ExprId, OperandId)> = self.pending.clone();
         free.retain(|(value, _)| !walked.contains(value));
-        let mut before: HashSet<ExprId> = HashSet::new();
+        let mut before: FxHashSet<ExprId> = FxHashSet::default();
         for roots in roots {
-            let mut met = HashSet::new();
+            let mut met = FxHashSet::default();
             let mut open = roots;
             while let Some(id) = open.pop() {
                 if !met.insert(id) || self.moving.get(&id) != Some(&true) {
@@ -194,7 +195,7 @@ impl<'a> Body<'a> {
     /// Computes what is not known yet of some terms.
     fn compute(&mut self, roots: &[ExprId]) {
         // What is kept hides what it is made of.
-        let (mut open, mut wanted) = (roots.to_vec(), HashSet::new());
+        let (mut open, mut wanted) = (roots.to_vec(), FxHashSet::default());
         while let Some(id) = open.pop() {
             if !self.known.contains_key(&id) && wanted.insert(id) && !self.stored.contains(&id) {
                 open.extend_from_slice(self.terms.term(id).args());

@@ -14,6 +14,7 @@ use crate::plan::{GatherSite, KernelStep};
 use matex_ir::loops::{AxisKind, Combine};
 use matex_ir::tensor::{Kind, ValueId};
 use matex_ir::{DType, Dim, Span};
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 
 /// Why expressions are no kernel.
@@ -80,9 +81,9 @@ pub(super) struct Draft {
     /// How many axes are points.
     pub(super) points: usize,
     /// The operand of each term that reads memory.
-    pub(super) loads: HashMap<ExprId, usize>,
+    pub(super) loads: FxHashMap<ExprId, usize>,
     /// The place among the counts of each term that counts.
-    pub(super) counts: HashMap<ExprId, usize>,
+    pub(super) counts: FxHashMap<ExprId, usize>,
     /// Sizes that the body computes with.
     sizes: Vec<(Dim, DType)>,
 }
@@ -253,7 +254,7 @@ impl Lower<'_> {
             gathers: Vec::new(),
             origin,
         };
-        let (mut loads, mut counts, mut sizes) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (mut loads, mut counts, mut sizes) = (FxHashMap::default(), FxHashMap::default(), Vec::new());
         for id in closure {
             let dtype = self.terms.dtype(id);
             match self.terms.term(id) {

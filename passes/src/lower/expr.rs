@@ -11,6 +11,7 @@ use crate::layout::Layout;
 use matex_ir::loops::Combine;
 use matex_ir::tensor::ValueId;
 use matex_ir::{DType, Dim, Op, Scalar, Span};
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 
 /// An expression, by its place in the arena; the terms it uses stand before it.
@@ -338,7 +339,7 @@ impl Terms {
         target: Target,
         place: Place<'_>,
     ) -> Option<ExprId> {
-        let mut new: HashMap<ExprId, ExprId> = HashMap::new();
+        let mut new: FxHashMap<ExprId, ExprId> = FxHashMap::default();
         for id in self.reachable(&[root]) {
             let dtype = self.dtype(id);
             let mut term = self.term(id).clone();
