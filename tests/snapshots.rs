@@ -98,6 +98,12 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("logsumexp", "fn f(x: f64[n]) { logsumexp(x) }"),
     ("variance", "fn f(x: f64[n, m]) { var(x, axis=1) }"),
     ("mean and variance", "fn f(x: f64[n, m]) { return mean(x, axis=1), var(x, axis=1) }"),
+    (
+        "sum, largest and mean",
+        "fn f(x: f64[n, m]) { return sum(x, axis=1), max(x, axis=1), mean(x, axis=1) }",
+    ),
+    ("sum, mean and largest", "fn f(x: f64[n]) { return sum(x), mean(x), max(x) }"),
+    ("trace of a product", "fn f(a: f64[n, k], b: f64[k, n]) { trace(a @ b) }"),
     ("normalized", "fn f(x: f64[n]) { x / sum(x) }"),
     ("distance", "fn f(x: f64[n], y: f64[n]) { sqrt(mean((x - y)**2)) }"),
     (

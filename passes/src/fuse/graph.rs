@@ -128,6 +128,13 @@ impl<'f> Graph<'f> {
         graph
     }
 
+    /// Whether a node needs an operand in memory, or writes it to a place of its own.
+    pub(super) fn demanded_by(&self, node: usize, arg: usize) -> bool {
+        let own = &self.func.nodes[node];
+        let places = own.args.iter().enumerate().filter(|(_, a)| a.0 as usize == arg);
+        places.map(|(place, _)| place).any(|p| demands(self.func, ValueId(node as u32), own, p).is_some())
+    }
+
     pub(super) fn dims(&self, node: usize) -> &'f [Dim] {
         &self.func.ty(ValueId(node as u32)).shape
     }

@@ -145,5 +145,5 @@ impl<'a, 'f> Groups<'a, 'f> {
 /// Whether a node that is an expression needs an operand in memory all the same.
 fn demanded_here(graph: &Graph<'_>, node: usize, arg: usize) -> bool {
     let inlined = graph.items[node].edges.iter().any(|e| e.node == arg);
-    !inlined || graph.items[arg].needed
+    !inlined || graph.demanded_by(node, arg)
 }

@@ -69,6 +69,20 @@ impl Lower<'_> {
         batch: Pairs<'_>,
         contract: Pairs<'_>,
     ) -> Result<ExprId, LowerError> {
+        let ty = self.func.ty(v);
+        let (value, over) = self.products(v, node, batch, contract)?;
+        let sum = self.combination(value, ty.rank(), over, (Combine::Sum, false), v);
+        Ok(self.terms.cast(sum, ty.dtype))
+    }
+
+    /// The products that are summed, over the axes of the result and those that are contracted, and the extents of these.
+    fn products(
+        &mut self,
+        v: ValueId,
+        node: &Node,
+        batch: Pairs<'_>,
+        contract: Pairs<'_>,
+    ) -> Result<(ExprId, Vec<Dim>), LowerError> {
         let (ty, ta, tb) = (self.func.ty(v), self.arg_type(node, 0)?, self.arg_type(node, 1)?);
         let misfit = || malformed("the axes of a dot do not fit", node.origin);
         let axes = DotAxes::new(batch, contract, (ta.rank(), tb.rank())).ok_or_else(misfit)?;
@@ -93,9 +107,25 @@ impl Lower<'_> {
             sides.push(self.terms.cast(spread, ta.dtype.compute()));
         }
         let over = wide.iter().map(|(l, _)| ta.shape[*l].clone()).collect();
-        let value = self.terms.map(Op::Mul, sides);
-        let sum = self.combination(value, axes.rank(), over, (Combine::Sum, false), v);
-        Ok(self.terms.cast(sum, ty.dtype))
+        Ok((self.terms.map(Op::Mul, sides), over))
+    }
+
+    /// A dot whose contracted axes are no even walk: where neither side has axes of its own, one axis after the other, which
+    /// copies nothing; else as one product.
+    pub(super) fn dot_in_parts(
+        &mut self,
+        v: ValueId,
+        node: &Node,
+        batch: Pairs<'_>,
+        contract: Pairs<'_>,
+    ) -> Result<Layout, LowerError> {
+        let ty = self.func.ty(v);
+        if ty.rank() > batch.len() {
+            return self.dot_over_copies(v, node, batch, contract);
+        }
+        let (value, over) = self.products(v, node, batch, contract)?;
+        let shape = ty.shape.iter().cloned().chain(over).collect();
+        self.combine_in_turn(v, value, shape, (Combine::Sum, false))
     }
 
     /// How the library does the kernel of a node, where it does.
@@ -104,7 +134,7 @@ impl Lower<'_> {
     }
 
     /// A dot whose contracted axes are no even walk, from copies in which they are.
-    pub(super) fn dot_over_copies(
+    fn dot_over_copies(
         &mut self,
         v: ValueId,
         node: &Node,

@@ -137,7 +137,7 @@ impl Lower<'_> {
     fn in_parts(&mut self, v: ValueId) -> Result<Layout, LowerError> {
         let node = self.func.node(v);
         if let Kind::Dot { batch, contract } = &node.kind {
-            self.dot_over_copies(v, node, batch, contract)
+            self.dot_in_parts(v, node, batch, contract)
         } else if let Kind::Reduce { op, axes } = &node.kind {
             self.reduce_in_turn(v, node, *op, axes)
         } else {
