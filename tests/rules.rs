@@ -107,6 +107,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sum-permute", "fn f(x: f64[n, m]) { sum(x.T) }"),
     ("max-max", "fn f(x: bool[n, m]) { any(any(x, axis=1)) }"),
     ("sum-sum", "fn f(x: f64[n, m]) { sum(sum(x, axis=1)) }"),
+    ("max-of-parts", "fn f(x: f64[n, m, k]) { return max(x, axis=1), max(x, axis=[0, 1]) }"),
+    ("sum-of-parts", "fn f(x: f64[n, m]) { return sum(x, axis=1), sum(x) }"),
     ("max-broadcast", "fn f(x: bool[n]) { any(broadcast_to(x, [3, n]), axis=0) }"),
     ("sum-broadcast", "fn f(x: f64[n]) { sum(broadcast_to(x, [3, n]), axis=0) }"),
     ("sum-broadcast-any", "fn f(x: f64[n], y: f64[m]) { sum(broadcast_to(x, [m, n]), axis=0) + sum(y) }"),

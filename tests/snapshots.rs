@@ -103,6 +103,10 @@ const WORKLOADS: &[(&str, &str)] = &[
         "fn f(x: f64[n, m]) { return sum(x, axis=1), max(x, axis=1), mean(x, axis=1) }",
     ),
     ("sum, mean and largest", "fn f(x: f64[n]) { return sum(x), mean(x), max(x) }"),
+    (
+        "sums over rows, columns and all",
+        "fn f(x: f64[n, m]) { return sum(x, axis=0), sum(x, axis=1), sum(x) }",
+    ),
     ("trace of a product", "fn f(a: f64[n, k], b: f64[k, n]) { trace(a @ b) }"),
     ("normalized", "fn f(x: f64[n]) { x / sum(x) }"),
     ("distance", "fn f(x: f64[n], y: f64[n]) { sqrt(mean((x - y)**2)) }"),

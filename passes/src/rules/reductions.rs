@@ -7,6 +7,7 @@ use crate::rules::Site;
 use egg::Id;
 use matex_ir::tensor::{Kind, ReduceOp};
 use matex_ir::{DType, Dim, Op};
+use std::cmp::Reverse;
 
 const SUM: Root = Root::Tag(Tag::Reduce(ReduceOp::Sum));
 
@@ -46,6 +47,22 @@ pub(super) const RULES: &[Rule] = &[
     code("sum-sum", Default, "sum(sum(x, axis=1)) = sum(x), for prod too", Root::Reductions, &[], |g, s| {
         reduce_reduce(g, s, true)
     }),
+    code(
+        "max-of-parts",
+        Exact,
+        "max(x) = max(max(x, axis=1)), where that is there",
+        Root::Reductions,
+        &[],
+        |g, s| of_parts(g, s, false),
+    ),
+    code(
+        "sum-of-parts",
+        Default,
+        "sum(x) = sum(sum(x, axis=1)), where that is there",
+        Root::Reductions,
+        &[],
+        |g, s| of_parts(g, s, true),
+    ),
     code(
         "max-broadcast",
         Exact,
@@ -138,6 +155,26 @@ fn reduce_reduce(graph: &mut Graph, site: &Site, reorders: bool) -> Option<Id> {
     let mut axes: Vec<usize> = outer.iter().map(|a| left[*a]).chain(first).collect();
     axes.sort_unstable();
     Some(graph.reduce(op, x, axes))
+}
+
+/// Of a value that is reduced over some of the axes anyway only the rest is left to do. Of several ways the one that leaves least.
+fn of_parts(graph: &mut Graph, site: &Site, reorders: bool) -> Option<Id> {
+    let (op, axes) = parts(graph, &site.node)?;
+    let x = site.node.args[0];
+    if axes.len() < 2 || is_index(op) || reorders == is_orderless(op) {
+        return None;
+    }
+    let part = |user: Id| {
+        let node = graph.egg.id_to_node(user);
+        let Kind::Reduce { axes: first, .. } = graph.kind(node) else { return None };
+        let fits = node.tag == Tag::Reduce(op) && graph.same(node.args[0], x) && first.len() < axes.len();
+        (fits && first.iter().all(|a| axes.contains(a))).then_some((first, user))
+    };
+    let users = graph.egg[x].parents().filter_map(part);
+    let (first, user) = users.min_by_key(|(first, _)| (Reverse(first.len()), first.clone()))?;
+    let left: Vec<usize> = (0..graph.rank(x)).filter(|a| !first.contains(a)).collect();
+    let rest = (0..left.len()).filter(|i| axes.contains(&left[*i])).collect();
+    Some(graph.reduce(op, user, rest))
 }
 
 /// A repetition under a reduction.
