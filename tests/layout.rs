@@ -82,13 +82,14 @@ fn every_file_says_what_it_is_for_and_holds_one_idea() {
 }
 
 /// Where `unsafe` may stand: views of foreign memory, buffers, calls of machine code and of LAPACK, work that is lent to the
-/// threads of the pool, shaders without checks, an allocator that counts, and what a bench compares with.
+/// threads of the pool, shaders without checks, what wgpu calls experimental, an allocator that counts, and what a bench compares with.
 const UNSAFE: &[&str] = &[
     "runtime/src/tensor/",
     "runtime/src/exec/",
     "runtime/src/lib_ops/",
     "runtime/src/pool.rs",
     "runtime/src/gpu/pipelines.rs",
+    "runtime/src/gpu/units.rs",
     "codegen-cpu/",
     "tests/allocations.rs",
     "tests/peaks.rs",

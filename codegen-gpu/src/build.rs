@@ -5,9 +5,11 @@
 //! panics; so each value knows its block, and a use where that is not open, or of the wrong type, is an error of the
 //! whole shader ([`Builder::finish`]), as everything is that goes wrong on the way.
 
+mod matrices;
 mod quads;
 mod threads;
 
+pub(crate) use matrices::{Lies, Matrix, SumsVar};
 pub(crate) use quads::{OwnQuads, Quad, QuadArray, QuadVar};
 pub(crate) use threads::{Ids, SubgroupIds};
 

@@ -21,8 +21,10 @@ use naga::{BinaryOperator, Module};
 
 mod access;
 mod maps;
+mod pieces;
 mod scan;
 mod tiles;
+mod units;
 
 /// The threads of a workgroup: what every device has.
 pub(crate) const THREADS: u32 = 256;
@@ -81,23 +83,13 @@ pub(crate) fn emit(
 ) -> Result<Module, String> {
     let words = Words::of(kernel);
     let mut b = Builder::new();
-    let mut arrays: Vec<Bound> = Vec::with_capacity(kernel.operands.len());
-    let tiles = if let Schedule::Tiles(tiles) = schedule { product(kernel).zip(Some(tiles)) } else { None };
-    for (i, operand) in kernel.operands.iter().enumerate() {
-        let (name, written) = (array_name(kernel, i), is_written(kernel, shares, i));
-        let wide = tiles.is_some_and(|(product, tiles)| tiles.is_wide(kernel, &product, i))
-            || (schedule == Schedule::Quads && is_wide(kernel, i));
-        let array = match arrays.get(shares[i]) {
-            Some(array) => *array,
-            None => Bound::new(&mut b, &name, (operand.dtype, wide), written)?,
-        };
-        arrays.push(array);
-    }
+    let arrays = bind(&mut b, kernel, schedule, shares)?;
     b.args(words.count());
     let flag = gathers(kernel).then(|| b.flag("out_of_range"));
     let ids = b.ids();
     let together = schedule == Schedule::Rows && kernel.form() == Form::RowReduce;
-    let subgroup = (together && caps.subgroups).then(|| b.subgroup_ids());
+    let by_units = matches!(schedule, Schedule::Tiles(Tiles { units: Some(_), .. }));
+    let subgroup = ((together && caps.subgroups) || by_units).then(|| b.subgroup_ids());
     let extents: Vec<Val> = (0..kernel.axes.len())
         .map(|axis| {
             let extent = b.arg(words.extent(axis));
@@ -133,12 +125,37 @@ pub(crate) fn emit(
         states: Vec::new(),
     };
     match schedule {
-        Schedule::Tiles(tiles) => emitter.tiles(tiles)?,
+        Schedule::Tiles(tiles) => match tiles.units {
+            Some(units) => emitter.tiles_by_units(tiles, units)?,
+            None => emitter.tiles(tiles)?,
+        },
         Schedule::Points | Schedule::Rows => emitter.points()?,
         Schedule::Quads => emitter.quads()?,
         Schedule::Turned(turned) => emitter.turned(turned)?,
     }
     emitter.b.finish(THREADS)
+}
+
+/// The arrays of the operands, of which those that share memory are one.
+fn bind(
+    b: &mut Builder,
+    kernel: &Kernel,
+    schedule: Schedule,
+    shares: &[usize],
+) -> Result<Vec<Bound>, String> {
+    let mut arrays: Vec<Bound> = Vec::with_capacity(kernel.operands.len());
+    let tiles = if let Schedule::Tiles(tiles) = schedule { product(kernel).zip(Some(tiles)) } else { None };
+    for (i, operand) in kernel.operands.iter().enumerate() {
+        let (name, written) = (array_name(kernel, i), is_written(kernel, shares, i));
+        let wide = tiles.as_ref().is_some_and(|(product, tiles)| tiles.is_wide(kernel, product, i))
+            || (schedule == Schedule::Quads && is_wide(kernel, i));
+        let array = match arrays.get(shares[i]) {
+            Some(array) => *array,
+            None => Bound::new(b, &name, (operand.dtype, wide), written)?,
+        };
+        arrays.push(array);
+    }
+    Ok(arrays)
 }
 
 /// `in_a`, `out_b`: names end in a letter, or the text gets a line below behind them.

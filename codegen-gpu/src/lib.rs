@@ -39,6 +39,6 @@ pub use cut::{Cut, cut};
 pub use kernel::Schedule;
 pub use maps::Turned;
 pub use narrow::MOST_POINTS;
-pub use product::Tiles;
+pub use product::{Tiles, Units};
 pub use shader::{Caps, Refused, Shader, compile, key, lacks, refusal, schedule};
 pub use words::Run;

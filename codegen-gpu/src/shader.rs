@@ -2,6 +2,7 @@
 
 use crate::functions;
 use crate::kernel::{self, Schedule, THREADS};
+use crate::product::Units;
 use crate::words::Run;
 use crate::{body, maps, narrow, product};
 use matex_ir::DType;
@@ -38,6 +39,8 @@ pub struct Caps {
     pub subgroups: bool,
     /// Floats of 16 bits in memory.
     pub halves: bool,
+    /// Units that multiply small matrices of those; only with subgroups.
+    pub units: Option<Units>,
 }
 
 /// A kernel for the GPU.
@@ -136,9 +139,9 @@ fn lies_across(kernel: &Kernel, run: &Run<'_>, reduced: usize) -> bool {
     found
 }
 
-/// The schedule for a run of a kernel; `shares` as for [`compile`].
-pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> Schedule {
-    if let Some(tiles) = product::tiles(kernel, run, shares) {
+/// The schedule for a run of a kernel on a device that can do so much; `shares` as for [`compile`].
+pub fn schedule(kernel: &Kernel, run: &Run<'_>, shares: &[usize], caps: Caps) -> Schedule {
+    if let Some(tiles) = product::tiles(kernel, run, shares, caps) {
         return Schedule::Tiles(tiles);
     }
     let (scratch, extents) = (kernel.operands.iter().any(|o| o.role == Role::Scratch), run.extents);
@@ -185,7 +188,7 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps
     let can = match schedule {
         Schedule::Points => true,
         Schedule::Rows => matches!(kernel.form(), Form::RowReduce | Form::Scan(_)),
-        Schedule::Tiles(tiles) => tiles.fit(kernel),
+        Schedule::Tiles(tiles) => tiles.fit(kernel, caps),
         Schedule::Quads => kernel.form() == Form::Map && !kernel.axes.is_empty(),
         Schedule::Turned(turned) => turned.fits(kernel),
     };
@@ -194,7 +197,9 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps
     }
     let module = kernel::emit(kernel, schedule, shares, caps).map_err(Refused::Internal)?;
     let has = |there: bool, what: Capabilities| if there { what } else { Capabilities::empty() };
-    let needed = has(caps.subgroups, Capabilities::SUBGROUP) | has(caps.halves, Capabilities::SHADER_FLOAT16);
+    let needed = has(caps.subgroups, Capabilities::SUBGROUP)
+        | has(caps.halves, Capabilities::SHADER_FLOAT16)
+        | has(caps.units.is_some(), Capabilities::COOPERATIVE_MATRIX);
     let mut validator = Validator::new(ValidationFlags::all(), needed);
     let info = validator.validate(&module).map_err(|e| Refused::Internal(e.emit_to_string("")))?;
     let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();

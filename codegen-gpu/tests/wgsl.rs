@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use matex_codegen_gpu::{Caps, Refused, Run, Schedule, compile, refusal, schedule};
+use matex_codegen_gpu::{Caps, Refused, Run, Schedule, Units, compile, refusal, schedule};
 use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder};
 use matex_ir::{DType, Op, Scalar};
 use std::fmt::Write;
@@ -120,7 +120,7 @@ fn maps_are_done_by_quads_or_tiles_where_operands_lie_so() {
         let [_, m] = extents;
         let strides = [m, 1, y[0], y[1], 0, 1, m, 1, m, 1];
         let run = Run { extents: &extents, offsets: &[0, offset, 0, 0, 0], strides: &strides, gathers: &[] };
-        schedule(&turned_map(), &run, &[0, 1, 2, 3, 4])
+        schedule(&turned_map(), &run, &[0, 1, 2, 3, 4], Caps::default())
     };
     let turned = of([100, 60], [1, 100], 0);
     assert!(matches!(turned, Schedule::Turned(_)), "{turned:?}");
@@ -130,7 +130,7 @@ fn maps_are_done_by_quads_or_tiles_where_operands_lie_so() {
     let of = |extents: [i64; 2], x: i64, offset: i64| {
         let strides = [x, 1, 0, 1, extents[1], 0, extents[1], 1];
         let run = Run { extents: &extents, offsets: &[0, 0, 0, offset], strides: &strides, gathers: &[] };
-        schedule(&broadcast(), &run, &[0, 1, 2, 3])
+        schedule(&broadcast(), &run, &[0, 1, 2, 3], Caps::default())
     };
     assert_eq!(of([5, 60], 60, 0), Schedule::Quads);
     // Nothing that begins in the middle of four elements.
@@ -303,7 +303,7 @@ fn layer(dtype: DType) -> Kernel {
 fn layer_schedule([n, m, k]: [i64; 3], x: [i64; 2], w: [i64; 2]) -> Schedule {
     let strides = [x[0], 0, x[1], 0, w[0], w[1], 0, 1, 0, m, 1, 0];
     let run = Run { extents: &[n, m, k], offsets: &[0; 4], strides: &strides, gathers: &[] };
-    schedule(&layer(DType::F32), &run, &[0, 1, 2, 3])
+    schedule(&layer(DType::F32), &run, &[0, 1, 2, 3], Caps::default())
 }
 
 #[test]
@@ -342,4 +342,77 @@ fn what_is_no_product_is_not_cut_into_tiles() {
     let tiles = layer_schedule([64, 64, 32], [32, 1], [1, 64]);
     let refused = compile(&columns(Combine::Sum, DType::F32), tiles, &shares, Caps::default()).unwrap_err();
     assert_eq!(refused, Refused::Internal("the schedule does not fit the kernel".to_owned()));
+}
+
+/// A product of halves, each of which is the sum of an element and one of a row or column: `out[r, c]` is the half of
+/// `sum(half(a[r, k] + s[k]) * half(b[k, c]))`.
+fn halves(shifted: bool) -> Kernel {
+    let axes = [AxisKind::Parallel, AxisKind::Parallel, AxisKind::Reduce];
+    let mut b = KernelBuilder::new("halves", &axes);
+    let x = b.input(DType::F16, &[Access::Strided, Access::Zero, Access::Strided]);
+    let w = b.input(DType::F16, &[Access::Zero, Access::Strided, Access::Strided]);
+    let out = b.output(DType::F16, &[Access::Strided, Access::Unit, Access::Zero]);
+    let (v, u) = (b.load(x), b.load(w));
+    let (mut v, u) = (b.cast(v, DType::F32), b.cast(u, DType::F32));
+    if shifted {
+        let s = b.input(DType::F32, &[Access::Zero, Access::Zero, Access::Unit]);
+        let shift = b.load(s);
+        let sum = b.map(Op::Add, &[v, shift]);
+        let half = b.cast(sum, DType::F16);
+        v = b.cast(half, DType::F32);
+    }
+    let product = b.map(Op::Mul, &[v, u]);
+    let sum = b.reduce(Combine::Sum, &[product]);
+    let value = b.cast(sum, DType::F16);
+    b.store(out, value);
+    b.finish().unwrap()
+}
+
+/// How a product of halves of so many rows, columns and terms is done, both sides by rows or both transposed.
+fn halves_schedule(kernel: &Kernel, [n, m, k]: [i64; 3], turned: bool, caps: Caps) -> Schedule {
+    let [x, w] = if turned { [[1, n], [k, 1]] } else { [[k, 1], [1, m]] };
+    let mut strides = vec![x[0], 0, x[1], 0, w[0], w[1], m, 1, 0];
+    strides.extend([0, 0, 1].into_iter().take(3 * (kernel.operands.len() - 3)));
+    let shares: Vec<usize> = (0..kernel.operands.len()).collect();
+    let offsets = vec![0; shares.len()];
+    let run = Run { extents: &[n, m, k], offsets: &offsets, strides: &strides, gathers: &[] };
+    schedule(kernel, &run, &shares, caps)
+}
+
+#[test]
+fn products_of_halves_are_done_by_the_units_that_a_device_has() {
+    let plain = Caps { halves: true, ..Caps::default() };
+    let tiles = halves_schedule(&halves(false), [64, 64, 32], false, plain);
+    let mut text = format!("// {tiles:?}\n{}", wgsl(&halves(false), tiles));
+    for (side, lanes) in [(16, 32), (8, 8), (8, 32), (16, 64)] {
+        let caps = Caps { subgroups: true, units: Units::new(side, lanes), ..plain };
+        assert!(caps.units.unwrap().shared_bytes() <= 32 << 10, "{side} {lanes}");
+        for kernel in [halves(false), halves(true)] {
+            let shares: Vec<usize> = (0..kernel.operands.len()).collect();
+            for (sizes, turned) in [([64, 64, 32], false), ([65, 66, 33], true), ([2048, 2048, 64], true)] {
+                let schedule = halves_schedule(&kernel, sizes, turned, caps);
+                assert!(format!("{schedule:?}").contains("units: Some"), "{schedule:?}");
+                let code = compile(&kernel, schedule, &shares, caps).unwrap().wgsl().unwrap();
+                assert!(code.contains("coopMultiplyAdd"), "{code}");
+                if (side, lanes, shares.len(), turned) == (16, 32, 4, false) {
+                    text += &format!("// {schedule:?}\n{code}");
+                }
+                // Not on a device without them.
+                assert!(compile(&kernel, schedule, &shares, plain).is_err());
+            }
+        }
+    }
+    insta::assert_snapshot!(text);
+    assert_eq!(Units::new(32, 32), None);
+    assert_eq!(Units::new(16, 48), None);
+}
+
+#[test]
+fn what_is_computed_of_operands_is_computed_as_they_are_brought() {
+    let kernel = halves(true);
+    let caps = Caps { halves: true, ..Caps::default() };
+    let schedule = halves_schedule(&kernel, [64, 64, 32], false, caps);
+    let code = wgsl(&kernel, schedule);
+    assert!(code.contains("piece_a"), "{code}");
+    assert_eq!(code.matches("array<vec4<f16>>").count(), 2, "{code}");
 }

@@ -65,7 +65,8 @@ fn gpu() -> String {
     match matex_runtime::gpu_info() {
         Ok(info) => {
             let kind = if info.software { ", which is the CPU" } else { "" };
-            format!("{}{kind}, {}", info.name, info.driver.trim())
+            let units = info.units.map_or(String::new(), |n| format!(", units for {n} × {n} halves"));
+            format!("{}{kind}, {}{units}", info.name, info.driver.trim())
         }
         Err(e) => e.to_string(),
     }

@@ -22,7 +22,7 @@ pub(crate) struct QuadVar {
 
 /// An array of quads that the host binds, or that a workgroup shares.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct QuadArray(Array);
+pub(crate) struct QuadArray(pub(super) Array);
 
 /// An array of quads that a thread has alone.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Builder {
 
     fn quads_type(&mut self, ty: Ty, size: ArraySize) -> Handle<Type> {
         let base = self.quad_type(ty);
-        self.ty(TypeInner::Array { base, size, stride: 16 })
+        self.ty(TypeInner::Array { base, size, stride: 4 * u32::from(ty.scalar().width) })
     }
 
     /// An array of quads that the host binds next.

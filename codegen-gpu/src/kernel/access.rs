@@ -113,17 +113,23 @@ impl Emitter<'_> {
     }
 
     fn load_from(&mut self, operand: OperandId, at: Val) -> Result<Val, String> {
-        match self.arrays[operand.index()] {
-            Bound::Elements(array) => {
-                let word = self.b.load(array, at);
-                Ok(self.truth(operand, word))
-            }
+        let word = self.word_at(operand.index(), at);
+        Ok(self.truth(operand, word))
+    }
+
+    /// The word of an operand at a place.
+    pub(super) fn word_at(&mut self, operand: usize, at: Val) -> Val {
+        match self.arrays[operand] {
+            Bound::Elements(array) => self.b.load(array, at),
             Bound::Pairs(array) => {
                 let [low_at, high_at] = self.pair(at);
                 let (low, high) = (self.b.load(array, low_at), self.b.load(array, high_at));
-                Ok(self.nearest(low, high))
+                self.nearest(low, high)
             }
-            Bound::Quads(_) => Err("an array of quads is no array of elements".to_owned()),
+            Bound::Quads(_) => {
+                self.b.fail("an array of quads is no array of elements");
+                at
+            }
         }
     }
 

@@ -366,7 +366,7 @@ impl DeviceRun<'_, '_> {
         if needs.obstacle(&self.residence.device).is_some() {
             return Ok(false);
         }
-        let schedule = schedule(kernel, &run, &shares);
+        let schedule = schedule(kernel, &run, &shares, self.residence.device.caps());
         let points = run.points(kernel, schedule);
         let mut arrays = Vec::with_capacity(kernel.operands.len());
         for operand in 0..kernel.operands.len() {

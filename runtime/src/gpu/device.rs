@@ -4,7 +4,7 @@ use super::answers::Answers;
 use super::pipelines::Pipelines;
 use super::pool::Pool;
 use super::queue::Queue;
-use super::{GpuError, GpuInfo};
+use super::{GpuError, GpuInfo, units};
 use matex_codegen_gpu::Caps;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,14 +93,17 @@ impl Device {
         let limits = if low { wgpu::Limits::downlevel_defaults() } else { adapter.limits() };
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         let features = if low { wgpu::Features::empty() } else { adapter.features() & wanted };
+        let asked = (!low).then(|| units::ask(&adapter, &limits));
         let caps = Caps {
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             halves: features.contains(wgpu::Features::SHADER_F16),
+            units: asked.as_ref().and_then(|a| a.units),
         };
         let checks = std::env::var("MATEX_GPU_CHECKS").is_ok_and(|v| v == "1");
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("matex"),
-            required_features: features,
+            required_features: features | asked.as_ref().map_or(wgpu::Features::empty(), |a| a.features),
+            experimental_features: asked.map_or(wgpu::ExperimentalFeatures::disabled(), |a| a.experimental),
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
@@ -170,6 +173,7 @@ impl Device {
             binding_bytes: self.binding_bytes(),
             bindings: self.bindings(),
             bytes: self.pool.bytes(),
+            units: self.caps.units.map(|u| u.side),
             pipelines: self.pipelines.made(),
             uploaded: self.uploaded.load(Ordering::Relaxed),
             downloaded: self.downloaded.load(Ordering::Relaxed),

@@ -22,6 +22,8 @@ mod pipelines;
 mod pool;
 #[cfg(feature = "gpu")]
 mod queue;
+#[cfg(feature = "gpu")]
+mod units;
 
 #[cfg(not(feature = "gpu"))]
 pub(crate) use absent::{Device, DeviceArray, Queue};
@@ -53,6 +55,8 @@ pub struct GpuInfo {
     pub bindings: usize,
     /// The bytes of all arrays that are held, those included that wait to be used again.
     pub bytes: u64,
+    /// The side of the small matrices of halves that its units multiply, where it has such units.
+    pub units: Option<u32>,
     /// The number of pipelines that were made.
     pub pipelines: u64,
     /// The bytes that were copied to it since it was opened.

@@ -153,7 +153,8 @@ impl DeviceRun<'_, '_> {
         }
         let Some(chunks) = chunks(kernel, &at.run, at.shares, rules) else { return Ok(false) };
         // Nothing is begun that cannot be ended: what is written over may be read by the CPU otherwise.
-        let counts = |run: Run<'_>| run.words(kernel, schedule(kernel, &run, at.shares)).is_ok();
+        let caps = self.residence.device.caps();
+        let counts = |run: Run<'_>| run.words(kernel, schedule(kernel, &run, at.shares, caps)).is_ok();
         if !chunks.iter().all(|chunk| counts(chunk.run(at.run))) {
             return Ok(false);
         }
@@ -171,7 +172,7 @@ impl DeviceRun<'_, '_> {
         at: &Whole<'_>,
         windows: Option<&[(u64, u64)]>,
     ) -> Result<bool, ExecError> {
-        let schedule = schedule(kernel, &at.run, at.shares);
+        let schedule = schedule(kernel, &at.run, at.shares, self.residence.device.caps());
         let Ok(words) = at.run.words(kernel, schedule) else { return Ok(false) };
         let points = at.run.points(kernel, schedule);
         let points = if kernel.scratch_operands() > 0 { points.min(super::SCRATCH_GROUPS) } else { points };
