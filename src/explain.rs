@@ -184,8 +184,14 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
             let text = if products == 0 { texts.concat() } else { format!("call {}", texts.join(", with ")) };
             let more = details(function, exe, &item.step, bindings);
             steps.push(Step { kernel: products == 0, text, more });
-        } else if let PlanStep::Routine { routine, origin, .. } = &item.step {
-            let text = format!("call {}{}", routine.name(), cited(function, *origin));
+        } else if let PlanStep::Routine { routine, inputs, outputs, origin } = &item.step {
+            let place = if exe.uses_gpu() {
+                let why = exe.routine_stays_on_cpu(routine, (inputs, outputs), &|dim| bindings.eval(dim));
+                format!(" {}", somewhere(why))
+            } else {
+                String::new()
+            };
+            let text = format!("call {}{place}{}", routine.name(), cited(function, *origin));
             steps.push(Step { kernel: false, text, more: Vec::new() });
         }
     }
@@ -195,12 +201,17 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
 /// A run of a kernel in a program for the GPU, and where that is.
 fn run_somewhere(function: &Function, exe: &Executable, step: &KernelStep, bindings: &Bindings) -> String {
     let (name, extents) = named(exe, step);
-    let place = match exe.stays_on_cpu(step, &|dim| bindings.eval(dim)) {
+    let place = somewhere(exe.stays_on_cpu(step, &|dim| bindings.eval(dim)));
+    format!("kernel {name} over [{extents}] {place}{}", cited(function, step.origin))
+}
+
+/// Where a step of a program for the GPU runs, given why it stays on the CPU.
+fn somewhere(stays: Result<Option<String>, matex_runtime::GpuError>) -> String {
+    match stays {
         Ok(None) => "on the GPU".to_owned(),
         Ok(Some(why)) => format!("on the CPU: {why}"),
         Err(e) => format!("nowhere: {e}"),
-    };
-    format!("kernel {name} over [{extents}] {place}{}", cited(function, step.origin))
+    }
 }
 
 /// The name of a kernel, and what it runs over.

@@ -17,6 +17,8 @@ mod maps;
 mod products;
 #[path = "gpu/scans.rs"]
 mod scans;
+#[path = "gpu/scatters.rs"]
+mod scatters;
 mod support;
 
 use matex::{Arg, Compiler, Device, Function};
@@ -252,7 +254,9 @@ fn the_corpus_in_32_bits_agrees_with_the_oracle() {
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
-    assert!(unstable.iter().all(|name| name.starts_with("linalg/factors")), "{unstable:?}");
+    // Where factors are compared with the last digits of 64 bits.
+    let compares = |name: &String| ["linalg/factors", "linalg/structure"].iter().any(|f| name.starts_with(f));
+    assert!(unstable.iter().all(compares), "{unstable:?}");
     assert!(!only.is_empty() || ran >= 500, "{ran}");
 }
 

@@ -3,6 +3,7 @@
 use crate::arith::{compare, is_nan};
 use crate::build::{Builder, Ty, Val};
 use matex_ir::Op;
+use naga::BinaryOperator;
 
 /// A value as another type.
 pub(crate) fn cast(b: &mut Builder, v: Val, to: Ty) -> Val {
@@ -29,6 +30,17 @@ pub(crate) fn cast(b: &mut Builder, v: Val, to: Ty) -> Val {
         (_, Ty::F32) => b.cast(v, to),
         (_, to) => b.bitcast(v, to),
     }
+}
+
+/// The nearest `i32` to an `i64` of which these are the words.
+pub(crate) fn nearest(b: &mut Builder, low: Val, high: Val) -> Val {
+    let sign = b.shift(BinaryOperator::ShiftRight, low, 31);
+    let fits = b.eq(sign, high);
+    // All bits of the sign, changed into the number that is furthest away on that side.
+    let sign = b.shift(BinaryOperator::ShiftRight, high, 31);
+    let most = b.i32(i32::MAX);
+    let end = b.binary(BinaryOperator::ExclusiveOr, sign, most);
+    b.select(fits, low, end)
 }
 
 /// The bits of 1.0.

@@ -12,6 +12,7 @@
 //! | `body`, `arith`, `cast`, `divide`, `functions`, `turns` | what is computed for an element |
 //! | `narrow` | which 64-bit integers need no more than 32 bits |
 //! | `words` | the sizes of a run, as the shader wants them |
+//! | `scatter` | writing at places that data tells, which is no kernel |
 //!
 //! Values are `f32`, `i32`, `u32` and `bool`, and `f16` where it is loaded, stored and chosen from. A `bool` takes a word of 4 bytes in the device's memory, because threads
 //! cannot write single bytes. Kernels that need anything else have a reason why not ([`compile`]'s error), and stay on the
@@ -31,6 +32,7 @@ mod maps;
 mod narrow;
 mod product;
 mod reduce;
+mod scatter;
 mod shader;
 mod turns;
 mod words;
@@ -40,5 +42,6 @@ pub use kernel::Schedule;
 pub use maps::Turned;
 pub use narrow::MOST_POINTS;
 pub use product::{Tiles, Units};
+pub use scatter::{Lines, Scatter};
 pub use shader::{Caps, Refused, Shader, compile, key, lacks, refusal, schedule};
 pub use words::Run;

@@ -61,6 +61,13 @@ pub struct Shader {
 }
 
 impl Shader {
+    /// A shader of words, with a flag, whose operands are bound each on its own and written to or not; a thread takes a point.
+    pub(crate) fn of_words(module: Module, written: Vec<bool>) -> Result<Shader, Refused> {
+        let info = validated(&module, Caps::default())?;
+        let bound = (0..written.len()).collect();
+        Ok(Shader { module, bound, flag: true, written, schedule: Schedule::Points, info })
+    }
+
     /// How many points a workgroup takes at a time.
     pub fn points_per_group(&self) -> u32 {
         if matches!(self.schedule, Schedule::Points | Schedule::Quads) { THREADS } else { 1 }
@@ -196,13 +203,18 @@ pub fn compile(kernel: &Kernel, schedule: Schedule, shares: &[usize], caps: Caps
         return Err(Refused::Internal("the schedule does not fit the kernel".to_owned()));
     }
     let module = kernel::emit(kernel, schedule, shares, caps).map_err(Refused::Internal)?;
+    let info = validated(&module, caps)?;
+    let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();
+    let written = bound.iter().map(|o| kernel::is_written(kernel, shares, *o)).collect();
+    Ok(Shader { module, bound, flag: kernel::gathers(kernel), written, schedule, info })
+}
+
+/// What naga finds out about a module that has no errors.
+fn validated(module: &Module, caps: Caps) -> Result<ModuleInfo, Refused> {
     let has = |there: bool, what: Capabilities| if there { what } else { Capabilities::empty() };
     let needed = has(caps.subgroups, Capabilities::SUBGROUP)
         | has(caps.halves, Capabilities::SHADER_FLOAT16)
         | has(caps.units.is_some(), Capabilities::COOPERATIVE_MATRIX);
     let mut validator = Validator::new(ValidationFlags::all(), needed);
-    let info = validator.validate(&module).map_err(|e| Refused::Internal(e.emit_to_string("")))?;
-    let bound: Vec<usize> = (0..shares.len()).filter(|i| shares[*i] == *i).collect();
-    let written = bound.iter().map(|o| kernel::is_written(kernel, shares, *o)).collect();
-    Ok(Shader { module, bound, flag: kernel::gathers(kernel), written, schedule, info })
+    validator.validate(module).map_err(|e| Refused::Internal(e.emit_to_string("")))
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use matex_codegen_gpu::{Caps, Refused, Run, Schedule, Units, compile, refusal, schedule};
+use matex_codegen_gpu::{Caps, Lines, Refused, Run, Scatter, Schedule, Units, compile, refusal, schedule};
 use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder};
 use matex_ir::{DType, Op, Scalar};
 use std::fmt::Write;
@@ -415,4 +415,23 @@ fn what_is_computed_of_operands_is_computed_as_they_are_brought() {
     let code = wgsl(&kernel, schedule);
     assert!(code.contains("piece_a"), "{code}");
     assert_eq!(code.matches("array<vec4<f16>>").count(), 2, "{code}");
+}
+
+#[test]
+fn scatters_walk_their_lines() {
+    let scatter = Scatter::new(DType::F32, DType::I64, true).unwrap();
+    insta::assert_snapshot!(scatter.compile().unwrap().wgsl().unwrap());
+    for (dtype, index, add) in [(DType::Bool, DType::I32, false), (DType::I32, DType::U32, true)] {
+        Scatter::new(dtype, index, add).unwrap().compile().unwrap();
+    }
+    let refused = |dtype, index, add| Scatter::new(dtype, index, add).unwrap_err();
+    assert_eq!(refused(DType::F64, DType::I64, false), "it writes f64");
+    assert_eq!(refused(DType::F16, DType::I64, false), "it writes f16");
+    assert_eq!(refused(DType::Bool, DType::I64, true), "it writes bool");
+    assert_eq!(refused(DType::F32, DType::U8, true), "its indices are u8");
+    let lines = |outer, count, inner| Lines { outer, count, extent: 100, inner, offsets: [0; 3] }.words();
+    assert_eq!(lines(2, 300, 128).unwrap(), [0, 256, 300, 100, 128, 0, 0, 0]);
+    assert_eq!(lines(255, 257, 1).unwrap_err(), "257 places in each of 255 lines follow one another");
+    assert!(lines(1, 256, 1).is_ok());
+    assert_eq!(lines(1 << 20, 1 << 11, 1).unwrap_err(), "it has more than 1073741824 points");
 }

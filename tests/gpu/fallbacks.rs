@@ -2,7 +2,7 @@
 
 use super::narrowed;
 use crate::support::{compile, corpus};
-use matex_passes::plan::Step;
+use matex_passes::plan::{Routine, Step};
 use matex_passes::{Options, lower_unexpanded};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,8 @@ fn left_over() -> (BTreeSet<String>, BTreeSet<String>) {
         let func = matex_passes::optimize(&func, &options).0;
         let Ok(plan) = lower_unexpanded(&func, &classes, &options) else { continue };
         for item in plan.blocks.iter().flat_map(|b| &b.items) {
-            if let Step::Routine { routine, .. } = &item.step {
+            // Scatters are done there, by dtypes and sizes.
+            if let Step::Routine { routine: routine @ Routine::Lib(_), .. } = &item.step {
                 routines.insert(routine.name().to_owned());
             }
         }

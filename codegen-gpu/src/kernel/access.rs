@@ -124,7 +124,7 @@ impl Emitter<'_> {
             Bound::Pairs(array) => {
                 let [low_at, high_at] = self.pair(at);
                 let (low, high) = (self.b.load(array, low_at), self.b.load(array, high_at));
-                self.nearest(low, high)
+                cast::nearest(&mut self.b, low, high)
             }
             Bound::Quads(_) => {
                 self.b.fail("an array of quads is no array of elements");
@@ -138,18 +138,6 @@ impl Emitter<'_> {
         let low = self.b.shift(BinaryOperator::ShiftLeft, at, 1);
         let one = self.b.u32(1);
         [low, self.b.or(low, one)]
-    }
-
-    /// The nearest number of 32 bits to one of 64.
-    fn nearest(&mut self, low: Val, high: Val) -> Val {
-        let b = &mut self.b;
-        let sign = b.shift(BinaryOperator::ShiftRight, low, 31);
-        let fits = b.eq(sign, high);
-        // All bits of the sign, changed into the number that is furthest away on that side.
-        let sign = b.shift(BinaryOperator::ShiftRight, high, 31);
-        let most = b.i32(i32::MAX);
-        let end = b.binary(BinaryOperator::ExclusiveOr, sign, most);
-        b.select(fits, low, end)
     }
 
     pub(super) fn store(&mut self, s: &Store) -> Result<(), String> {

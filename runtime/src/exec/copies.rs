@@ -79,9 +79,18 @@ impl<F: Fn(&Dim) -> Option<i64>> Walk<'_, F> {
         match step {
             Step::Alloc(to) | Step::Reuse { to, .. } => self.set(*to, NOWHERE),
             Step::Kernel(_) | Step::Panels(_) => return step.kernels().try_for_each(|k| self.kernel(k)),
-            Step::Routine { inputs, outputs, .. } => {
-                inputs.iter().chain(outputs).for_each(|v| self.need_on_host(v.place.buffer));
-                outputs.iter().for_each(|v| self.set(v.place.buffer, ON_HOST));
+            Step::Routine { routine, inputs, outputs, .. } => {
+                let why = self.exe.routine_stays_on_cpu(routine, (inputs, outputs), self.value)?;
+                let there = why.is_none();
+                for view in inputs.iter().chain(outputs) {
+                    if there {
+                        self.need_on_gpu(view.place.buffer)
+                    } else {
+                        self.need_on_host(view.place.buffer)
+                    }
+                }
+                let fresh = if there { ON_GPU } else { ON_HOST };
+                outputs.iter().for_each(|v| self.set(v.place.buffer, fresh));
             }
             Step::Size { to, .. } => self.set(*to, ON_HOST),
             Step::Index { from, .. } => self.need_on_host(from.place.buffer),

@@ -2,7 +2,7 @@
 //!
 //! Where a kernel runs is decided at the call, because it depends on sizes, and a plan does not. Each buffer of the plan
 //! has its memory on the host as ever, and besides that an array on the device once a kernel there needs one; whoever
-//! writes makes the other copy out of date. Library routines, checks, loops and results read on the host, which copies
+//! writes makes the other copy out of date. Library routines but scatters, checks, loops and results read on the host, which copies
 //! back first.
 
 use super::joined::{Joined, joined};
@@ -12,6 +12,7 @@ use super::memory::{CallerMemory, Memory};
 use super::{ExecError, Executable, internal};
 use crate::gpu::{Device, DeviceArray, GpuError, Queue, device_bytes};
 use crate::{AsView, DeviceTensor};
+use arrays::Side;
 use matex_codegen_gpu::{MOST_POINTS, Run, cut, lacks, refusal, schedule};
 use matex_ir::Dim;
 use matex_ir::loops::partial::{Partial, partial};
@@ -22,9 +23,13 @@ use parts::Whole;
 use reach::{Rules, chunks};
 use std::sync::{Arc, OnceLock};
 
+mod arrays;
 mod lines;
 mod parts;
 mod reach;
+mod scatters;
+
+pub(super) use scatters::run as run_routine;
 
 /// What is known of the kernels of a plan before a call.
 #[derive(Debug)]
@@ -321,9 +326,10 @@ fn run_known(
     scratch: &Scratch,
 ) -> Result<bool, ExecError> {
     let Some(residence) = machine.residence.take() else { return Ok(false) };
-    let mut run = DeviceRun { machine, residence, step, kernel, scratch };
+    let side = Side { machine, residence, origin: step.origin };
+    let mut run = DeviceRun { side, step, kernel, scratch };
     let done = run.try_run(known);
-    let DeviceRun { machine, residence, .. } = run;
+    let Side { machine, residence, .. } = run.side;
     machine.residence = Some(residence);
     done
 }
@@ -337,8 +343,7 @@ fn rules(device: &Device) -> Rules {
 const SCRATCH_GROUPS: i64 = 1024;
 
 struct DeviceRun<'r, 'e> {
-    machine: &'r mut Machine<'e>,
-    residence: Box<Residence>,
+    side: Side<'r, 'e>,
     step: &'r KernelStep,
     kernel: &'r Kernel,
     scratch: &'r Scratch,
@@ -352,7 +357,7 @@ impl DeviceRun<'_, '_> {
         let axes = kernel.axes.len();
         for (o, operand) in kernel.operands.iter().enumerate() {
             let size = operand.dtype.size() as i64;
-            let base = self.step.operands.get(o).map_or(0, |b| self.low(b.place.buffer));
+            let base = self.step.operands.get(o).map_or(0, |b| self.side.low(b.place.buffer));
             offsets.push(self.scratch.offsets.get(o).map_or(0, |offset| (offset - base) / size));
             strides.extend(self.scratch.strides[o * axes..(o + 1) * axes].iter().map(|s| s / size));
         }
@@ -361,12 +366,12 @@ impl DeviceRun<'_, '_> {
         let gathers: Vec<i64> =
             words.chunks_exact(2).zip(sizes).flat_map(|(w, size)| [w[0], w[1] / size]).collect();
         let run = Run { extents, offsets: &offsets, strides: &strides, gathers: &gathers };
-        let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.bytes(b.place.buffer)).collect();
+        let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.side.bytes(b.place.buffer)).collect();
         let needs = Needs { refusal: known.refusal.as_deref(), kernel, run, shares: &shares, bytes: &bytes };
-        if needs.obstacle(&self.residence.device).is_some() {
+        if needs.obstacle(&self.side.residence.device).is_some() {
             return Ok(false);
         }
-        let schedule = schedule(kernel, &run, &shares, self.residence.device.caps());
+        let schedule = schedule(kernel, &run, &shares, self.side.residence.device.caps());
         let points = run.points(kernel, schedule);
         let mut arrays = Vec::with_capacity(kernel.operands.len());
         for operand in 0..kernel.operands.len() {
@@ -385,22 +390,10 @@ impl DeviceRun<'_, '_> {
         }
         for (binding, operand) in self.step.operands.iter().zip(&kernel.operands) {
             if operand.role == Role::Out {
-                self.residence.copies[binding.place.buffer.0 as usize].fresh = Fresh::Device;
+                self.side.written(binding.place.buffer);
             }
         }
         Ok(true)
-    }
-
-    /// The bytes of a buffer on the device.
-    fn bytes(&self, buffer: BufferId) -> u64 {
-        let held = self.machine.state.memory[buffer.0 as usize].bounds();
-        let bytes = held.map_or(0, |(_, low, high)| u64::try_from(high - low).unwrap_or(0));
-        device_bytes(self.machine.exe.plan.buffer(buffer).dtype, bytes)
-    }
-
-    /// The byte of the host's memory that is the first one on the device.
-    fn low(&self, buffer: BufferId) -> i64 {
-        self.machine.state.memory[buffer.0 as usize].bounds().map_or(0, |(_, low, _)| low)
     }
 
     /// The operands that are bound together; nothing where these have different types, which a binding cannot.
@@ -416,54 +409,10 @@ impl DeviceRun<'_, '_> {
         let Some(binding) = self.step.operands.get(operand) else {
             let length = self.kernel.reduce_axis().map_or(0, |axis| self.scratch.extents[axis]);
             let bytes = length.saturating_mul(points.min(SCRATCH_GROUPS)).saturating_mul(4);
-            return self.fresh(bytes.max(0) as u64);
+            return self.side.fresh(bytes.max(0) as u64);
         };
-        let buffer = binding.place.buffer;
         let written = self.kernel.operands[operand].role == Role::Out;
-        let copy = self.residence.copies[buffer.0 as usize].clone();
-        match (copy.fresh, copy.array) {
-            // Written by this very run, which reads it too.
-            (Fresh::Neither, Some(array)) => Ok(array),
-            // What was never written and is read has no elements.
-            (Fresh::Neither, None) => {
-                let array = self.fresh(self.bytes(buffer))?;
-                self.residence.copies[buffer.0 as usize] = Copy { array: Some(array.clone()), ..NOTHING };
-                Ok(array)
-            }
-            (Fresh::Both | Fresh::Device, Some(array)) if written && self.residence.is_shared(buffer) => {
-                let own = self.fresh(self.bytes(buffer))?;
-                self.residence.queue.copy(&array, &own).map_err(ExecError::Gpu)?;
-                self.residence.copies[buffer.0 as usize].array = Some(own.clone());
-                Ok(own)
-            }
-            (Fresh::Both | Fresh::Device, Some(array)) => Ok(array),
-            (Fresh::Host | Fresh::Both | Fresh::Device, _) => self.upload(buffer),
-        }
-    }
-
-    fn fresh(&self, bytes: u64) -> Result<Arc<DeviceArray>, ExecError> {
-        self.residence.device.array(bytes).map_err(|e| with_origin(e, self.step))
-    }
-
-    fn upload(&mut self, buffer: BufferId) -> Result<Arc<DeviceArray>, ExecError> {
-        let array = self.fresh(self.bytes(buffer))?;
-        let memory = &self.machine.state.memory[buffer.0 as usize];
-        let bytes = memory.bytes().ok_or_else(|| internal("a kernel reads what is not there"))?;
-        let dtype = self.machine.exe.plan.buffer(buffer).dtype;
-        self.residence.queue.put(&array, dtype, bytes).map_err(ExecError::Gpu)?;
-        let copy = &mut self.residence.copies[buffer.0 as usize];
-        (copy.fresh, copy.array) = (Fresh::Both, Some(array.clone()));
-        if let Some(lent) = &copy.lent {
-            lent.keep(array.clone());
-        }
-        Ok(array)
-    }
-}
-
-fn with_origin(error: GpuError, step: &KernelStep) -> ExecError {
-    match error {
-        GpuError::OutOfMemory(bytes) => ExecError::OutOfMemory { bytes, origin: step.origin },
-        GpuError::Absent(_) | GpuError::Lost(_) | GpuError::Refused(_) => ExecError::Gpu(error),
+        self.side.array(binding.place.buffer, written)
     }
 }
 

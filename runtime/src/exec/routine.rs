@@ -120,6 +120,9 @@ pub(super) fn run(
     if outputs.iter().enumerate().any(written) {
         return Err(internal("a routine's output is another operand"));
     }
+    if super::device::run_routine(machine, routine, (inputs, outputs), origin)? {
+        return Ok(());
+    }
     machine.fetch(buffers())?;
     let operands = Operands::bind(machine, inputs, outputs, origin)?;
     let mut data: SmallVec<[*mut u8; 4]> = SmallVec::new();

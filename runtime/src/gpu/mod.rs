@@ -37,7 +37,7 @@ pub(crate) use pool::DeviceArray;
 pub(crate) use queue::Queue;
 pub use text::wgsl;
 
-use matex_codegen_gpu::Schedule;
+use matex_codegen_gpu::{Scatter, Schedule};
 use matex_ir::loops::Kernel;
 
 /// What the device of this process is and what it holds.
@@ -85,16 +85,26 @@ pub fn after_gpu(then: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// What a device runs.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "nothing runs where there is no device"))]
+pub(crate) enum Code<'a> {
+    Kernel {
+        kernel: &'a Kernel,
+        schedule: Schedule,
+        /// For each operand the first one that is bound to the same array.
+        shares: &'a [usize],
+    },
+    Scatter(Scatter),
+}
+
 /// A run of a kernel on a device.
 #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "nothing runs where there is no device"))]
 pub(crate) struct Dispatch<'a> {
-    pub(crate) kernel: &'a Kernel,
-    pub(crate) schedule: Schedule,
-    /// For each operand the first one that is bound to the same array.
-    pub(crate) shares: &'a [usize],
+    pub(crate) code: Code<'a>,
     /// The array of each operand.
     pub(crate) arrays: &'a [std::sync::Arc<DeviceArray>],
-    /// The words of [`matex_codegen_gpu::Run`].
+    /// The words of [`matex_codegen_gpu::Run`] or [`matex_codegen_gpu::Lines`].
     pub(crate) words: &'a [i32],
     /// The number of parallel points.
     pub(crate) points: i64,

@@ -1,7 +1,7 @@
 //! Compiled kernels of the device, by what they were generated from.
 
 use super::device::{Device, lock};
-use super::{Dispatch, GpuError};
+use super::{Code, Dispatch, GpuError};
 use matex_codegen_gpu::{Shader, compile, key};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -41,13 +41,22 @@ impl Device {
     /// The pipeline of a run: that of an equal kernel, or compiled now.
     pub(super) fn pipeline(&self, run: &Dispatch<'_>) -> Result<Arc<Pipeline>, GpuError> {
         let trusted = run.proven && !self.checks;
-        let key = format!("{trusted} {}", key(run.kernel, run.schedule, run.shares, self.caps));
+        let key = match run.code {
+            Code::Kernel { kernel, schedule, shares } => key(kernel, schedule, shares, self.caps),
+            Code::Scatter(scatter) => scatter.key(),
+        };
+        let key = format!("{trusted} {key}");
         if let Some(known) = lock(&self.pipelines.known).get(&key) {
             return Ok(known.clone());
         }
         // Not under the lock: compiling takes long, and other kernels are wanted meanwhile.
-        let shader = compile(run.kernel, run.schedule, run.shares, self.caps);
-        let shader = shader.map_err(|e| GpuError::Refused(format!("{}: {e}", run.kernel.name)))?;
+        let (name, shader) = match run.code {
+            Code::Kernel { kernel, schedule, shares } => {
+                (kernel.name.as_str(), compile(kernel, schedule, shares, self.caps))
+            }
+            Code::Scatter(scatter) => ("scatter", scatter.compile()),
+        };
+        let shader = shader.map_err(|e| GpuError::Refused(format!("{name}: {e}")))?;
         let pipeline = Arc::new(self.guarded(0, || self.build(shader, trusted))?);
         self.pipelines.made.fetch_add(1, Ordering::Relaxed);
         let mut known = lock(&self.pipelines.known);
@@ -58,7 +67,8 @@ impl Device {
         Ok(pipeline)
     }
 
-    fn build(&self, shader: Shader, trusted: bool) -> Pipeline {
+    /// A pipeline of a shader, which the driver may refuse.
+    pub(super) fn build(&self, shader: Shader, trusted: bool) -> Pipeline {
         let points_per_group = shader.points_per_group();
         let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
         let storage = |written: &bool| buffer(wgpu::BufferBindingType::Storage { read_only: !*written });

@@ -117,7 +117,10 @@ fn memory_that_is_not_there_is_an_error_and_memory_is_used_again() {
 fn pipelines_do_not_depend_on_sizes() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(device) = device() else { return };
-    assert_eq!(doubled(10).unwrap().len(), 10);
+    // One by elements, and one by four at a time.
+    for n in [10, 12] {
+        assert_eq!(doubled(n).unwrap().len(), n);
+    }
     let made = device.pipelines.made();
     for n in [0, 1, 11, 1000] {
         assert_eq!(doubled(n).unwrap().len(), n);
@@ -160,4 +163,63 @@ fn arrays_that_are_too_large_to_be_bound_are_done_by_chunks() {
             assert!(device.downloaded.load(Ordering::Relaxed) > before);
         }
     }
+}
+
+#[test]
+fn kernels_of_several_stages_and_scans_go_by_chunks_too() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    // A softmax and a layer's norm along rows, a running sum, and a product with a vector.
+    let bodies = [
+        "  %2: f32[n] = reduce max %x, [1]\n  %3: f32[n, m] = broadcast %2, [0]\n  %4: f32[n, m] = sub %x, %3\n  \
+         %5: f32[n, m] = exp %4\n  %6: f32[n] = reduce sum %5, [1]\n  %7: f32[n, m] = broadcast %6, [0]\n  \
+         %8: f32[n, m] = div %5, %7\n  return %8\n",
+        "  %2: f32[n] = reduce sum %x, [1]\n  %3: f32[n, m] = broadcast %2, [0]\n  %4: f32[n, m] = sub %x, %3\n  \
+         %5: f32[n, m] = mul %4, %4\n  %6: f32[n] = reduce sum %5, [1]\n  %7: f32[n, m] = broadcast %6, [0]\n  \
+         %8: f32[n, m] = div %4, %7\n  %9: f32[n, m] = broadcast %r, [1]\n  %10: f32[n, m] = mul %8, %9\n  return %10\n",
+        "  %2: f32[n, m] = scan sum %x, axis 1\n  return %2\n",
+        "  %2: f32[n] = dot %x, %r, contract [1:0]\n  return %2\n",
+    ];
+    let results = ["f32[n, m]", "f32[n, m]", "f32[n, m]", "f32[n]"];
+    for (body, result) in bodies.iter().zip(results) {
+        let func = parse(&format!("func @f(%x: f32[n, m], %r: f32[m]) -> {result} {{\n{body}}}\n"))
+            .unwrap_or_else(|e| panic!("{e}\n{body}"));
+        let of = |gpu: bool| {
+            let options = PrepareOptions { gpu, ..PrepareOptions::default() };
+            Executable::prepare(&func, &[], &options).unwrap()
+        };
+        let (cpu, gpu) = (of(false), of(true));
+        for [n, m] in [[100, 40], [7, 300], [1000, 7]] {
+            let data = (0..n * m).map(|i| Scalar::from_f64(DType::F32, (i % 23) as f64 * 0.25 - 2.0));
+            let x = Tensor::from_scalars(DType::F32, &[n, m], data).unwrap();
+            let row = numbers(m);
+            let views = [x.as_view(), row.as_view()];
+            let all = |t: &[Tensor]| t[0].as_view().scalars().map(|s| s.to_f64()).collect::<Vec<f64>>();
+            let wanted = all(&cpu.call(&views).unwrap());
+            device.set_window_cap(4096);
+            let (before, got) = (device.downloaded.load(Ordering::Relaxed), gpu.call(&views));
+            device.set_window_cap(0);
+            let most = wanted.iter().fold(1e-3, |a: f64, v| a.max(v.abs()));
+            for (i, (w, g)) in wanted.iter().zip(all(&got.unwrap())).enumerate() {
+                assert!((w - g).abs() <= 1e-5 * most, "{body} of {n}, {m} at {i}: {g}, not {w}");
+            }
+            // It did run there.
+            assert!(device.downloaded.load(Ordering::Relaxed) > before, "{body} of {n}, {m}");
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_that_is_refused_is_an_error_and_the_next_call_works() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(device) = device() else { return };
+    let scatter = matex_codegen_gpu::Scatter::new(DType::F32, DType::I32, true).unwrap();
+    let mut shader = scatter.compile().unwrap();
+    shader.module.entry_points[0].workgroup_size = [1 << 20, 1, 1];
+    let refused = device.guarded(0, || device.build(shader, false)).unwrap_err();
+    assert!(matches!(refused, GpuError::Refused(_)), "{refused:?}");
+    assert_eq!(doubled(3).unwrap(), [0.0, 2.0, 4.0]);
+    // It is the same device, which nothing has happened to.
+    let now = Device::get().unwrap();
+    assert!(std::sync::Arc::ptr_eq(&now, &device));
 }

@@ -27,8 +27,8 @@ impl DeviceRun<'_, '_> {
         let Some(bytes) = self.states_fit(&pieces, asked, &kernels) else { return Ok(false) };
         let mut befores = Vec::new();
         for _ in &running.states {
-            pieces.states.push(self.fresh(bytes)?);
-            befores.push(self.fresh(bytes)?);
+            pieces.states.push(self.side.fresh(bytes)?);
+            befores.push(self.side.fresh(bytes)?);
         }
         let all = Parts { first: 0, count: asked, length: full, full, back: 0 };
         let done = self.run_parts((&running.totals, &running.totals_operands), &pieces, all)?

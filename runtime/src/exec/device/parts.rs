@@ -6,7 +6,7 @@
 use super::DeviceRun;
 use super::reach::{chunks, is_proven};
 use crate::exec::ExecError;
-use crate::gpu::{DeviceArray, Dispatch};
+use crate::gpu::{Code, DeviceArray, Dispatch};
 use matex_codegen_gpu::{Cut, Run, schedule};
 use matex_ir::loops::partial::Partial;
 use matex_ir::loops::split::Bound;
@@ -70,7 +70,7 @@ impl DeviceRun<'_, '_> {
             return Ok(false);
         };
         for _ in partial.states() {
-            pieces.states.push(self.fresh(bytes)?);
+            pieces.states.push(self.side.fresh(bytes)?);
         }
         let reduce = (&partial.parts, &partial.parts_operands[..]);
         for (first, count, length) in [(0, cut.parts, cut.length), (cut.parts, 1, rest)] {
@@ -84,7 +84,7 @@ impl DeviceRun<'_, '_> {
 
     /// The bytes of a state for each of so many parts, when the device binds them and what these kernels need.
     pub(super) fn states_fit(&self, pieces: &Pieces<'_>, parts: i64, kernels: &[&Kernel]) -> Option<u64> {
-        let device = &self.residence.device;
+        let device = &self.side.residence.device;
         let bytes = pieces.points.saturating_mul(parts).saturating_mul(4).max(0) as u64;
         let most = kernels.iter().map(|k| k.operands.len()).max().unwrap_or(0);
         (bytes <= device.binding_bytes() && most <= device.bindings()).then_some(bytes)
@@ -147,13 +147,13 @@ impl DeviceRun<'_, '_> {
     /// Runs a kernel whose operands are on the device, by chunks where they are too large to be bound; whether the device can
     /// count that far, and found all indices in range. Where it did not the CPU runs the kernel too, and has the error.
     pub(super) fn dispatch(&mut self, kernel: &Kernel, at: &Whole<'_>) -> Result<bool, ExecError> {
-        let rules = super::rules(&self.residence.device);
+        let rules = super::rules(&self.side.residence.device);
         if at.arrays.iter().all(|a| a.bytes() <= rules.most) {
             return self.dispatch_one(kernel, at, None);
         }
         let Some(chunks) = chunks(kernel, &at.run, at.shares, rules) else { return Ok(false) };
         // Nothing is begun that cannot be ended: what is written over may be read by the CPU otherwise.
-        let caps = self.residence.device.caps();
+        let caps = self.side.residence.device.caps();
         let counts = |run: Run<'_>| run.words(kernel, schedule(kernel, &run, at.shares, caps)).is_ok();
         if !chunks.iter().all(|chunk| counts(chunk.run(at.run))) {
             return Ok(false);
@@ -172,7 +172,7 @@ impl DeviceRun<'_, '_> {
         at: &Whole<'_>,
         windows: Option<&[(u64, u64)]>,
     ) -> Result<bool, ExecError> {
-        let schedule = schedule(kernel, &at.run, at.shares, self.residence.device.caps());
+        let schedule = schedule(kernel, &at.run, at.shares, self.side.residence.device.caps());
         let Ok(words) = at.run.words(kernel, schedule) else { return Ok(false) };
         let points = at.run.points(kernel, schedule);
         let points = if kernel.scratch_operands() > 0 { points.min(super::SCRATCH_GROUPS) } else { points };
@@ -182,11 +182,9 @@ impl DeviceRun<'_, '_> {
             None => arrays.iter().map(|a| a.bytes()).collect(),
         };
         let proven = is_proven(kernel, &at.run, &bytes, points);
-        let flag = if kernel.operands.iter().any(|o| o.gathers > 0) { Some(self.flag()?) } else { None };
+        let flag = if kernel.operands.iter().any(|o| o.gathers > 0) { Some(self.side.flag()?) } else { None };
         let dispatch = Dispatch {
-            kernel,
-            schedule,
-            shares,
+            code: Code::Kernel { kernel, schedule, shares },
             arrays,
             words: &words,
             points,
@@ -194,25 +192,11 @@ impl DeviceRun<'_, '_> {
             proven,
             flag: flag.as_ref(),
         };
-        self.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
+        self.side.residence.queue.run(&dispatch).map_err(ExecError::Gpu)?;
         match flag {
-            Some(flag) => Ok(!self.is_raised(&flag)?),
+            Some(flag) => Ok(!self.side.is_raised(&flag)?),
             None => Ok(true),
         }
-    }
-
-    /// A cleared word for a kernel to say that an index was out of range.
-    fn flag(&mut self) -> Result<Arc<DeviceArray>, ExecError> {
-        let flag = self.fresh(4)?;
-        self.residence.queue.clear(&flag).map_err(ExecError::Gpu)?;
-        Ok(flag)
-    }
-
-    /// Waits for a kernel that gathers: what is wrong with an index is an error before anything else happens.
-    fn is_raised(&mut self, flag: &Arc<DeviceArray>) -> Result<bool, ExecError> {
-        let mut word = [0; 4];
-        self.residence.queue.download(flag, &mut word).map_err(ExecError::Gpu)?;
-        Ok(word != [0; 4])
     }
 }
 
