@@ -137,6 +137,8 @@ fn matrices() -> Vec<Array2<f64>> {
     for (k, n) in [3, 8, 20, 33, 50].into_iter().enumerate() {
         all.extend([1e2, 1e8, 1e13].map(|c| with_condition(n, c, 10 + k as u64)));
     }
+    // So large that factors are made by blocks.
+    all.push(with_condition(200, 1e8, 20));
     all
 }
 
@@ -337,7 +339,7 @@ fn definite_systems() {
     }";
     let f = compile(source).unwrap();
     assert_eq!(f.dump(matex::Stage::Optimized).unwrap().matches("solve_definite").count(), 2);
-    for (n, condition) in [(5, 10.0), (33, 10.0), (40, 1e3), (70, 1e4)] {
+    for (n, condition) in [(5, 10.0), (33, 10.0), (40, 1e3), (70, 1e4), (100, 1e3)] {
         let x = with_condition(n, condition, n as u64);
         let b = Array2::from_shape_vec((n, 3), noise(n as u64, 3 * n)).unwrap();
         // The last one is indefinite, and a shift of nothing leaves a product alone.
@@ -354,6 +356,32 @@ fn definite_systems() {
             assert!(error(&matrix(2, n), &inverse) <= allowed, "{n} {shift}");
         }
     }
+}
+
+/// Inverses that have a routine of their own, larger than those above.
+#[test]
+fn large_inverses_that_are_none_or_nearly() {
+    let source = "fn f(A: f64[n, n]) { inv(A) }";
+    let f = compile(source).unwrap();
+    let n = 310;
+    let warnings = |a: &Array2<f64>| f.call(&[a]).unwrap().warnings().len();
+    assert_eq!([1e3, 1e17].map(|c| warnings(&with_condition(n, c, 7))), [0, 1]);
+    let zero = Array2::from_shape_fn((n, n), |(i, j)| if i == 150 { 0.0 } else { 1.0 + (i * j) as f64 });
+    let by_interpreter = Compiler::new().engine(matex::Engine::Interpreter).compile(source).unwrap();
+    let told = [&f, &by_interpreter].map(|f| f.call(&[&zero]).unwrap_err().to_string());
+    assert_eq!(told[0], told[1]);
+    // One over the first element is infinite, and times 0 that is no number: other columns have nothing of it.
+    for n in [40, 200, n] {
+        let diagonal = |i: usize| if i == 0 { 1e-310f64 } else { 2.0 };
+        let tiny = Array2::from_shape_fn((n, n), |(i, j)| if i == j { diagonal(i) } else { 0.0 });
+        for ((i, j), e) in call(&f, &[&tiny]).indexed_iter() {
+            let want = if i == j { 0.5 } else { 0.0 };
+            assert!(if j == 0 { i > 0 || !e.is_finite() } else { *e == want }, "{e} at {i} {j} of {n}");
+        }
+    }
+    let a = with_condition(n, 1e3, 7);
+    let off = a.dot(&call(&f, &[&a])) - Array2::<f64>::eye(n);
+    assert!(off.iter().all(|e| e.abs() < n as f64 * f64::EPSILON * 1e3));
 }
 
 #[test]

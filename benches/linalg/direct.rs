@@ -16,6 +16,7 @@ mod by_faer {
 
     use super::Direct;
     use faer::linalg::matmul::matmul;
+    use faer::linalg::matmul::triangular::{self, BlockStructure};
     use faer::linalg::solvers::{
         ColPivQr, DenseSolveCore, Llt, PartialPivLu, SelfAdjointEigen, Solve, SolveLstsq, Svd,
     };
@@ -65,6 +66,14 @@ mod by_faer {
 
     pub(crate) fn inverse(a: &[f64], n: usize) -> Mat<f64> {
         PartialPivLu::new(square(a, n)).inverse()
+    }
+
+    pub(crate) fn inverse_definite(x: &Array2<f64>) -> Mat<f64> {
+        let m = MatRef::from_row_major_slice(x.as_slice().unwrap(), x.nrows(), x.ncols());
+        let mut a = Mat::zeros(x.ncols(), x.ncols());
+        let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+        triangular::matmul(a.as_mut(), lower, Accum::Replace, m.transpose(), whole, m, whole, 1.0, Par::Seq);
+        Llt::new(a.as_ref(), Side::Lower).unwrap().inverse()
     }
 
     pub(crate) fn cholesky(a: &[f64], n: usize) -> Llt<f64> {
@@ -117,6 +126,7 @@ mod by_lapack {
         fn dgetrf_(m: Int, n: Int, a: *mut f64, lda: Int, ipiv: *mut c_int, info: &mut c_int);
         fn dgetri_(n: Int, a: *mut f64, lda: Int, ipiv: *const c_int, work: *mut f64, lwork: Int, info: &mut c_int);
         fn dposv_(uplo: Char, n: Int, nrhs: Int, a: *mut f64, lda: Int, b: *mut f64, ldb: Int, info: &mut c_int);
+        fn dpotri_(uplo: Char, n: Int, a: *mut f64, lda: Int, info: &mut c_int);
         fn dpotrf_(uplo: Char, n: Int, a: *mut f64, lda: Int, info: &mut c_int);
         fn dgelsy_(m: Int, n: Int, nrhs: Int, a: *mut f64, lda: Int, b: *mut f64, ldb: Int, jpvt: *mut c_int,
             rcond: &f64, rank: &mut c_int, work: *mut f64, lwork: Int, info: &mut c_int);
@@ -172,6 +182,19 @@ mod by_lapack {
             // SAFETY: the memory is of these extents.
             unsafe { dgetri_(&n, at, &n, order, space, &size, &mut info) };
         });
+        a
+    }
+
+    pub(crate) fn inverse_definite(x: &Array2<f64>) -> Vec<f64> {
+        let (rows, cols) = (int(x.nrows()), int(x.ncols()));
+        let (mut a, mut info) = (vec![0.0; x.ncols() * x.ncols()], 0);
+        // SAFETY: the memory is of these extents. The lower triangle by rows is the upper one by columns.
+        unsafe {
+            let (from, to, upper) = (x.as_ptr(), a.as_mut_ptr(), b'U' as c_char);
+            cblas_dsyrk(ROWS, LOWER, TRANSPOSED, cols, rows, 1.0, from, cols, 0.0, to, cols);
+            dpotrf_(&upper, &cols, to, &cols, &mut info);
+            dpotri_(&upper, &cols, to, &cols, &mut info);
+        }
         a
     }
 

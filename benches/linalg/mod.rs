@@ -142,6 +142,7 @@ fn systems(bench: &Bench) {
     let warned = Compiler::new().threads(1).compile(source).unwrap();
     type One = fn(&Array2<f64>, &mut Array2<f64>);
     let [inv, inv2] = [1, 2].map(|t| typed::<One>(t, "fn f(A: f64[n, n]) { inv(A) }"));
+    let [definite, definite2] = [1, 2].map(|t| typed::<One>(t, "fn f(X: f64[n, n]) { inv(X.T @ X) }"));
     type Many = fn(&Array2<f64>, &Array2<f64>, &mut Array2<f64>);
     let many = typed::<Many>(1, "fn f(A: f64[n, n], B: f64[n, n]) { solve(A, B) }");
     for n in sizes(bench, &[100, 500, 1000]) {
@@ -174,6 +175,17 @@ fn systems(bench: &Bench) {
                 ("n systems", &mut || many(&a, &a, y3).unwrap()),
                 (direct::NAME, &mut || drop(black_box(direct::inverse(&columns, n)))),
                 ("nalgebra", &mut || drop(black_box(na.clone().try_inverse()))),
+            ],
+        );
+        row(
+            bench,
+            &format!("inverse of X.T X {n}"),
+            0.0,
+            &mut [
+                ("matex", &mut || definite(&a, y1).unwrap()),
+                ("2 threads", &mut || definite2(&a, y2).unwrap()),
+                (direct::NAME, &mut || drop(black_box(direct::inverse_definite(&a)))),
+                ("nalgebra", &mut || drop(black_box((na.tr_mul(&na)).cholesky().unwrap().inverse()))),
             ],
         );
     }

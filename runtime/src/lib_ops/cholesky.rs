@@ -6,6 +6,7 @@
 //! is turned once, as it is read, and once, as it is written. A small matrix is one panel. Of a large one the panels are
 //! factorized here, and what is behind them is left to a library's product.
 
+use super::aligned::{Aligned, line};
 use super::dense::Real;
 use super::engine::{Failure, Routines};
 use super::transpose::{Extent, turn_lower, turn_upper};
@@ -16,13 +17,9 @@ use std::mem::MaybeUninit;
 /// Up to this order a matrix is one panel, which takes less time than a library.
 const ORDER: usize = 128;
 
-/// A cache line, which no vector is to cross.
-const LINE: usize = 64;
-
 /// A panel: the lower triangle and what is below it of some columns, each as a row.
 pub(crate) struct Panel<T> {
-    memory: Vec<T>,
-    skip: usize,
+    memory: Aligned<T>,
     columns: usize,
     /// The elements of a row, which begin with that of the first row of the matrix that the panel has.
     length: usize,
@@ -31,48 +28,42 @@ pub(crate) struct Panel<T> {
 impl<T: Real> Panel<T> {
     /// Memory for a panel of so many rows and columns; none where there is none.
     pub(crate) fn new(rows: usize, columns: usize) -> Option<Panel<T>> {
-        let line = LINE / size_of::<T>();
-        let length = rows.checked_next_multiple_of(line)?;
-        let need = columns.next_multiple_of(line).checked_mul(length)?.checked_add(line)?;
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(need).ok()?;
-        memory.resize(need, T::default());
-        let skip = memory.as_ptr().align_offset(LINE).min(line);
-        Some(Panel { memory, skip, columns, length })
+        let length = rows.checked_next_multiple_of(line::<T>())?;
+        let need = columns.next_multiple_of(line::<T>()).checked_mul(length)?;
+        Some(Panel { memory: Aligned::new(need)?, columns, length })
     }
 
     /// Takes the panel at row and column `k` of the row-major `m` of order `n`, no larger than the one that memory was made
     /// for. Of what is above the diagonal nothing is used.
     pub(crate) fn take(&mut self, m: &[T], n: usize, (k, columns): (usize, usize)) {
-        let line = LINE / size_of::<T>();
         self.columns = columns;
-        self.length = (n - k).next_multiple_of(line);
-        let space = &mut self.memory[self.skip..];
+        self.length = (n - k).next_multiple_of(line::<T>());
+        let space = &mut *self.memory;
         turn_lower(&m[k * n + k..], Extent { stride: n, rows: n - k, cols: columns }, space, self.length);
         // What is added to round up is zero, so that it has no part in anything.
         for row in space.chunks_exact_mut(self.length).take(columns) {
             row[n - k..].fill(T::default());
         }
-        let behind = columns * self.length..columns.next_multiple_of(line) * self.length;
+        let behind = columns * self.length..columns.next_multiple_of(line::<T>()) * self.length;
         space[behind].fill(T::default());
     }
 
     /// Puts the panel back, without anything above the diagonal.
     pub(crate) fn put(&self, m: &mut [T], n: usize, k: usize) {
         let size = Extent { stride: n, rows: n - k, cols: self.columns };
-        turn_upper(&self.memory[self.skip..], self.length, &mut m[k * n + k..], size);
+        turn_upper(&self.memory, self.length, &mut m[k * n + k..], size);
     }
 
     /// Its columns as rows, each of so many elements.
     pub(crate) fn rows(&self) -> (&[T], usize) {
-        (&self.memory[self.skip..], self.length)
+        (&self.memory, self.length)
     }
 
     /// Makes the columns those of the factor; the index of the first pivot that is no positive number if there is one.
     pub(crate) fn factorize(&mut self) -> Result<(), usize> {
         let (columns, length) = (self.columns, self.length);
-        let held = columns.next_multiple_of(LINE / size_of::<T>()) * length;
-        let rows = &mut self.memory[self.skip..self.skip + held];
+        let held = columns.next_multiple_of(line::<T>()) * length;
+        let rows = &mut self.memory[..held];
         Arch::new().dispatch(Rows { rows, columns, length })
     }
 }
@@ -102,6 +93,16 @@ pub(crate) fn factorize<T: Real>(l: &mut [T], n: usize, routines: &Routines<T>) 
     panel.factorize().map_err(|pivot| Failure::Minor(pivot + 1))?;
     panel.put(l, n, 0);
     Ok(())
+}
+
+/// The lower factor in `l` of the row-major `a` of order `n` if it is positive definite; whether it is. What is above it is unspecified.
+pub(crate) fn factorize_definite<T: Real>(a: &[T], n: usize, l: &mut [T], routines: &Routines<T>) -> bool {
+    // A diagonal that is not positive is told before any work.
+    if (0..n).any(|i| a[i * n + i] <= T::default()) {
+        return false;
+    }
+    l.copy_from_slice(a);
+    factorize(l, n, routines).is_ok()
 }
 
 /// The rows of a panel.

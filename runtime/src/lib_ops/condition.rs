@@ -19,7 +19,11 @@ pub(crate) fn if_large<T: Real>(lu: &[T], n: usize, norm: f64, space: &mut Vec<T
     if is_far::<T>(first, norm, n) {
         return None;
     }
-    let condition = norm * inverse_norm(lu, n, first, space);
+    large::<T>(norm * inverse_norm(lu, n, first, space))
+}
+
+/// A condition number if it is so large that no digit of a solution need be right.
+pub(super) fn large<T: Real>(condition: f64) -> Option<f64> {
     // What overflows is as large as can be.
     let condition = if condition.is_nan() { f64::INFINITY } else { condition };
     (condition * T::EPSILON > 1.0).then_some(condition)

@@ -64,6 +64,12 @@ pub(crate) type Syrk<T> = unsafe fn(product: &Product<T>);
 /// unspecified.
 pub(crate) type Lu<T> = fn(m: &mut [T], order: &mut [usize]) -> Result<bool, Failure>;
 
+/// The inverse of a column-major matrix from the factors that [`Lu`] made of it and the order of their rows.
+pub(crate) type Inverse<T> = fn(lu: &[T], order: &[usize], inverse: &mut [T]) -> Result<(), Failure>;
+
+/// The lower triangle of the row-major inverse of a matrix from its factor by [`Cholesky`]. What is above it is unspecified.
+pub(crate) type InverseDefinite<T> = fn(l: &[T], n: usize, inverse: &mut [T]) -> Result<(), Failure>;
+
 /// A triangle of a square matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct Triangle<'a, T> {
@@ -149,8 +155,10 @@ pub(crate) struct Routines<T> {
     pub(crate) syrk: Syrk<T>,
     pub(crate) lstsq: Lstsq<T>,
     pub(crate) lu: Lu<T>,
+    pub(crate) inverse: Inverse<T>,
     pub(crate) solve_triangular: SolveTriangular<T>,
     pub(crate) cholesky: Cholesky<T>,
+    pub(crate) inverse_definite: InverseDefinite<T>,
     pub(crate) qr: Qr<T>,
     pub(crate) svd: Svd<T>,
     pub(crate) eigh: Eigh<T>,

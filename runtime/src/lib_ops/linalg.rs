@@ -8,6 +8,7 @@ use super::condition;
 use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector};
 use super::engine::{Failure, Fit, LeastSquares, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
+use super::inverse;
 use super::side_by_side::{Group, LARGEST, TOGETHER};
 use super::transpose::transpose;
 use super::{Context, Operand, copied, elements, elements_mut, ensure, malformed};
@@ -159,10 +160,17 @@ fn solve_one<T: Real>(
     space: &mut Space<T>,
     estimates: bool,
 ) -> Result<Option<f64>, Failure> {
-    if n <= SMALL || by == Factors::Lu || !factorize_definite(a, n, routines, space) {
+    let definite = n > SMALL && by == Factors::Cholesky;
+    let inverts = inverse::wanted(x, (n, width), definite);
+    let inverted = inverts && definite && inverse::of_definite(a, n, x, &mut space.matrix, routines)?;
+    let is_definite = inverted || (definite && !inverts && factorize_definite(a, n, routines, space));
+    if !is_definite {
         factorize(a, n, routines, space)?;
     }
     let Space { matrix: m, order, vector } = space;
+    if inverted || (inverts && inverse::of_factors(m, order, x, routines)?) {
+        return Ok(if estimates { inverse::condition(a, x, n, vector) } else { None });
+    }
     let condition = if estimates {
         vector.clear();
         vector.resize(n, T::default());
@@ -173,7 +181,8 @@ fn solve_one<T: Real>(
     };
     if width == 1 {
         solve_vector(m, x, Side::Transposed);
-    } else if n <= SMALL {
+    } else if n <= SMALL || (0..n).any(|k| !(T::ONE / m[k * n + k]).wide().is_finite()) {
+        // A library multiplies by reciprocals of pivots, and 0 times infinity is no number.
         vector.resize(n, T::default());
         for j in 0..width {
             let column = x[j..].iter().step_by(width);
@@ -194,9 +203,7 @@ fn solve_one<T: Real>(
 /// scale: what comes behind is the same for both. False where they are none.
 fn factorize_definite<T: Real>(a: &[T], n: usize, routines: &Routines<T>, space: &mut Space<T>) -> bool {
     let Space { matrix: m, order, vector } = space;
-    m.copy_from_slice(a);
-    // A diagonal that is not positive is told before any work.
-    if (0..n).any(|i| m[i * n + i] <= T::default()) || cholesky::factorize(m, n, routines).is_err() {
+    if !cholesky::factorize_definite(a, n, m, routines) {
         return false;
     }
     vector.clear();

@@ -3,6 +3,7 @@
 //! Inputs are contiguous views and the output is contiguous memory. The routines are generic over the element type and
 //! chosen by dtype once a call; bools are handled as the bytes that they are.
 
+mod aligned;
 mod batch;
 mod cholesky;
 mod condition;
@@ -12,6 +13,7 @@ mod factors;
 mod finite;
 mod gemv;
 mod gram;
+mod inverse;
 mod linalg;
 mod scatter;
 mod search;

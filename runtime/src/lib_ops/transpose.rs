@@ -5,16 +5,21 @@ const TILE: usize = 8;
 
 /// `to` becomes the transpose of the row-major `from` with that many columns.
 pub(crate) fn transpose<T: Copy>(from: &[T], cols: usize, to: &mut [T]) {
+    transpose_to(from, cols, to, from.len().checked_div(cols).unwrap_or(0));
+}
+
+/// [`transpose`] to rows that begin `stride` elements apart, which is no less than they have. What is between them is left alone.
+pub(crate) fn transpose_to<T: Copy>(from: &[T], cols: usize, to: &mut [T], stride: usize) {
     let rows = from.len().checked_div(cols).unwrap_or(0);
     for top in (0..rows).step_by(TILE) {
         let height = TILE.min(rows - top);
         for left in (0..cols).step_by(TILE) {
             let width = TILE.min(cols - left);
             if height == TILE && width == TILE {
-                store(&flip(load(from, cols, top, left)), to, rows, left, top);
+                store(&flip(load(from, cols, top, left)), to, stride, left, top);
             } else {
                 for j in left..left + width {
-                    (top..top + height).for_each(|i| to[j * rows + i] = from[i * cols + j]);
+                    (top..top + height).for_each(|i| to[j * stride + i] = from[i * cols + j]);
                 }
             }
         }
@@ -34,6 +39,19 @@ pub(crate) fn transpose_square<T: Copy>(m: &mut [T], n: usize) {
     }
     for i in whole..n {
         (0..i).for_each(|j| m.swap(i * n + j, j * n + i));
+    }
+}
+
+/// What is above the diagonal of a matrix of order `n` becomes what is below it.
+pub(crate) fn mirror_lower<T: Copy>(m: &mut [T], n: usize) {
+    for (top, left, whole) in lower_tiles(n, n) {
+        if whole && left < top {
+            store(&flip(load(m, n, top, left)), m, n, left, top);
+            continue;
+        }
+        for i in top..n.min(top + TILE) {
+            (left..i.min(left + TILE)).for_each(|j| m[j * n + i] = m[i * n + j]);
+        }
     }
 }
 
@@ -83,7 +101,7 @@ fn lower_tiles(rows: usize, cols: usize) -> impl Iterator<Item = (usize, usize, 
     })
 }
 
-type Tile<T> = [[T; TILE]; TILE];
+pub(crate) type Tile<T> = [[T; TILE]; TILE];
 
 /// The tile at a row and column of a matrix with that many columns, all of which it has.
 #[inline(always)]
@@ -96,8 +114,9 @@ fn load<T: Copy>(m: &[T], cols: usize, row: usize, col: usize) -> Tile<T> {
     tile
 }
 
+/// The transpose.
 #[inline(always)]
-fn flip<T: Copy>(tile: Tile<T>) -> Tile<T> {
+pub(crate) fn flip<T: Copy>(tile: Tile<T>) -> Tile<T> {
     let mut to = tile;
     for i in 0..TILE {
         for j in 0..TILE {
@@ -122,13 +141,14 @@ mod tests {
     #[test]
     fn a_transpose_is_one() {
         for (rows, cols) in [(1, 1), (3, 40), (33, 17), (16, 16), (8, 24), (0, 3), (3, 0)] {
-            let from: Vec<usize> = (0..rows * cols).collect();
-            let mut to = vec![0; rows * cols];
+            let from: Vec<usize> = (1..=rows * cols).collect();
+            let stride = rows + 3;
+            let (mut to, mut apart) = (vec![0; rows * cols], vec![0; stride * cols]);
             transpose(&from, cols, &mut to);
-            for i in 0..rows {
-                for j in 0..cols {
-                    assert_eq!(to[j * rows + i], i * cols + j);
-                }
+            transpose_to(&from, cols, &mut apart, stride);
+            for (i, j) in (0..stride).flat_map(|i| (0..cols).map(move |j| (i, j))) {
+                let want = if i < rows { from[i * cols + j] } else { 0 };
+                assert!(apart[j * stride + i] == want && (i >= rows || to[j * rows + i] == want));
             }
         }
     }
@@ -148,6 +168,16 @@ mod tests {
                 let (i, j) = (k / stride, k % stride);
                 assert_eq!(*e, if j <= i && j < cols { from[k] } else { 0 }, "{i} {j} of {rows} x {cols}");
             }
+        }
+    }
+
+    #[test]
+    fn a_mirror_image_is_symmetric() {
+        for n in [0, 1, 7, 8, 9, 16, 29, 40] {
+            let mut m: Vec<usize> = (0..n * n).collect();
+            mirror_lower(&mut m, n);
+            let lower = |i: usize, j: usize| i.max(j) * n + i.min(j);
+            assert!((0..n * n).all(|k| m[k] == lower(k / n, k % n)), "{n}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The filling of the table by faer: pure Rust, in every build.
 
 mod factors;
+mod inverse;
 mod pivoted;
 
 use super::{Failure, LinalgEngine, LinalgInfo, Product, Routines, Triangle};
@@ -27,8 +28,10 @@ pub(super) const fn routines<T: Real>() -> Routines<T> {
         syrk: syrk::<T>,
         lstsq: pivoted::lstsq::<T>,
         lu: lu::<T>,
+        inverse: inverse::general::<T>,
         solve_triangular: solve_triangular::<T>,
         cholesky: factors::cholesky::<T>,
+        inverse_definite: inverse::definite::<T>,
         qr: factors::qr::<T>,
         svd: factors::svd::<T>,
         eigh: factors::eigh::<T>,

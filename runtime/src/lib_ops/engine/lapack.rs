@@ -63,6 +63,45 @@ pub(super) fn lu<T: Lapack>(m: &mut [T], order: &mut [usize]) -> Result<bool, Fa
     Ok(odd)
 }
 
+pub(super) fn inverse<T: Lapack>(lu: &[T], order: &[usize], inverse: &mut [T]) -> Result<(), Failure> {
+    let swaps = swaps(order)?;
+    inverse.copy_from_slice(lu);
+    let (n, mut info) = (int(order.len())?, 0);
+    let (at, swaps) = (inverse.as_mut_ptr(), swaps.as_ptr());
+    let pivot = with_workspace(|space, size| {
+        // SAFETY: the matrix is n x n, there is a number for each row, and the workspace is of that size.
+        unsafe { T::GETRI(&n, at, &n, swaps, space, &size, &mut info) };
+        info
+    })?;
+    if pivot == 0 { Ok(()) } else { Err(Failure::Pivot(pivot - 1)) }
+}
+
+/// The exchanges, one for each row, counted from 1, that bring rows into an order.
+fn swaps(order: &[usize]) -> Result<Vec<c_int>, Failure> {
+    let mut swaps = zeros::<c_int>(order.len())?;
+    // Which row stands where, and where each row is.
+    let mut rows: Vec<usize> = (0..order.len()).collect();
+    let mut places = rows.clone();
+    for (k, row) in order.iter().enumerate() {
+        let (from, other) = (places[*row], rows[k]);
+        swaps[k] = int(from + 1)?;
+        rows.swap(k, from);
+        (places[other], places[*row]) = (from, k);
+    }
+    Ok(swaps)
+}
+
+pub(super) fn inverse_definite<T: Lapack>(l: &[T], n: usize, inverse: &mut [T]) -> Result<(), Failure> {
+    inverse.copy_from_slice(l);
+    let (size, mut info, upper) = (int(n)?, 0, b'U' as c_char);
+    // SAFETY: `inverse` holds n x n elements. The lower triangle by rows is the upper one by columns.
+    unsafe { T::POTRI(&upper, &size, inverse.as_mut_ptr(), &size, &mut info) };
+    match checked(info)? {
+        0 => Ok(()),
+        order => Err(Failure::Minor(order)),
+    }
+}
+
 /// The lower triangle by rows is the upper one by columns.
 pub(super) fn cholesky<T: Lapack>(a: &mut [T], n: usize) -> Result<(), Failure> {
     let (size, mut info, upper) = (int(n)?, 0, b'U' as c_char);
@@ -115,9 +154,9 @@ pub(super) fn svd<T: Lapack>(
     vectors: Option<[&mut [T]; 2]>,
 ) -> Result<(), Failure> {
     let small = rows.min(cols);
-    // The size of the workspace, which the routine itself counts in a C int.
+    // The size of the workspace, which the routine itself counts in a C int; without vectors it is no square.
     let need = small as u128 * (4 * small as u128 + 7) + rows.max(cols) as u128;
-    if need > c_int::MAX as u128 {
+    if vectors.is_some() && need > c_int::MAX as u128 {
         return Err(Failure::Workspace);
     }
     let mut factors = zeros::<T>(a.len())?;
@@ -181,7 +220,7 @@ pub(super) fn eigh<T: Lapack>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Resu
 }
 
 pub(super) fn lstsq<T: Lapack>(p: &LeastSquares<'_, T>, x: &mut [T]) -> Result<Fit, Failure> {
-    least_squares::solve(&Pivoted::new(p)?, p, x)
+    least_squares::solve(Pivoted::new(p)?, p, x)
 }
 
 /// QR with column pivoting, by columns.
@@ -189,6 +228,8 @@ struct Pivoted<T> {
     qr: Vec<T>,
     tau: Vec<T>,
     perm: Vec<c_int>,
+    /// A right-hand side by columns.
+    right: Vec<T>,
     rows: usize,
 }
 
@@ -205,7 +246,7 @@ impl<T: Lapack> Pivoted<T> {
             unsafe { T::GEQP3(&m, &n, at, &m, order, reflections, space, &size, &mut info) };
             info
         })?;
-        Ok(Pivoted { qr, tau, perm, rows: p.rows })
+        Ok(Pivoted { qr, tau, perm, right: zeros(p.b.len())?, rows: p.rows })
     }
 }
 
@@ -214,9 +255,9 @@ impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
         &self.qr[k * self.rows..=k * self.rows + k]
     }
 
-    fn solve(&self, b: &[T], p: &LeastSquares<'_, T>, rank: usize) -> Result<Vec<T>, Failure> {
-        let mut rhs = zeros::<T>(b.len())?;
-        transpose(b, p.width, &mut rhs);
+    fn solve(&mut self, b: &[T], p: &LeastSquares<'_, T>, rank: usize, x: &mut [T]) -> Result<(), Failure> {
+        let rhs = &mut self.right;
+        transpose(b, p.width, rhs);
         let (m, n, k, mut info) = (int(p.rows)?, int(p.width)?, int(self.tau.len())?, 0);
         let (left, transposed) = (b'L' as c_char, b'T' as c_char);
         let (at, tau, to) = (self.qr.as_ptr(), self.tau.as_ptr(), rhs.as_mut_ptr());
@@ -228,7 +269,7 @@ impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
             }
             info
         })?;
-        let mut x = zeros::<T>(p.cols * p.width)?;
+        x.fill(T::default());
         for j in 0..p.width {
             let column = &mut rhs[j * p.rows..j * p.rows + rank];
             for i in (0..rank).rev() {
@@ -242,6 +283,32 @@ impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
                 x[unknown * p.width + j] = *v;
             }
         }
-        Ok(x)
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspaces_that_no_int_counts_are_refused() {
+        // Before anything is read or written.
+        let vectors = [&mut [][..], &mut []];
+        assert_eq!(svd::<f64>(&[], (23_200, 23_200), &mut [], Some(vectors)), Err(Failure::Workspace));
+        assert_eq!(eigh::<f64>(&[], &mut vec![0.0; 32_800], Some(&mut [])), Err(Failure::Workspace));
+        assert_eq!(int(1 << 31), Err(Failure::Workspace));
+    }
+
+    #[test]
+    fn exchanges_make_the_order() {
+        for order in [vec![], vec![0], vec![1, 0], vec![2, 0, 3, 1], vec![3, 2, 1, 0], vec![0, 3, 1, 4, 2]] {
+            let mut rows: Vec<usize> = (0..order.len()).collect();
+            for (k, with) in swaps(&order).unwrap().into_iter().enumerate() {
+                assert!(with as usize > k, "{order:?}");
+                rows.swap(k, with as usize - 1);
+            }
+            assert_eq!(rows, order);
+        }
     }
 }

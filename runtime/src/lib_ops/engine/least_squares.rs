@@ -6,21 +6,28 @@
 
 use super::{Failure, Fit, LeastSquares};
 use crate::lib_ops::dense::{Real, has_fused_multiply_add, wide};
-use crate::lib_ops::transpose::transpose;
+use crate::lib_ops::transpose::{flip, transpose};
+use std::array;
 
 /// A factorization `a p = q r` of a matrix whose pivots fall.
 pub(super) trait PivotedQr<T> {
     /// Column `k` of r, whose last element is the pivot.
     fn column(&self, k: usize) -> &[T];
 
-    /// The solution of the leading `rank` columns for the right-hand side `b`, row-major; unknowns of other columns are
+    /// The solution in `x` of the leading `rank` columns for the right-hand side `b`, both row-major; unknowns of other columns are
     /// zero.
-    fn solve(&self, b: &[T], problem: &LeastSquares<'_, T>, rank: usize) -> Result<Vec<T>, Failure>;
+    fn solve(
+        &mut self,
+        b: &[T],
+        problem: &LeastSquares<'_, T>,
+        rank: usize,
+        x: &mut [T],
+    ) -> Result<(), Failure>;
 }
 
 /// Solves a problem whose matrix was factorized.
 pub(super) fn solve<T: Real>(
-    factors: &impl PivotedQr<T>,
+    mut factors: impl PivotedQr<T>,
     p: &LeastSquares<'_, T>,
     x: &mut [T],
 ) -> Result<Fit, Failure> {
@@ -33,8 +40,9 @@ pub(super) fn solve<T: Real>(
     let zero = |k: &usize| pivots[*k] == 0.0 || pivots[*k] < p.cut * largest || rounded(*k);
     let rank = (0..size).find(zero).unwrap_or(size);
     let condition = largest / pivots.last().copied().unwrap_or(largest);
-    x.copy_from_slice(&factors.solve(p.b, p, rank)?);
-    let correction = factors.solve(&residual(p, x), p, rank)?;
+    factors.solve(p.b, p, rank, x)?;
+    let mut correction = vec![T::default(); x.len()];
+    factors.solve(&residual(p, x), p, rank, &mut correction)?;
     if correction.iter().all(|c| c.wide().is_finite()) {
         x.iter_mut().zip(correction).for_each(|(x, c)| *x = T::narrow(x.wide() + c.wide()));
     }
@@ -46,23 +54,30 @@ fn length<T: Real>(v: &[T]) -> f64 {
     v.iter().fold(0.0, |s: f64, e| s.hypot(e.wide()))
 }
 
-/// How many sums run side by side.
-const LANES: usize = 16;
+/// How many sums run side by side: those of a row, and then those of as many rows.
+const LANES: usize = 8;
+
+/// A number for each sum.
+type Lanes = [f64; LANES];
 
 /// `b - a x`, with exact products and compensated sums (Ogita, Rump and Oishi, "Accurate sum and dot product").
 fn residual<T: Real>(p: &LeastSquares<'_, T>, x: &[T]) -> Vec<T> {
     let mut columns = vec![T::default(); x.len()];
     transpose(x, p.width, &mut columns);
+    columns.iter_mut().for_each(|x| *x = -*x);
     let mut out = vec![T::default(); p.b.len()];
-    let rows = p.a.chunks_exact(p.cols).zip(out.chunks_exact_mut(p.width).zip(p.b.chunks_exact(p.width)));
+    let right = out.chunks_mut(LANES * p.width).zip(p.b.chunks(LANES * p.width));
+    let rows = p.a.chunks(LANES * p.cols).zip(right);
     let fused = has_fused_multiply_add();
     wide(
         #[inline(always)]
         || {
             for (a, (out, b)) in rows {
-                for ((out, b), x) in out.iter_mut().zip(b).zip(columns.chunks_exact(p.cols)) {
-                    *out =
-                        T::narrow(if fused { rest::<T, true>(*b, a, x) } else { rest::<T, false>(*b, a, x) });
+                for (j, x) in columns.chunks_exact(p.cols).enumerate() {
+                    let b = b[j..].iter().step_by(p.width);
+                    let rest = if fused { rest::<T, true>(b, a, x) } else { rest::<T, false>(b, a, x) };
+                    let out = out[j..].iter_mut().step_by(p.width);
+                    out.zip(rest).for_each(|(out, rest)| *out = T::narrow(rest));
                 }
             }
         },
@@ -70,55 +85,65 @@ fn residual<T: Real>(p: &LeastSquares<'_, T>, x: &[T]) -> Vec<T> {
     out
 }
 
-/// Sums, and what was lost of them.
+/// Sums, and what was lost of them. They begin with a cache line, so that no store of a vector is split, by the end of a page even: a
+/// stack begins at another place in each process.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
 struct Sums {
-    sum: [f64; LANES],
-    lost: [f64; LANES],
+    sum: Lanes,
+    lost: Lanes,
 }
 
 impl Sums {
-    /// Adds `a` times `x` to one of them.
+    const ZERO: Sums = Sums { sum: [0.0; LANES], lost: [0.0; LANES] };
+
+    /// Adds numbers of which that much was lost before.
     #[inline(always)]
-    fn add<const FUSED: bool>(&mut self, i: usize, a: f64, x: f64) {
-        let product = a * x;
-        let lost = if FUSED { a.mul_add(x, -product) } else { lost_of_product(a, x, product) };
-        let next = self.sum[i] + product;
-        let part = next - self.sum[i];
-        self.lost[i] += lost + ((self.sum[i] - (next - part)) + (product - part));
-        self.sum[i] = next;
+    fn add(&mut self, v: Lanes, lost: Lanes) {
+        for i in 0..LANES {
+            let next = self.sum[i] + v[i];
+            let part = next - self.sum[i];
+            self.lost[i] += lost[i] + ((self.sum[i] - (next - part)) + (v[i] - part));
+            self.sum[i] = next;
+        }
     }
 
-    /// The sum of all of them.
+    /// Adds the products of as many elements.
     #[inline(always)]
-    fn all<const FUSED: bool>(mut self) -> f64 {
-        let mut half = LANES;
-        while half > 1 {
-            half /= 2;
-            for i in 0..half {
-                self.lost[i] += self.lost[i + half];
-                self.add::<FUSED>(i, self.sum[i + half], 1.0);
-            }
+    fn add_products<T: Real, const FUSED: bool>(&mut self, a: &[T; LANES], x: &[T; LANES]) {
+        let (mut products, mut lost) = ([0.0; LANES], [0.0; LANES]);
+        for i in 0..LANES {
+            let (a, x) = (a[i].wide(), x[i].wide());
+            products[i] = a * x;
+            lost[i] = if FUSED { a.mul_add(x, -products[i]) } else { lost_of_product(a, x, products[i]) };
         }
-        self.sum[0] + self.lost[0]
+        self.add(products, lost);
+    }
+
+    /// The sums of the products of elements of a row and a column of one length.
+    #[inline(always)]
+    fn of<T: Real, const FUSED: bool>(a: &[T], x: &[T]) -> Sums {
+        let mut sums = Sums::ZERO;
+        let ((a, a_rest), (x, x_rest)) = (a.as_chunks::<LANES>(), x.as_chunks::<LANES>());
+        a.iter().zip(x).for_each(|(a, x)| sums.add_products::<T, FUSED>(a, x));
+        if !a_rest.is_empty() {
+            let padded = |rest: &[T]| array::from_fn(|i| rest.get(i).copied().unwrap_or_default());
+            sums.add_products::<T, FUSED>(&padded(a_rest), &padded(x_rest));
+        }
+        sums
     }
 }
 
-/// `b` minus the product of a row and a column, of one length.
+/// What the products of some rows and a column add to elements of the right-hand side.
 #[inline(always)]
-fn rest<T: Real, const FUSED: bool>(b: T, a: &[T], x: &[T]) -> f64 {
-    let mut sums = Sums { sum: [0.0; LANES], lost: [0.0; LANES] };
-    sums.sum[0] = b.wide();
-    let (rows, columns) = (a.chunks_exact(LANES), x.chunks_exact(LANES));
-    let tail = rows.remainder().iter().zip(columns.remainder());
-    let (mut last_a, mut last_x) = ([0.0; LANES], [0.0; LANES]);
-    for ((a, x), (to_a, to_x)) in tail.zip(last_a.iter_mut().zip(&mut last_x)) {
-        (*to_a, *to_x) = (a.wide(), x.wide());
-    }
-    for (a, x) in rows.zip(columns) {
-        (0..LANES).for_each(|i| sums.add::<FUSED>(i, -a[i].wide(), x[i].wide()));
-    }
-    (0..LANES).for_each(|i| sums.add::<FUSED>(i, -last_a[i], last_x[i]));
-    sums.all::<FUSED>()
+fn rest<'b, T: Real, const FUSED: bool>(b: impl Iterator<Item = &'b T>, a: &[T], x: &[T]) -> Lanes {
+    let mut rows = [Sums::ZERO; LANES];
+    rows.iter_mut().zip(a.chunks_exact(x.len())).for_each(|(sums, a)| *sums = Sums::of::<T, FUSED>(a, x));
+    let mut all = Sums::ZERO;
+    all.sum.iter_mut().zip(b).for_each(|(to, b)| *to = b.wide());
+    let (sums, lost) = (flip(rows.map(|row| row.sum)), flip(rows.map(|row| row.lost)));
+    sums.into_iter().zip(lost).for_each(|(sum, lost)| all.add(sum, lost));
+    array::from_fn(|i| all.sum[i] + all.lost[i])
 }
 
 /// What rounding took from a product, on a CPU without a fused multiply-add: by halves of 26 bits, whose products are

@@ -168,3 +168,46 @@ fn triangles_are_solved_however_they_lie() {
         }
     }
 }
+
+/// Whether the product of row-major matrices is the identity, to that part of an element.
+fn are_inverse(a: &[f64], b: &[f64], n: usize, allowed: f64) {
+    for (i, j) in (0..n * n).map(|k| (k / n, k % n)) {
+        let product: f64 = (0..n).map(|k| a[i * n + k] * b[k * n + j]).sum();
+        let error = (product - f64::from(u8::from(i == j))).abs();
+        assert!(error < allowed, "{i} {j} of {n}: {error:e}");
+    }
+}
+
+#[test]
+fn inverses_of_factors() {
+    let routines = &LinalgEngine::current().f64;
+    for n in [1, 2, 5, 16, 33, 70, 150] {
+        let mut a = noise(n * n);
+        // No order of rows is the one that they have.
+        (0..n).for_each(|i| a[i * n + (i + 2) % n] += n as f64);
+        let (mut lu, mut order, mut inverse) = (a.clone(), vec![0; n], vec![f64::NAN; n * n]);
+        (routines.lu)(&mut lu, &mut order).unwrap();
+        (routines.inverse)(&lu, &order, &mut inverse).unwrap();
+        // By columns both are transposes.
+        are_inverse(&inverse, &a, n, 1e-12);
+    }
+}
+
+#[test]
+fn inverses_of_definite_matrices() {
+    let routines = &LinalgEngine::current().f64;
+    for n in [1, 2, 5, 16, 33, 70, 150] {
+        let b = noise(n * n);
+        let product = |i: usize, j: usize| (0..n).map(|k| b[i * n + k] * b[j * n + k]).sum::<f64>();
+        let a: Vec<f64> =
+            (0..n * n).map(|k| product(k / n, k % n) + if k / n == k % n { n as f64 } else { 0.0 }).collect();
+        // Nothing above the diagonal has a part in it.
+        let mut l = a.clone();
+        (0..n * n).filter(|k| k / n < k % n).for_each(|k| l[k] = f64::NAN);
+        let mut inverse = l.clone();
+        (routines.cholesky)(&mut l, n).unwrap();
+        (routines.inverse_definite)(&l, n, &mut inverse).unwrap();
+        (0..n * n).filter(|k| k / n < k % n).for_each(|k| inverse[k] = inverse[k % n * n + k / n]);
+        are_inverse(&inverse, &a, n, 1e-12);
+    }
+}
