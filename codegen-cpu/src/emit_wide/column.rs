@@ -155,18 +155,17 @@ impl Emitter<'_> {
         let rs = &walk.reductions;
         let mut results: Vec<Vec<State>> = Vec::new();
         for _ in 0..copies {
-            let of_copy: Vec<State> = rs.iter().map(|r| self.state(r)).collect();
-            self.set_all(rs, &of_copy, |e, r| e.empty(r))?;
-            results.push(of_copy);
+            results.push(rs.iter().map(|r| self.state(r)).collect());
         }
-        let done = self.asm.label();
+        let (some, done) = (self.asm.label(), self.asm.label());
         let n = self.args.extents[axis];
         self.asm.get(TEMP, n);
         self.asm.compare_const(TEMP, 0);
-        self.asm.jump(When::LessOrEqual, done);
-        for of_copy in &results {
-            self.set_all(rs, of_copy, |e, r| e.first_state(r))?;
-        }
+        self.asm.jump(When::Greater, some);
+        self.begin_tile(rs, &results, |_| true, |e, r| e.empty(r))?;
+        self.asm.jump(When::Always, done);
+        self.asm.bind(some);
+        self.begin_tile(rs, &results, |r| !r.ordered(), |e, r| e.first_state(r))?;
         self.asm.zero(POSITION);
         self.load_pointers();
         let at_walk = At { walked: Some(axis), ..at };
@@ -183,6 +182,23 @@ impl Emitter<'_> {
         }
         self.flush(&HashMap::new())?;
         self.point(plan, stage, copies, at)
+    }
+
+    /// Gives some of the states of each copy known values.
+    fn begin_tile(
+        &mut self,
+        rs: &[Reduction],
+        results: &[Vec<State>],
+        which: impl Fn(&Reduction) -> bool,
+        value: impl Fn(&mut Self, &Reduction) -> State,
+    ) -> Out<()> {
+        for of_copy in results {
+            let chosen = rs.iter().zip(of_copy).filter(|(r, _)| which(r));
+            let (rs, states): (Vec<Reduction>, Vec<State>) =
+                chosen.map(|(r, s)| (r.clone(), s.clone())).unzip();
+            self.set_all(&rs, &states, &value)?;
+        }
+        Ok(())
     }
 
     /// Rows in blocks, which a tree merges.
@@ -203,12 +219,7 @@ impl Emitter<'_> {
         self.asm.address(TEMP, POSITION, LINES as i32);
         self.asm.at_most_slot(TEMP, n);
         self.asm.put(end, TEMP);
-        for of_copy in results {
-            let ordered: Vec<Reduction> = rs.iter().filter(|r| r.ordered()).cloned().collect();
-            let states: Vec<State> =
-                rs.iter().zip(of_copy).filter(|(r, _)| r.ordered()).map(|(_, s)| s.clone()).collect();
-            self.set_all(&ordered, &states, |e, r| e.identity(r))?;
-        }
+        self.begin_tile(rs, results, Reduction::ordered, |e, r| e.identity(r))?;
         self.rows(walk, axis, results, at, end)?;
         let single = self.asm.label();
         self.asm.get(TEMP, n);
