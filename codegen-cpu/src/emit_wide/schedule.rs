@@ -170,3 +170,153 @@ fn loads(item: &Item) -> bool {
     let Item::Insn(i) = item else { return false };
     i.args.iter().any(|a| matches!(a, Arg::Mem(Place { base: Base::Operand(_) | Base::Frame, .. })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mir::{Index, Insn, View};
+    use super::*;
+    use iced_x86::Code;
+
+    const ADD: Code = Code::EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er;
+    const MOVE: Code = Code::EVEX_Vmovups_zmm_k1z_zmmm512;
+    const STORE: Code = Code::EVEX_Vmovups_zmmm512_k1z_zmm;
+
+    fn v(id: u32) -> V {
+        V { id, mask: false }
+    }
+
+    fn add(to: u32, a: u32, b: u32) -> Item {
+        let args = [a, b].map(|id| Arg::V(v(id), View::Full)).to_vec();
+        Item::Insn(Insn::new(ADD, Some((v(to), View::Full)), args))
+    }
+
+    fn place(disp: i32) -> Arg {
+        Arg::Mem(Place { base: Base::Operand(0), index: Index::None, disp, broadcast: false })
+    }
+
+    fn load(to: u32, disp: i32) -> Item {
+        Item::Insn(Insn::new(MOVE, Some((v(to), View::Full)), vec![place(disp)]))
+    }
+
+    fn store(disp: i32, from: u32) -> Item {
+        Item::Insn(Insn::new(STORE, None, vec![place(disp), Arg::V(v(from), View::Full)]))
+    }
+
+    /// `to = a < b` as a mask.
+    fn less(to: u32, a: u32, b: u32) -> Item {
+        let args = vec![Arg::V(v(a), View::Full), Arg::V(v(b), View::Full), Arg::Imm(1)];
+        let def = (V { id: to, mask: true }, View::Full);
+        Item::Insn(Insn::new(Code::EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae, Some(def), args))
+    }
+
+    fn scheduled(items: &[Item]) -> Vec<Item> {
+        schedule(items.to_vec(), Level::Avx512, |_| false)
+    }
+
+    /// `n` additions, each of what the one before gives.
+    fn chain(first: u32, n: u32) -> impl Iterator<Item = Item> {
+        (0..n).map(move |i| add(first + i + 1, first + i, first + i))
+    }
+
+    /// How far what reads a value stands behind what makes it, at the least.
+    fn nearest(items: &[Item]) -> usize {
+        let made = |v: &V| items.iter().position(|i| i.def() == Some(*v));
+        let distances = items
+            .iter()
+            .enumerate()
+            .flat_map(|(n, i)| i.reads().into_iter().filter_map(|v| Some(n - made(&v)?)).collect::<Vec<_>>());
+        distances.min().unwrap_or(usize::MAX)
+    }
+
+    #[test]
+    fn chains_stand_side_by_side() {
+        for chains in [2, 4, 8] {
+            let items: Vec<Item> = (0..chains).flat_map(|c| chain(100 * c, 20)).collect();
+            assert_eq!(nearest(&items), 1);
+            assert_eq!(nearest(&scheduled(&items)), chains as usize);
+        }
+    }
+
+    #[test]
+    fn the_longest_way_is_begun_first() {
+        let items: Vec<Item> = chain(0, 2).chain(chain(100, 30)).collect();
+        assert_eq!(scheduled(&items)[0], items[2]);
+    }
+
+    #[test]
+    fn no_more_values_are_alive_than_there_are_registers_for() {
+        // All loads first, as selection puts them, and one chain that takes them in.
+        let mut items: Vec<Item> = (0..60).map(|i| load(i, 64 * i as i32)).collect();
+        items.extend((0..60).map(|i| add(101 + i, 100 + i, i)));
+        let alive = |items: &[Item]| {
+            let own = items.iter().filter_map(Item::def).collect();
+            super::super::live(items, &own)
+        };
+        assert!(alive(&items) >= 60);
+        assert!(alive(&scheduled(&items)) < Level::Avx512.registers());
+    }
+
+    #[test]
+    fn short_lines_that_compare_are_left() {
+        let mut items: Vec<Item> = [0, 100].into_iter().flat_map(|c| chain(c, 6)).collect();
+        items.push(less(1, 6, 106));
+        assert_eq!(scheduled(&items), items);
+        let mut items: Vec<Item> = [0, 100].into_iter().flat_map(|c| chain(c, 20)).collect();
+        items.push(less(1, 20, 120));
+        assert_ne!(scheduled(&items), items);
+    }
+
+    /// What the values and the memory come to, each as a number that tells how it was made.
+    fn outcome(items: &[Item]) -> (HashMap<V, u64>, Vec<u64>) {
+        fn mix(a: u64, b: u64) -> u64 {
+            (a ^ b.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(23).wrapping_mul(0xff51_afd7_ed55_8ccd)
+        }
+        let (mut values, mut memory) = (HashMap::new(), vec![7u64; 4]);
+        for item in items {
+            let Item::Insn(insn) = item else { continue };
+            let mut word = insn.code as u64;
+            for arg in &insn.args {
+                word = match arg {
+                    Arg::V(v, _) => mix(word, values.get(v).copied().unwrap_or(u64::from(v.id))),
+                    Arg::Mem(p) if insn.def.is_some() => mix(word, memory[p.disp as usize]),
+                    Arg::Mem(_) | Arg::Imm(_) | Arg::Gpr(_) => word,
+                };
+            }
+            match (insn.def, insn.args.first()) {
+                (Some((v, _)), _) => drop(values.insert(v, word)),
+                (None, Some(Arg::Mem(p))) => memory[p.disp as usize] = word,
+                (None, _) => {}
+            }
+        }
+        (values, memory)
+    }
+
+    /// Values that are defined again, and loads and stores of the same places among others.
+    #[test]
+    fn every_order_means_the_same() {
+        let mut state = 1u64;
+        let mut below = |n: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % n
+        };
+        let mut moved = 0;
+        for round in 0..400 {
+            let values = 4 + round % 40;
+            let items: Vec<Item> = (0..10 + below(120))
+                .map(|_| {
+                    let (to, a, b) = (below(values) as u32, below(values) as u32, below(values) as u32);
+                    match below(8) {
+                        0 => load(to, below(4) as i32),
+                        1 => store(below(4) as i32, a),
+                        _ => add(to, a, b),
+                    }
+                })
+                .collect();
+            let after = scheduled(&items);
+            assert_eq!(after.len(), items.len());
+            assert_eq!(outcome(&after), outcome(&items));
+            moved += usize::from(after != items);
+        }
+        assert!(moved > 300);
+    }
+}
