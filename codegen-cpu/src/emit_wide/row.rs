@@ -239,6 +239,7 @@ impl Emitter<'_> {
             self.asm.bind(top);
             self.flush(&pins)?;
             self.ask_ahead(skip, group);
+            self.ask_further(walk, skip, group);
             self.advance(axis, line as usize);
             self.asm.add_const(POSITION, line);
             self.asm.address(TEMP, POSITION, line);
