@@ -10,7 +10,8 @@ use super::mir::{Arg, Base, Call, Index, Insn, Item, Place, V, View};
 use super::write::{Called, Line, Saved};
 use iced_x86::{Code, Register};
 use matex_ir::loops::InstId;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// Where a value from outside of the line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,9 @@ pub(super) enum Home {
 /// What a line is allocated in.
 pub(super) struct Outside<'a> {
     pub(super) level: Level,
-    pub(super) homes: &'a HashMap<V, Home>,
+    pub(super) homes: &'a FxHashMap<V, Home>,
     /// The number of the register of each pinned value.
-    pub(super) pins: &'a HashMap<V, usize>,
+    pub(super) pins: &'a FxHashMap<V, usize>,
 }
 
 /// The number of mask registers; the first cannot mask and is not given out.
@@ -38,7 +39,7 @@ pub(super) fn allocate(
     outside: &Outside<'_>,
     frame: &mut Frame,
 ) -> Result<Vec<(Line, Option<InstId>)>, String> {
-    let mut uses: HashMap<V, Vec<usize>> = HashMap::new();
+    let mut uses: FxHashMap<V, Vec<usize>> = FxHashMap::default();
     for (at, item) in items.iter().enumerate() {
         for v in item.reads() {
             uses.entry(v).or_default().push(at);
@@ -50,9 +51,9 @@ pub(super) fn allocate(
         frame,
         uses,
         files,
-        reg: HashMap::new(),
-        spilled: HashMap::new(),
-        locked: vec![],
+        reg: FxHashMap::default(),
+        spilled: FxHashMap::default(),
+        locked: SmallVec::new(),
         out: vec![],
         of: vec![],
         at: 0,
@@ -81,14 +82,14 @@ struct Scan<'a, 'f> {
     outside: &'a Outside<'a>,
     frame: &'f mut Frame,
     /// The items that read each value, in order.
-    uses: HashMap<V, Vec<usize>>,
+    uses: FxHashMap<V, Vec<usize>>,
     /// What each register holds: vectors, masks.
     files: [Vec<Option<V>>; 2],
-    reg: HashMap<V, usize>,
+    reg: FxHashMap<V, usize>,
     /// Values of this line that have a copy in the frame.
-    spilled: HashMap<V, i32>,
+    spilled: FxHashMap<V, i32>,
     /// The registers that the item at hand needs.
-    locked: Vec<V>,
+    locked: SmallVec<[V; 4]>,
     out: Vec<Line>,
     /// What of the loop IR each of them is for.
     of: Vec<Option<InstId>>,
@@ -294,7 +295,7 @@ impl Scan<'_, '_> {
     /// Frees the registers of values that are read here for the last time.
     fn bury(&mut self, i: &Insn) {
         let def = i.def.map(|(v, _)| v);
-        for v in i.reads().collect::<Vec<_>>() {
+        for v in i.reads() {
             if self.dies(v) && Some(v) != def {
                 self.release(v);
             }

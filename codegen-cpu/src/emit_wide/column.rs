@@ -11,7 +11,7 @@ use super::{Emitter, Out};
 use crate::walk::{Reduction, Walk};
 use matex_ir::loops::canon::LINES;
 use matex_ir::loops::{Access, Stage};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Vectors of the innermost axis that are worked on together.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ impl Emitter<'_> {
                 self.asm.jump(When::LessOrEqual, past);
                 let mask = self.lanes_below(self.left)?;
                 self.keep(mask);
-                self.flush(&HashMap::new())?;
+                self.flush(&FxHashMap::default())?;
                 At { mask: Some(mask), ..At::POINT }
             } else {
                 self.whole_tile(inner, step, past);
@@ -180,7 +180,7 @@ impl Emitter<'_> {
                 self.know(r, copy, result);
             }
         }
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         self.point(plan, stage, copies, at)
     }
 

@@ -3,11 +3,11 @@
 
 use super::mir::{Arg, Base, Insn, Item, Place, V, View};
 use iced_x86::Code;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Folds what can be folded. `outside` says which values other lines see.
 pub(super) fn fold_loads(items: &mut Vec<Item>, outside: impl Fn(V) -> bool) {
-    let mut uses: HashMap<V, Vec<usize>> = HashMap::new();
+    let mut uses: FxHashMap<V, Vec<usize>> = FxHashMap::default();
     for (at, item) in items.iter().enumerate() {
         for v in item.reads() {
             uses.entry(v).or_default().push(at);
@@ -33,7 +33,7 @@ pub(super) fn fold_loads(items: &mut Vec<Item>, outside: impl Fn(V) -> bool) {
 
 /// Removes what neither this line nor another one reads.
 pub(super) fn drop_dead(items: &mut Vec<Item>, outside: impl Fn(V) -> bool) {
-    let mut read: HashSet<V> = HashSet::new();
+    let mut read: FxHashSet<V> = FxHashSet::default();
     let mut dead = vec![false; items.len()];
     for (at, item) in items.iter().enumerate().rev() {
         dead[at] = item.def().is_some_and(|v| !outside(v) && !read.contains(&v));

@@ -2,6 +2,7 @@
 
 use iced_x86::{Code, Register};
 use matex_ir::loops::InstId;
+use smallvec::SmallVec;
 
 /// A virtual register. Most are defined once; accumulators are defined again by what adds to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,14 +174,14 @@ pub(super) enum Lanes {
 }
 
 impl Item {
-    pub(super) fn reads(&self) -> Vec<V> {
+    pub(super) fn reads(&self) -> SmallVec<[V; 4]> {
         match self {
             Item::Insn(i) => i.reads().collect(),
             Item::Call(c) => {
                 let rest = c.rest.iter().flat_map(|(fast, beyond)| [*fast, *beyond]);
                 rest.chain(c.args.iter().copied()).collect()
             }
-            Item::Elements(_) => Vec::new(),
+            Item::Elements(_) => SmallVec::new(),
         }
     }
 

@@ -54,9 +54,9 @@ use level::Level;
 use matex_ir::DType;
 use matex_ir::loops::{Form, Inst, InstId, InstKind, Kernel, Role};
 use mir::{Item, V};
+use rustc_hash::{FxHashMap, FxHashSet};
 use schedule::schedule;
 use small::is_small;
-use std::collections::HashMap;
 use write::{CallFrame, Cold};
 
 /// Why a kernel is left to the other emitter.
@@ -119,7 +119,7 @@ struct Emitter<'k> {
     pool: Pool,
     args: RunTime,
     next: u32,
-    homes: HashMap<V, Home>,
+    homes: FxHashMap<V, Home>,
     /// The line that is being selected, and what of the loop IR that is done for.
     items: Vec<Item>,
     of: Option<InstId>,
@@ -128,7 +128,7 @@ struct Emitter<'k> {
     /// Comparisons that are not computed, because what uses them does without.
     absorbed: Vec<bool>,
     /// The components of reductions, by copy and instruction.
-    parts: HashMap<(usize, usize), Vec<Vec<V>>>,
+    parts: FxHashMap<(usize, usize), Vec<Vec<V>>>,
     /// Where each operand stands at the point that loops are open over: slots.
     at: Vec<i32>,
     /// Where operands stand in a walk, for those without a register: slots.
@@ -141,7 +141,7 @@ struct Emitter<'k> {
     /// The slot of how many lanes are left in a tail.
     left: i32,
     /// Bytes to each lane of an operand with a stride: by operand, copy and part.
-    offsets: HashMap<(usize, usize, usize), V>,
+    offsets: FxHashMap<(usize, usize, usize), V>,
     /// Operands of which a walk asks for the next row, and the slots of how far that is.
     ahead: Vec<(usize, i32)>,
     gathers: Gathers,
@@ -165,12 +165,12 @@ impl<'k> Emitter<'k> {
             pool: Pool::default(),
             args: RunTime::default(),
             next: 0,
-            homes: HashMap::new(),
+            homes: FxHashMap::default(),
             items: Vec::new(),
             of: None,
             values: vec![vec![None; k.body.len()]],
             absorbed: clamp::absorbed(k),
-            parts: HashMap::new(),
+            parts: FxHashMap::default(),
             at: Vec::new(),
             walk: Vec::new(),
             cold: Vec::new(),
@@ -178,7 +178,7 @@ impl<'k> Emitter<'k> {
             streams: None,
             streaming: false,
             left: 0,
-            offsets: HashMap::new(),
+            offsets: FxHashMap::default(),
             ahead: Vec::new(),
             gathers: Gathers::default(),
         };
@@ -262,7 +262,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// Writes the line that was selected, with some values pinned to registers.
-    fn flush(&mut self, pins: &HashMap<V, usize>) -> Out<()> {
+    fn flush(&mut self, pins: &FxHashMap<V, usize>) -> Out<()> {
         self.fold();
         let items = std::mem::take(&mut self.items);
         let outside = Outside { level: self.level, homes: &self.homes, pins };
@@ -282,20 +282,19 @@ impl<'k> Emitter<'k> {
 
     /// Registers for values from outside that a loop over the selected line should not load at every turn:
     /// `first` as long as there are any, then those that are used most, as long as enough are left for the line itself.
-    fn pins(&mut self, first: &[V]) -> HashMap<V, usize> {
+    fn pins(&mut self, first: &[V]) -> FxHashMap<V, usize> {
         self.fold();
         let (items, homes) = (std::mem::take(&mut self.items), &self.homes);
         self.items = schedule(items, self.level, |v| homes.contains_key(&v));
-        let mut uses: HashMap<V, usize> = HashMap::new();
+        let mut uses: FxHashMap<V, usize> = FxHashMap::default();
         for item in &self.items {
             for v in item.reads() {
                 *uses.entry(v).or_default() += 1;
             }
         }
         // What the line changes is pinned where it is asked for only: somebody has to store it behind the loop.
-        let made: std::collections::HashSet<V> = self.items.iter().filter_map(Item::def).collect();
-        let own: std::collections::HashSet<V> =
-            made.iter().copied().filter(|v| !self.homes.contains_key(v)).collect();
+        let made: FxHashSet<V> = self.items.iter().filter_map(Item::def).collect();
+        let own: FxHashSet<V> = made.iter().copied().filter(|v| !self.homes.contains_key(v)).collect();
         let registers = self.level.registers();
         let spare = registers.saturating_sub(live(&self.items, &own).clamp(4, registers * 3 / 4) + 1);
         let mut others: Vec<(usize, V)> = uses
@@ -311,7 +310,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// Loads pinned values from their homes, in front of the loop.
-    fn load_pins(&mut self, pins: &HashMap<V, usize>) {
+    fn load_pins(&mut self, pins: &FxHashMap<V, usize>) {
         let mut all: Vec<(V, usize)> = pins.iter().map(|(v, r)| (*v, *r)).collect();
         all.sort_unstable();
         for (v, r) in all {
@@ -323,7 +322,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// Stores pinned values that a loop has changed to their homes, behind it.
-    fn store_pins(&mut self, pins: &HashMap<V, usize>, changed: &[V]) {
+    fn store_pins(&mut self, pins: &FxHashMap<V, usize>, changed: &[V]) {
         for v in changed {
             if let (Some(r), Some(Home::Slot(at))) = (pins.get(v), self.homes.get(v)) {
                 let line = store_slot(self.level, *at, *v, *r);
@@ -384,8 +383,8 @@ impl<'k> Emitter<'k> {
 }
 
 /// The most values of a line that are alive at a time.
-fn live(items: &[Item], own: &std::collections::HashSet<V>) -> usize {
-    let mut alive: std::collections::HashSet<V> = std::collections::HashSet::new();
+fn live(items: &[Item], own: &FxHashSet<V>) -> usize {
+    let mut alive: FxHashSet<V> = FxHashSet::default();
     let mut most = 0;
     for item in items.iter().rev() {
         if let Some(v) = item.def() {

@@ -4,6 +4,7 @@ use super::asm::{Label, OFFSET, POINTERS, POSITION, TEMP, When};
 use super::values::At;
 use super::{Emitter, Out};
 use matex_ir::loops::{InstKind, Stage};
+use rustc_hash::FxHashMap;
 
 /// A loop over an outer axis that is being written.
 pub(super) struct Open {
@@ -182,7 +183,7 @@ impl Emitter<'_> {
         self.load_pointers();
         self.eval(&ids, copies, at)?;
         self.keep_crossing(plan, &ids, copies);
-        self.flush(&std::collections::HashMap::new())
+        self.flush(&FxHashMap::default())
     }
 
     /// What a stage does once per parallel point, below its reductions.
@@ -200,7 +201,7 @@ impl Emitter<'_> {
             }
         }
         self.keep_crossing(plan, &ids, copies);
-        self.flush(&std::collections::HashMap::new())
+        self.flush(&FxHashMap::default())
     }
 
     fn keep_crossing(&mut self, plan: &Plan, ids: &[usize], copies: usize) {

@@ -11,7 +11,7 @@ use super::{Emitter, Out};
 use crate::walk::Reduction;
 use matex_ir::loops::{Combine, InstId, InstKind};
 use matex_ir::{DType, Op, Scalar};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Levels that the tree has room for: blocks that no memory could hold.
 const LEVELS: usize = 48;
@@ -263,7 +263,7 @@ impl Emitter<'_> {
             let merged = self.combine_one(op, rs[*r].dtypes[0], left, *v)?;
             self.assign_one(*v, merged);
         }
-        self.flush(&HashMap::new())
+        self.flush(&FxHashMap::default())
     }
 
     /// Pushes the cells and merges the subtrees that they complete: one for each trailing one of the block's number.
@@ -282,7 +282,7 @@ impl Emitter<'_> {
         for (n, (_, v)) in t.cells.iter().enumerate() {
             self.store_frame(t.stack + 64 * n as i32, true, *v);
         }
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         self.asm.add_const_to_slot(t.depth, 1);
         self.asm.add_const_to_slot(t.number, 1);
         Ok(())
@@ -295,7 +295,7 @@ impl Emitter<'_> {
             let top = self.load_frame(t.stack + 64 * n as i32, true);
             self.assign_one(*v, top);
         }
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         let (top, done) = (self.asm.label(), self.asm.label());
         self.asm.bind(top);
         self.asm.get(TEMP, t.depth);

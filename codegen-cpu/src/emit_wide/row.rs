@@ -16,7 +16,7 @@ use super::walk::wanted;
 use super::{Emitter, Out};
 use crate::walk::{Reduction, Walk};
 use matex_ir::loops::canon::LINES;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The lanes of a stage's reductions in the frame: copies one after the other, in each the registers of all states.
 struct Lanes {
@@ -29,7 +29,7 @@ struct Lanes {
     states: Vec<Vec<State>>,
     /// Where they stay in registers from the beginning of a block to its end, which ones; none where they lie in the frame between the
     /// groups of copies that walk it.
-    pins: HashMap<V, usize>,
+    pins: FxHashMap<V, usize>,
 }
 
 impl Lanes {
@@ -147,7 +147,7 @@ impl Emitter<'_> {
                 .collect();
             self.assign(state, &known);
         }
-        self.flush(&HashMap::new())
+        self.flush(&FxHashMap::default())
     }
 
     /// Lanes for so many copies, each register at home in its place. They never have to go there where all copies walk a block
@@ -176,7 +176,7 @@ impl Emitter<'_> {
             }
             states.push(of_copy);
         }
-        let mut lanes = Lanes { slot, registers: per_copy, copies, states, pins: HashMap::new() };
+        let mut lanes = Lanes { slot, registers: per_copy, copies, states, pins: FxHashMap::default() };
         let alike = rs.iter().all(|r| r.ordered() == rs[0].ordered());
         if alike && self.group(walk, wanted(walk).len(), &lanes) == copies {
             lanes.pins = lanes.states.iter().flatten().flatten().flatten().copied().zip(0..).collect();
@@ -347,7 +347,7 @@ impl Emitter<'_> {
             }
         }
         self.store_elements(walk, 1, at)?;
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         self.advance(axis, self.lanes);
         self.asm.add_const(POSITION, self.lanes as i32);
         self.asm.add_const(OFFSET, lanes.step() as i32);
@@ -405,6 +405,6 @@ impl Emitter<'_> {
                 self.assign(&vec![vec![*v]], &copy);
             }
         }
-        self.flush(&HashMap::new())
+        self.flush(&FxHashMap::default())
     }
 }

@@ -16,7 +16,7 @@ use crate::walk::{Reduction, Walk};
 use iced_x86::Code;
 use matex_ir::loops::canon::SCAN_BLOCK;
 use matex_ir::loops::{InstId, InstKind, Kernel, Stage};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The registers of a value, by copy.
 type Copies = Vec<Vec<V>>;
@@ -93,7 +93,7 @@ impl Emitter<'_> {
             ats.push(At { mask: Some(self.lanes_below(left)?), left: Some(left), ..at });
         }
         self.scan_line(walk, scans, before, &ats)?;
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         self.asm.bind(done);
         Ok(())
     }

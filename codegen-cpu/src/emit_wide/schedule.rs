@@ -6,10 +6,10 @@
 
 use super::level::Level;
 use super::mir::{Arg, Base, Item, Place, V};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// More than this many instructions are left as they are, since looking for an order would take long.
-pub(super) const MOST: usize = 1000;
+pub(super) const MOST: usize = 4000;
 
 /// Fewer dependent steps than this with comparisons among them, as the place of the largest element is found by, are left as they
 /// are too: the CPU sees past their end by itself, and a choice that waits for the last round of the loop would only come later.
@@ -63,7 +63,7 @@ impl Scheduler {
             way[n] = LATENCY + after[n].iter().map(|m| way[*m]).max().unwrap_or(0);
         }
         let own = |v: &V| !v.mask && !outside(*v);
-        let mut values: HashMap<V, usize> = HashMap::new();
+        let mut values: FxHashMap<V, usize> = FxHashMap::default();
         for v in items.iter().filter_map(Item::def).filter(own) {
             let next = values.len();
             values.entry(v).or_insert(next);
@@ -130,8 +130,8 @@ impl Scheduler {
 /// memory that is written to all in their order.
 fn dependences(items: &[Item]) -> Vec<Vec<usize>> {
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
-    let mut made: HashMap<V, usize> = HashMap::new();
-    let mut readers: HashMap<V, Vec<usize>> = HashMap::new();
+    let mut made: FxHashMap<V, usize> = FxHashMap::default();
+    let mut readers: FxHashMap<V, Vec<usize>> = FxHashMap::default();
     let (mut written, mut loaded): (Option<usize>, Vec<usize>) = (None, Vec::new());
     for (n, item) in items.iter().enumerate() {
         let mut before: Vec<usize> = Vec::new();
@@ -267,11 +267,11 @@ mod tests {
     }
 
     /// What the values and the memory come to, each as a number that tells how it was made.
-    fn outcome(items: &[Item]) -> (HashMap<V, u64>, Vec<u64>) {
+    fn outcome(items: &[Item]) -> (FxHashMap<V, u64>, Vec<u64>) {
         fn mix(a: u64, b: u64) -> u64 {
             (a ^ b.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(23).wrapping_mul(0xff51_afd7_ed55_8ccd)
         }
-        let (mut values, mut memory) = (HashMap::new(), vec![7u64; 4]);
+        let (mut values, mut memory) = (FxHashMap::default(), vec![7u64; 4]);
         for item in items {
             let Item::Insn(insn) = item else { continue };
             let mut word = insn.code as u64;

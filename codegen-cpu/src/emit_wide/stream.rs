@@ -10,7 +10,7 @@ use super::{Emitter, Out};
 use crate::walk::Walk;
 use iced_x86::Code;
 use matex_ir::loops::Access;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 impl Emitter<'_> {
     /// Notes at the beginning of a call whether results go past the caches: where all that it reads and writes at every point is
@@ -67,7 +67,7 @@ impl Emitter<'_> {
         self.asm.jump(When::Zero, whole);
         let mask = self.lanes_below(skip)?;
         self.line(walk, 1, At { mask: Some(mask), left: Some(skip), ..at })?;
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         self.asm.add_slot(POSITION, skip);
         self.seek(axis);
         self.asm.bind(whole);

@@ -8,10 +8,10 @@ use super::values::At;
 use super::{Emitter, Out};
 use crate::walk::Walk;
 use matex_ir::loops::{Access, InstKind, Store};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The most instructions of a body of which a turn has two copies.
-const TWICE: usize = schedule::MOST * 2 / 5;
+const TWICE: usize = schedule::MOST / 2;
 
 impl Emitter<'_> {
     /// A kernel whose axes are all parallel.
@@ -40,7 +40,7 @@ impl Emitter<'_> {
         for s in &self.k.stores {
             self.store_value(s, 0, At::POINT)?;
         }
-        self.flush(&HashMap::new())
+        self.flush(&FxHashMap::default())
     }
 
     /// A walk along the innermost axis: unrolled vectors, vectors, and a tail under a mask.
@@ -83,7 +83,7 @@ impl Emitter<'_> {
         self.asm.jump(When::LessOrEqual, done);
         let mask = self.lanes_below(self.left)?;
         self.line(walk, 1, At { mask: Some(mask), ..at })?;
-        self.flush(&HashMap::new())?;
+        self.flush(&FxHashMap::default())?;
         self.asm.bind(done);
         Ok(())
     }
