@@ -1,5 +1,6 @@
 //! A function as fusion sees it: what computes, what is there, and how the axes of an operand lie in those of its user.
 
+use super::kernel::Price;
 use crate::cost::{self, CostModel, OpCost};
 use crate::lower::is_product;
 use crate::sizes::Sizes;
@@ -139,19 +140,31 @@ impl<'f> Graph<'f> {
         &self.func.ty(ValueId(node as u32)).shape
     }
 
+    /// What a value shows in another way, and itself where it is no view.
+    pub(super) fn behind_views(&self, mut v: usize) -> usize {
+        while let (Work::View, [edge]) = (self.items[v].work, self.items[v].edges.as_slice()) {
+            v = edge.node;
+        }
+        v
+    }
+
+    /// What it costs to copy a value from memory to its place.
+    pub(super) fn copy(&self, v: usize) -> Price {
+        let bytes = 2.0 * self.items[v].elements() * self.items[v].size as f64;
+        Price { ops: 0.0, bytes, time: bytes / self.costs.bandwidth(bytes) + self.costs.launch }
+    }
+
     /// Whether a value is needed by the kernels that write these, and by nothing else.
     pub(super) fn only_needed_in(&self, v: usize, group: &[usize], stored: &[bool]) -> bool {
         let mut open = vec![v];
         while let Some(value) = open.pop() {
             for user in &self.users[value] {
                 let item = &self.items[*user];
-                if stored[*user] {
-                    if !group.contains(user) {
-                        return false;
-                    }
-                } else if item.needed || item.fills > 0 {
+                let written = stored[*user] || item.needed || item.fills > 0;
+                if written && !group.contains(user) {
                     return false;
-                } else {
+                }
+                if !stored[*user] {
                     open.push(*user);
                 }
             }

@@ -2,7 +2,8 @@
 //!
 //! When it is known which values are in memory, kernels that read the same are put together, pair by pair, where that is
 //! cheaper: what they share is read and computed once. A value that only its own group needs is then in memory for
-//! nothing, and leaves it.
+//! nothing, and leaves it. Parts that a result is put together from (`stack([mean(x), var(x)])`) are computed where they go;
+//! where one kernel for all of them gains more than copies of them cost, they are put into memory for it.
 
 use super::graph::{Graph, Work};
 use super::kernel::{Kernel, Obstacle, Price};
@@ -42,6 +43,9 @@ impl<'a, 'f> Groups<'a, 'f> {
             while groups.join_best(v) {}
         }
         groups.drop_inner();
+        let concats =
+            graph.func.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, Kind::Concat { .. }));
+        concats.for_each(|(v, _)| groups.join_parts(v));
         groups.members.into_values().filter(|g| g.len() > 1).collect()
     }
 
@@ -116,15 +120,65 @@ impl<'a, 'f> Groups<'a, 'f> {
         joint.iter().all(|v| *v == last || !early[v - first])
     }
 
+    /// Puts the parts of a value into memory to be written together, where that is cheaper with the copies to their places. What only
+    /// they need leaves memory then.
+    fn join_parts(&mut self, v: usize) {
+        let parts: Vec<usize> = self.graph.func.nodes[v].args.iter().map(|a| a.0 as usize).collect();
+        let mut joint: Vec<usize> = parts.iter().map(|p| self.graph.behind_views(*p)).collect();
+        joint.sort_unstable();
+        joint.dedup();
+        let alone = |i: &usize| self.members.get(i).is_some_and(|g| g.len() == 1);
+        let free = |u: &usize| {
+            let item = &self.graph.items[*u];
+            item.computes() && !item.needed && !self.captured[*u] && (alone(u) || !self.stored[*u])
+        };
+        if joint.len() < 2 || joint.len() < parts.len() || !joint.iter().all(free) {
+            return;
+        }
+        let there: Vec<usize> = joint.iter().copied().filter(|u| self.stored[*u]).collect();
+        let ends: Vec<usize> = parts.iter().chain(&joint).copied().collect();
+        let near = self.members.range(..v).rev().take(NEAR).flat_map(|(_, g)| g).copied();
+        let inner = near.filter(|i| alone(i) && !joint.contains(i) && self.serves_only(*i, &ends));
+        let inner: Vec<usize> = inner.collect();
+        let apart = parts.iter().chain(&inner).chain(&there).map(|p| self.price(&[*p]));
+        let apart: Result<Vec<Price>, Obstacle> = apart.collect();
+        joint.iter().for_each(|u| self.stored[*u] = true);
+        inner.iter().for_each(|i| self.stored[*i] = false);
+        let last = joint[joint.len() - 1];
+        let cheaper = match (apart, self.price(&joint)) {
+            (Ok(apart), Ok(together)) => {
+                let copies: f64 = parts.iter().map(|p| self.graph.copy(*p).time).sum();
+                together.time + copies + 1e-6 < apart.iter().map(|p| p.time).sum()
+            }
+            (Ok(_) | Err(_), _) => false,
+        };
+        if cheaper && self.may_join(&joint, last) {
+            for i in inner.iter().chain(&there) {
+                self.members.remove(i);
+                self.last.remove(i);
+            }
+            self.last.extend(joint.iter().map(|u| (*u, last)));
+            self.members.insert(last, joint);
+        } else {
+            joint.iter().for_each(|u| self.stored[*u] = there.contains(u));
+            inner.iter().for_each(|i| self.stored[*i] = true);
+        }
+    }
+
+    /// Whether a value is in memory for the kernels of these alone, and need not be.
+    fn serves_only(&self, v: usize, roots: &[usize]) -> bool {
+        let item = &self.graph.items[v];
+        !item.forced && item.fills == 0 && self.graph.only_needed_in(v, roots, self.stored)
+    }
+
     /// Takes values out of memory that only their own group needs.
     fn drop_inner(&mut self) {
         let groups: Vec<usize> = self.members.iter().filter(|(_, g)| g.len() > 1).map(|(l, _)| *l).collect();
         for last in groups {
-            let mut inner: Vec<usize> = self.members[&last].iter().copied().filter(|v| *v != last).collect();
-            inner.retain(|v| !self.graph.items[*v].forced && self.graph.items[*v].fills == 0);
+            let inner: Vec<usize> = self.members[&last].iter().copied().filter(|v| *v != last).collect();
             for v in inner {
                 let group = self.members[&last].clone();
-                if !self.graph.only_needed_in(v, &group, self.stored) {
+                if !self.serves_only(v, &group) {
                     continue;
                 }
                 let rest: Vec<usize> = group.iter().copied().filter(|m| *m != v).collect();

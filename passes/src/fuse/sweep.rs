@@ -197,10 +197,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
             }
             if item.fills > 0 && (self.stored[*root] || item.needed) {
                 // It is in memory, and copied to its place.
-                let bytes = 2.0 * item.elements() * item.size as f64;
-                let costs = &self.graph.costs;
-                let time = bytes / costs.bandwidth(bytes) + costs.launch;
-                total.add(&Ok(Price { ops: 0.0, bytes, time }));
+                total.add(&Ok(self.graph.copy(*root)));
             }
         }
         total

@@ -103,6 +103,40 @@ fn operands_and_nodes_are_limited() {
     assert_eq!(kernels, 2, "{:?}", chosen.refusals);
 }
 
+/// The sum of a row and that of its squared distances from the mean, put together: the rows are read by one kernel.
+#[test]
+fn parts_that_share_what_they_read_are_written_together() {
+    let rows = [
+        "%4: f64[n] = reduce sum %x, [1]",
+        "%5: f64[n, m] = broadcast %4, [0]",
+        "%6: f64[n, m] = sub %x, %5",
+        "%7: f64[n, m] = mul %6, %6",
+        "%8: f64[n] = reduce sum %7, [1]",
+        "%9: f64[1, n] = reshape %4",
+        "%10: f64[1, n] = reshape %8",
+        "%11: f64[2, n] = concat %9, %10, axis 0",
+        "return %11",
+    ];
+    let group = |lines: &[&str]| {
+        let func = func_of("f64[2, n]", lines);
+        let chosen = choose(&func, &Sizes::nominal(), CostModel::FIXED);
+        chosen.group(ValueId(8)).map(<[ValueId]>::to_vec)
+    };
+    assert_eq!(group(&rows), Some(vec![ValueId(4), ValueId(8)]));
+    // Maps would only be copied once more.
+    let maps = [
+        "%4: f64[m] = exp %y",
+        "%5: f64[m] = sqrt %y",
+        "%6: f64[1, m] = reshape %4",
+        "%7: f64[1, m] = reshape %5",
+        "%8: f64[2, m] = concat %6, %7, axis 0",
+        "return %8",
+    ];
+    let func = func_of("f64[2, m]", &maps);
+    let chosen = choose(&func, &Sizes::nominal(), CostModel::FIXED);
+    assert!((4..8).all(|v| !chosen.is_stored(ValueId(v))));
+}
+
 /// Users of a value stand before the last one of its group, whose kernel writes it.
 #[test]
 fn what_a_group_writes_is_read() {
