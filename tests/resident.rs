@@ -137,14 +137,14 @@ fn what_a_call_is_lent_stays_as_it_is() {
 fn every_kind_of_value_goes_there_and_back() {
     let Some(_alone) = alone() else { return };
     // Truth values are words there.
-    let f = on_gpu("fn f(x: f32[n], m: bool[n]) { p = x > 1; return p, m && p, !m }");
+    let f = on_gpu("fn f(x: f32[n], m: bool[n]) { return m && x > 1, !m }");
     let m = DeviceTensor::new(&[true, false, true]).unwrap();
     let out = f.call_resident(&[&[0.5f32, 2.0, 3.0], &m]).unwrap();
     assert!(out.iter().all(|v| v.is_on(Device::Gpu) && v.dtype() == DType::Bool));
     let (got, up, down) = copied(|| out.read().unwrap());
-    assert_eq!((up, down), (0, 36));
+    assert_eq!((up, down), (0, 24));
     let shown: Vec<String> = got.iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["[false, true, true]", "[false, false, true]", "[false, true, false]"]);
+    assert_eq!(shown, ["[false, false, true]", "[false, true, false]"]);
     // Nothing at all, of a shape.
     let f = on_gpu("fn f(x: f32[n, m]) { x + 1 }");
     let none = DeviceTensor::new(&Array2::<f32>::zeros((0, 3))).unwrap().to(Device::Gpu).unwrap();
@@ -165,10 +165,10 @@ fn every_kind_of_value_goes_there_and_back() {
     let (out, _, down) = copied(|| f.call_resident(&args).unwrap());
     assert_eq!((read(&out[0]), down), (vec![7.0, 8.0], 4));
     assert_eq!(copied(|| f.call_resident(&args).unwrap()).2, 0);
-    // No kernel there computes with f64: it is kept all the same, and read once by the CPU.
-    let f = on_gpu("fn f(x: f64[n]) { x + 1 }");
+    // No kernel there has functions of f64: it is kept all the same, and read once by the CPU.
+    let f = on_gpu("fn f(x: f64[n]) { exp2(x) }");
     let x = DeviceTensor::new(&[1.0, 2.0]).unwrap().to(Device::Gpu).unwrap();
-    assert_eq!(read(&f.call_resident(&[&x]).unwrap()[0]), [2.0, 3.0]);
+    assert_eq!(read(&f.call_resident(&[&x]).unwrap()[0]), [2.0, 4.0]);
 }
 
 #[test]

@@ -12,15 +12,23 @@ use matex_ir::loops::{Inst, InstId, InstKind};
 use matex_ir::{DType, Op};
 use naga::{BinaryOperator, MathFunction, UnaryOperator};
 
+/// Whether it is one of the floats that are computed with.
+fn is_real(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F64)
+}
+
 /// Whether the value of an instruction is a sum or a product of floats, which must not be merged with another one.
 fn is_arithmetic(inst: &Inst) -> bool {
     let arithmetic = |op: Op| matches!(op, Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Fma | Op::Neg);
-    inst.dtype == DType::F32 && matches!(inst.kind, InstKind::Map(op, _) if arithmetic(op))
+    is_real(inst.dtype) && matches!(inst.kind, InstKind::Map(op, _) if arithmetic(op))
 }
 
 /// Whether it is a constant that a compiler folds wrongly: zeros, infinities and NaN.
 fn is_special(inst: &Inst) -> bool {
-    matches!(inst.kind, InstKind::Const(s) if s.dtype() == DType::F32 && !(s.to_f64() as f32).is_normal())
+    let InstKind::Const(s) = inst.kind else { return false };
+    let normal =
+        if s.dtype() == DType::F64 { s.to_f64().is_normal() } else { (s.to_f64() as f32).is_normal() };
+    is_real(s.dtype()) && !normal
 }
 
 /// The operands of an op, with those opaque that the op and what computes them could be folded with.
@@ -34,8 +42,7 @@ pub(crate) fn operands(b: &mut Builder, op: Op, args: &[InstId], insts: &[Inst],
         let Some(inst) = insts.get(id.index()) else { continue };
         let again = i > 0 && args[..i].contains(id) && op != Op::Mul;
         let product = op == Op::Mul && matches!(inst.kind, InstKind::Map(Op::Mul | Op::Neg, _));
-        if inst.dtype == DType::F32 && (again || product || is_special(inst) || (sums && is_arithmetic(inst)))
-        {
+        if is_real(inst.dtype) && (again || product || is_special(inst) || (sums && is_arithmetic(inst))) {
             found[i] = b.opaque(found[i]);
         }
     }
@@ -74,8 +81,8 @@ pub(crate) fn map(b: &mut Builder, op: Op, dtype: DType, a: &[Val]) -> Result<Va
         Op::Round => b.math(MathFunction::Round, &[a[0]]),
         Op::Copysign => copysign(b, a[0], a[1]),
         Op::SignBit => {
-            let (bits, zero) = (b.bitcast(a[0], Ty::I32), b.i32(0));
-            b.lt(bits, zero)
+            let (bits, rest) = (b.bits(a[0]), magnitude(b, a[0]));
+            b.binary(BinaryOperator::NotEqual, bits, rest)
         }
         Op::IsNan => is_nan(b, a[0]),
         Op::IsInf => magnitude_test(b, BinaryOperator::Equal, a[0]),
@@ -129,12 +136,13 @@ pub(crate) fn map(b: &mut Builder, op: Op, dtype: DType, a: &[Val]) -> Result<Va
 
 /// The bits without the sign.
 fn magnitude(b: &mut Builder, x: Val) -> Val {
-    let (bits, mask) = (b.bitcast(x, Ty::U32), b.u32(0x7fff_ffff));
+    let (bits, mask) = (b.bits(x), b.pattern(x.ty, u32::MAX >> 1, u64::MAX >> 1));
     b.and(bits, mask)
 }
 
 fn magnitude_test(b: &mut Builder, op: BinaryOperator, x: Val) -> Val {
-    let (bits, inf) = (magnitude(b, x), b.u32(f32::INFINITY.to_bits()));
+    let inf = b.pattern(x.ty, f32::INFINITY.to_bits(), f64::INFINITY.to_bits());
+    let bits = magnitude(b, x);
     b.binary(op, bits, inf)
 }
 
@@ -149,10 +157,10 @@ fn sign(b: &mut Builder, x: Val) -> Val {
         return b.math(MathFunction::Min, &[x, one]);
     }
     let [zero, one, minus] =
-        if x.ty == Ty::F32 { [0.0, 1.0, -1.0].map(|v| b.f32(v)) } else { [0, 1, -1].map(|v| b.i32(v)) };
+        if x.ty.is_real() { [0.0, 1.0, -1.0].map(|v| b.real(x.ty, v)) } else { [0, 1, -1].map(|v| b.i32(v)) };
     let (above, below) = (compare(b, Op::Gt, x, zero), compare(b, Op::Lt, x, zero));
     // A zero and NaN are themselves; of zeros only the positive one is a sign.
-    let same = if x.ty == Ty::F32 {
+    let same = if x.ty.is_real() {
         let is_zero = compare(b, Op::Eq, x, zero);
         b.select(is_zero, zero, x)
     } else {
@@ -164,18 +172,19 @@ fn sign(b: &mut Builder, x: Val) -> Val {
 
 /// NaN if either is, and 0.0 above -0.0: a device's own gives the number next to a NaN.
 pub(crate) fn extreme(b: &mut Builder, max: bool, x: Val, y: Val) -> Val {
-    let name = if max { "matex_max" } else { "matex_min" };
-    let function = b.function(name, &[("x", Ty::F32), ("y", Ty::F32)], |b, args| {
+    let (name, ty) = (if max { "matex_max" } else { "matex_min" }, x.ty);
+    let name = if ty == Ty::F64 { format!("{name}_double") } else { name.to_owned() };
+    let function = b.function(&name, &[("x", ty), ("y", ty)], |b, args| {
         let (x, y) = (args[0], args[1]);
         let first = compare(b, if max { Op::Gt } else { Op::Lt }, x, y);
         let better = b.select(first, x, y);
         let equal = compare(b, Op::Eq, x, y);
-        let (bx, by) = (b.bitcast(x, Ty::U32), b.bitcast(y, Ty::U32));
+        let (bx, by) = (b.bits(x), b.bits(y));
         // Equal numbers have the same bits, but for zeros.
         let both = if max { b.and(bx, by) } else { b.or(bx, by) };
-        let both = b.bitcast(both, Ty::F32);
+        let both = b.bitcast(both, ty);
         let better = b.select(equal, both, better);
-        let nan = b.f32(f32::NAN);
+        let nan = b.real(ty, f64::NAN);
         let (x_nan, y_nan) = (is_nan(b, x), is_nan(b, y));
         let either = b.or(x_nan, y_nan);
         b.select(either, nan, better)
@@ -186,23 +195,23 @@ pub(crate) fn extreme(b: &mut Builder, max: bool, x: Val, y: Val) -> Val {
 /// The device's own, which says nothing of negative numbers.
 fn square_root(b: &mut Builder, x: Val) -> Val {
     let root = b.math(MathFunction::Sqrt, &[x]);
-    let (zero, nan) = (b.f32(0.0), b.f32(f32::NAN));
+    let (zero, nan) = (b.real(x.ty, 0.0), b.real(x.ty, f64::NAN));
     let negative = compare(b, Op::Lt, x, zero);
     b.select(negative, nan, root)
 }
 
 fn copysign(b: &mut Builder, x: Val, sign: Val) -> Val {
-    let (bits, mask) = (b.bitcast(sign, Ty::U32), b.u32(0x8000_0000));
+    let (ty, bits, mask) = (x.ty, b.bits(sign), b.pattern(x.ty, 1 << 31, 1 << 63));
     let sign = b.and(bits, mask);
     let x = magnitude(b, x);
     let r = b.or(x, sign);
-    b.bitcast(r, Ty::F32)
+    b.bitcast(r, ty)
 }
 
 /// A comparison. Of floats one side is opaque, or the device takes it and a choice together for a minimum, which
 /// NaN leaves in another way; `!=` is the opposite of `==`, because the device's is false for NaN.
 pub(crate) fn compare(b: &mut Builder, op: Op, x: Val, y: Val) -> Val {
-    let x = if x.ty == Ty::F32 { b.opaque(x) } else { x };
+    let x = if x.ty.is_real() { b.opaque(x) } else { x };
     let (x, y) = if x.ty == Ty::Bool {
         let [zero, one] = [0, 1].map(|v| b.u32(v));
         (b.select(x, one, zero), b.select(y, one, zero))

@@ -13,16 +13,20 @@ pub(crate) fn type_of(dtype: DType) -> Option<Ty> {
     match dtype {
         DType::F16 => Some(Ty::F16),
         DType::F32 => Some(Ty::F32),
+        DType::F64 => Some(Ty::F64),
         DType::I32 | DType::I64 => Some(Ty::I32),
         DType::U32 => Some(Ty::U32),
         DType::Bool => Some(Ty::Bool),
-        DType::BF16 | DType::F64 | DType::I8 | DType::I16 | DType::U8 | DType::U16 | DType::U64 => None,
+        DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16 | DType::U64 => None,
     }
 }
 
 /// A constant, of any dtype that has a type.
 pub(crate) fn constant(b: &mut Builder, s: Scalar) -> Result<Val, String> {
     let ty = type_of(s.dtype()).ok_or_else(|| format!("a constant of {}", s.dtype()))?;
+    if ty == Ty::F64 {
+        return Ok(b.f64(s.to_f64()));
+    }
     let bits = if ty == Ty::F16 { (s.to_f64() as f32).to_bits() } else { s.bits() as u32 };
     Ok(b.constant(ty, bits))
 }

@@ -30,8 +30,11 @@ pub(crate) const ZERO_WORD: u32 = 0;
 pub(crate) enum Ty {
     F16,
     F32,
+    F64,
     I32,
     U32,
+    /// The bits of an `F64`, and nothing else.
+    U64,
     Bool,
 }
 
@@ -40,10 +43,17 @@ impl Ty {
         match self {
             Ty::F16 => Scalar { kind: ScalarKind::Float, width: 2 },
             Ty::F32 => Scalar::F32,
+            Ty::F64 => Scalar::F64,
             Ty::I32 => Scalar::I32,
             Ty::U32 => Scalar::U32,
+            Ty::U64 => Scalar::U64,
             Ty::Bool => Scalar::BOOL,
         }
+    }
+
+    /// Whether it is one of the floats that are computed with.
+    pub(crate) fn is_real(self) -> bool {
+        matches!(self, Ty::F32 | Ty::F64)
     }
 }
 
@@ -243,8 +253,36 @@ impl Builder {
         self.bitcast(bits, Ty::F32)
     }
 
-    /// A constant of any type from its 32 bits; of a truth value, whether one is set, and of a half those of the same number
-    /// as an `f32`.
+    /// As [`f32`](Builder::f32), of 64 bits.
+    pub(crate) fn f64(&mut self, value: f64) -> Val {
+        if value.is_normal() || value == 0.0 {
+            return self.given(Expression::Literal(Literal::F64(value)), Ty::F64);
+        }
+        let bits = self.u64(value.to_bits());
+        self.bitcast(bits, Ty::F64)
+    }
+
+    /// A constant of one of the two floats that are computed with; a single is rounded.
+    pub(crate) fn real(&mut self, ty: Ty, value: f64) -> Val {
+        if ty == Ty::F64 { self.f64(value) } else { self.f32(value as f32) }
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) -> Val {
+        self.given(Expression::Literal(Literal::U64(value)), Ty::U64)
+    }
+
+    /// The bits of a float that is computed with, as a number without a sign.
+    pub(crate) fn bits(&mut self, v: Val) -> Val {
+        self.bitcast(v, if v.ty == Ty::F64 { Ty::U64 } else { Ty::U32 })
+    }
+
+    /// What stands for a pattern of [`bits`](Builder::bits) of a float of that type.
+    pub(crate) fn pattern(&mut self, ty: Ty, single: u32, double: u64) -> Val {
+        if ty == Ty::F64 { self.u64(double) } else { self.u32(single) }
+    }
+
+    /// A constant of any type from its 32 bits; of a truth value, whether one is set, and of a half or a double those of the
+    /// same number as an `f32`.
     pub(crate) fn constant(&mut self, ty: Ty, bits: u32) -> Val {
         match ty {
             Ty::F16 => {
@@ -252,8 +290,10 @@ impl Builder {
                 self.cast(number, Ty::F16)
             }
             Ty::F32 => self.f32(f32::from_bits(bits)),
+            Ty::F64 => self.f64(f32::from_bits(bits).into()),
             Ty::I32 => self.i32(bits as i32),
             Ty::U32 => self.u32(bits),
+            Ty::U64 => self.u64(bits.into()),
             Ty::Bool => self.bool(bits != 0),
         }
     }
@@ -355,9 +395,9 @@ impl Builder {
 
     fn convert(&mut self, v: Val, ty: Ty, convert: Option<u8>) -> Val {
         let kind = match ty {
-            Ty::F16 | Ty::F32 => ScalarKind::Float,
+            Ty::F16 | Ty::F32 | Ty::F64 => ScalarKind::Float,
             Ty::I32 => ScalarKind::Sint,
-            Ty::U32 => ScalarKind::Uint,
+            Ty::U32 | Ty::U64 => ScalarKind::Uint,
             Ty::Bool => ScalarKind::Bool,
         };
         let expr = self.used(v);
@@ -500,7 +540,8 @@ impl Builder {
             return *known;
         }
         let base = self.scalar(ty);
-        let ty_array = self.ty(TypeInner::Array { base, size: ArraySize::Constant(len), stride: 4 });
+        let stride = ty.scalar().width.into();
+        let ty_array = self.ty(TypeInner::Array { base, size: ArraySize::Constant(len), stride });
         let array = Array { global: self.global(name, AddressSpace::WorkGroup, ty_array), ty };
         self.shared.insert(name.to_owned(), array);
         array
@@ -545,7 +586,12 @@ impl Builder {
                 *self.body.zero.insert(zero)
             }
         };
-        let (bits, zero) = (self.bitcast(v, Ty::I32), zero);
+        let (bits, zero) = if v.ty == Ty::F64 {
+            let word = self.bitcast(zero, Ty::U32);
+            (self.bitcast(v, Ty::U64), self.cast(word, Ty::U64))
+        } else {
+            (self.bitcast(v, Ty::I32), zero)
+        };
         let same = self.binary(BinaryOperator::ExclusiveOr, bits, zero);
         self.bitcast(same, v.ty)
     }

@@ -14,20 +14,21 @@ pub(crate) fn cast(b: &mut Builder, v: Val, to: Ty) -> Val {
             let single = b.cast(v, Ty::F32);
             cast(b, single, to)
         }
+        (Ty::F32, Ty::F64) | (Ty::F64, Ty::F32) => b.cast(v, to),
         (_, Ty::F16) => {
             let single = cast(b, v, Ty::F32);
             b.cast(single, Ty::F16)
         }
         (Ty::Bool, to) => {
-            let (zero, one) = (b.constant(to, 0), b.constant(to, if to == Ty::F32 { ONE } else { 1 }));
+            let (zero, one) = (b.constant(to, 0), b.constant(to, if to.is_real() { ONE } else { 1 }));
             b.select(v, one, zero)
         }
         (from, Ty::Bool) => {
             let zero = b.constant(from, 0);
             compare(b, Op::Ne, v, zero)
         }
-        (Ty::F32, to) => from_float(b, v, to),
-        (_, Ty::F32) => b.cast(v, to),
+        (Ty::F32 | Ty::F64, to) => from_float(b, v, to),
+        (_, Ty::F32 | Ty::F64) => b.cast(v, to),
         (_, to) => b.bitcast(v, to),
     }
 }
@@ -43,7 +44,7 @@ pub(crate) fn nearest(b: &mut Builder, low: Val, high: Val) -> Val {
     b.select(fits, low, end)
 }
 
-/// The bits of 1.0.
+/// The bits of 1.0, as an `f32`.
 const ONE: u32 = 0x3f80_0000;
 
 /// Truncated, with what is beyond the ends at the ends: a device's own conversion ends before them.
@@ -53,7 +54,8 @@ fn from_float(b: &mut Builder, x: Val, to: Ty) -> Val {
     } else {
         (2_147_483_648.0, i32::MAX as u32, -2_147_483_648.0, i32::MIN as u32)
     };
-    let (end, most, bottom, least) = (b.f32(end), b.constant(to, most), b.f32(bottom), b.constant(to, least));
+    let [end, bottom] = [end, bottom].map(|v| b.real(x.ty, v));
+    let [most, least] = [most, least].map(|v| b.constant(to, v));
     let zero = b.constant(to, 0);
     let (over, under, nan) = (compare(b, Op::Ge, x, end), compare(b, Op::Le, x, bottom), is_nan(b, x));
     let inside = b.cast(x, to);

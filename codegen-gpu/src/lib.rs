@@ -26,6 +26,7 @@ mod build;
 mod cast;
 mod cut;
 mod divide;
+mod doubles;
 mod functions;
 mod kernel;
 mod maps;

@@ -82,7 +82,8 @@ pub(crate) fn quads(kernel: &Kernel, run: &Run<'_>, shares: &[usize]) -> bool {
         same && if is_wide(kernel, o) {
             even(o)
         } else {
-            operand.role == Role::In && stays || !is_word(operand.dtype)
+            // Doubles are read best one by one, by threads that stand side by side.
+            operand.role == Role::In && stays || !(is_word(operand.dtype) || operand.dtype == DType::F64)
         }
     };
     kernel.form() == Form::Map && whole && (0..kernel.operands.len()).all(fits)

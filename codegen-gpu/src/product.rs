@@ -134,7 +134,8 @@ pub(crate) fn product(kernel: &Kernel) -> Option<Product> {
     let InstKind::Reduce { combine: Combine::Sum, values } = &inst.kind else { return None };
     let multiplied = values.first()?.index();
     let InstKind::Map(Op::Mul, args) = &kernel.body[multiplied].kind else { return None };
-    let ty = type_of(inst.dtype).filter(|_| inst.dtype.size() == 4)?;
+    let doubles = kernel.body.iter().any(|i| i.dtype == DType::F64);
+    let ty = type_of(inst.dtype).filter(|_| inst.dtype.size() == 4 && !doubles)?;
     let [a, b] = *args.as_slice() else { return None };
     let factors = [factor(kernel, a.index())?, factor(kernel, b.index())?];
     // What moves along the sums is computed, multiplied and added up, and nothing else is done with it.

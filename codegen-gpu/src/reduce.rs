@@ -97,7 +97,7 @@ fn better(b: &mut Builder, max: bool, [x, i]: [Val; 2], [y, j]: [Val; 2]) -> Val
     let tie = arith::compare(b, Op::Eq, x, y);
     let tie = b.and(tie, lower);
     let number = b.or(wins, tie);
-    if x.ty != Ty::F32 {
+    if !x.ty.is_real() {
         return number;
     }
     let (x_nan, y_nan) = (arith::is_nan(b, x), arith::is_nan(b, y));
@@ -129,9 +129,10 @@ pub(crate) fn close_blocks(b: &mut Builder, folds: &[Fold], element: Val, shift:
                 Ok(whole) => b.set(total, whole[0]),
                 Err(why) => b.fail(why),
             }
-            let identity = if fold.combine == Combine::Sum { -0.0 } else { 1.0 };
-            let identity = b.f32(identity);
-            b.set(fold.block[0], identity);
+            match word(b, fold.combine.identity(fold.dtype)[0]) {
+                Ok(identity) => b.set(fold.block[0], identity),
+                Err(why) => b.fail(why),
+            }
         }
     });
 }
@@ -157,10 +158,12 @@ pub(crate) fn finish(
     for fold in folds {
         wholes.push(fold.whole(b)?);
     }
+    // Not all devices with both exchange the lanes of those.
+    let doubles = folds.iter().any(|f| f.dtype == DType::F64);
     wholes = match share {
         None => wholes,
-        Some(Share { thread, subgroup: None }) => together(b, folds, &wholes, thread)?,
-        Some(Share { subgroup: Some(ids), .. }) => by_subgroups(b, folds, &wholes, ids)?,
+        Some(Share { subgroup: Some(ids), .. }) if !doubles => by_subgroups(b, folds, &wholes, ids)?,
+        Some(Share { thread, .. }) => together(b, folds, &wholes, thread)?,
     };
     let mut results = Vec::with_capacity(folds.len());
     for (fold, mut state) in folds.iter().zip(wholes) {
@@ -174,10 +177,10 @@ pub(crate) fn finish(
 /// A sum of nothing is 0.0, and not the -0.0 that it begins with.
 fn of_nothing(b: &mut Builder, kernel: &Kernel, fold: &Fold, value: Val, extent: Val) -> Val {
     let sum = matches!(kernel.body[fold.id].kind, InstKind::Reduce { combine: Combine::Sum, .. });
-    if !sum || fold.dtype != DType::F32 {
+    if !sum || !value.ty.is_real() {
         return value;
     }
-    let (none, zero) = (b.i32(0), b.f32(0.0));
+    let (none, zero) = (b.i32(0), b.real(value.ty, 0.0));
     let empty = b.eq(extent, none);
     b.select(empty, zero, value)
 }
@@ -289,8 +292,9 @@ fn shared(b: &mut Builder, fold: &Fold) -> Result<Vec<Array>, String> {
     };
     let kind = match ty {
         Ty::F16 | Ty::F32 => "floats",
+        Ty::F64 => "doubles",
         Ty::I32 => "signed",
-        Ty::U32 | Ty::Bool => "words",
+        Ty::U64 | Ty::U32 | Ty::Bool => "words",
     };
     let len = NonZeroU32::new(THREADS).unwrap_or(NonZeroU32::MIN);
     let kinds = [(kind, ty), ("places", Ty::I32)];

@@ -4,7 +4,7 @@ use crate::functions;
 use crate::kernel::{self, Schedule, THREADS};
 use crate::product::Units;
 use crate::words::Run;
-use crate::{body, maps, narrow, product};
+use crate::{body, doubles, maps, narrow, product};
 use matex_ir::DType;
 use matex_ir::loops::{Access, Form, InstKind, Kernel, Role, verify};
 use naga::Module;
@@ -39,6 +39,10 @@ pub struct Caps {
     pub subgroups: bool,
     /// Floats of 16 bits in memory.
     pub halves: bool,
+    /// Floats of 64 bits, and integers of as many for their bits.
+    pub doubles: bool,
+    /// Whether `fma` of those rounds once, which no device has to promise: it is measured.
+    pub fused: bool,
     /// Units that multiply small matrices of those; only with subgroups.
     pub units: Option<Units>,
 }
@@ -91,7 +95,7 @@ pub fn refusal(kernel: &Kernel) -> Option<String> {
             return Some(format!("it computes with {dtype}"));
         }
     }
-    if let Err(why) = narrow::check(kernel) {
+    if let Some(why) = narrow::check(kernel).err().or_else(|| doubles::refusal(kernel)) {
         return Some(why);
     }
     kernel.body.iter().find_map(|inst| match &inst.kind {
@@ -116,7 +120,8 @@ pub fn refusal(kernel: &Kernel) -> Option<String> {
 pub fn lacks(kernel: &Kernel, caps: Caps) -> Option<String> {
     let halves = kernel.operands.iter().any(|o| o.dtype == DType::F16)
         || kernel.body.iter().any(|i| i.dtype == DType::F16);
-    (halves && !caps.halves).then(|| "it works on f16, which the GPU lacks".to_owned())
+    let halves = (halves && !caps.halves).then(|| "it works on f16, which the GPU lacks".to_owned());
+    halves.or_else(|| doubles::lacks(kernel, caps))
 }
 
 /// From how many elements on a workgroup shares a row.
@@ -214,6 +219,7 @@ fn validated(module: &Module, caps: Caps) -> Result<ModuleInfo, Refused> {
     let has = |there: bool, what: Capabilities| if there { what } else { Capabilities::empty() };
     let needed = has(caps.subgroups, Capabilities::SUBGROUP)
         | has(caps.halves, Capabilities::SHADER_FLOAT16)
+        | has(caps.doubles, Capabilities::FLOAT64 | Capabilities::SHADER_INT64)
         | has(caps.units.is_some(), Capabilities::COOPERATIVE_MATRIX);
     let mut validator = Validator::new(ValidationFlags::all(), needed);
     validator.validate(module).map_err(|e| Refused::Internal(e.emit_to_string("")))

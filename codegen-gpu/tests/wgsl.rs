@@ -156,6 +156,43 @@ fn halves_are_loaded_and_stored() {
     insta::assert_snapshot!(wgsl(&kernel, Schedule::Points));
 }
 
+/// `out = op(x, x, x)` of doubles, cast to a dtype.
+fn doubles(op: Op, to: DType) -> Kernel {
+    let mut b = KernelBuilder::new("doubles", &[AxisKind::Parallel]);
+    let (x, out) = (b.input(DType::F64, &[Access::Unit]), b.output(to, &[Access::Unit]));
+    let x = b.load(x);
+    let value = b.map(op, &[x; 3][..op.arity()]);
+    let value = b.cast(value, to);
+    b.store(out, value);
+    b.finish().unwrap()
+}
+
+#[test]
+fn doubles_have_arithmetic_and_no_functions() {
+    let all = Caps { doubles: true, fused: true, ..Caps::default() };
+    let code = |op: Op, caps: Caps| {
+        let shader = compile(&doubles(op, DType::F64), Schedule::Points, &[0, 1], caps);
+        shader.map(|s| s.wgsl().unwrap()).map_err(|e| e.to_string())
+    };
+    insta::assert_snapshot!(code(Op::Max, all).unwrap());
+    let none = Caps::default();
+    assert_eq!(
+        code(Op::Add, none).unwrap_err(),
+        "it computes with f64, which the GPU lacks or rounds otherwise"
+    );
+    let twice = Caps { fused: false, ..all };
+    assert_eq!(code(Op::Fma, twice).unwrap_err(), "it computes fma of f64, which the GPU rounds twice");
+    assert!(code(Op::Add, twice).is_ok() && code(Op::Fma, all).is_ok());
+    for op in [Op::Exp, Op::Floor, Op::Rem, Op::Nextafter, Op::Lgamma] {
+        let kernel = if op.arity() == 1 { doubles(op, DType::F32) } else { doubles(op, DType::F64) };
+        assert_eq!(refusal(&kernel).unwrap(), format!("it computes {} of f64", op.name()));
+    }
+    assert_eq!(refusal(&doubles(Op::Neg, DType::F16)).unwrap(), "it makes f16 of f64");
+    assert_eq!(refusal(&doubles(Op::Neg, DType::I64)).unwrap(), "it computes with 64-bit integers");
+    // The order of a sum is that of other dtypes, and what is shared among threads has eight bytes an element.
+    assert_eq!(refusal(&columns(Combine::Sum, DType::F64)), None);
+}
+
 #[test]
 fn reductions_by_subgroups() {
     let caps = Caps { subgroups: true, ..Caps::default() };
@@ -274,7 +311,7 @@ fn positions_need_32_bits_and_other_wide_integers_are_refused() {
 
 #[test]
 fn what_the_device_lacks_is_said() {
-    assert_eq!(refusal(&columns(Combine::Sum, DType::F64)).unwrap(), "it computes with f64");
+    assert_eq!(refusal(&columns(Combine::Sum, DType::I8)).unwrap(), "it computes with i8");
     assert_eq!(refusal(&columns(Combine::Sum, DType::I64)).unwrap(), "it computes with 64-bit integers");
     assert_eq!(refusal(&columns(Combine::Sum, DType::U64)).unwrap(), "it computes with u64");
 }

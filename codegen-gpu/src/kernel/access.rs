@@ -37,9 +37,9 @@ impl Bound {
             Some(ty) => ty,
             None => return Err(format!("it works on {dtype}")),
         };
-        Ok(match (dtype.size(), wide) {
-            (8, false) => Bound::Pairs(b.buffer(name, ty, written)),
-            (8, true) => return Err(format!("it works on {dtype}")),
+        Ok(match (dtype, wide) {
+            (DType::I64, false) => Bound::Pairs(b.buffer(name, ty, written)),
+            (DType::I64 | DType::F64, true) => return Err(format!("it works on {dtype}")),
             (_, true) => Bound::Quads(b.quad_buffer(name, ty, written)),
             (_, false) => Bound::Elements(b.buffer(name, ty, written)),
         })

@@ -20,7 +20,7 @@ use matex_ir::loops::running::{Running, running};
 use matex_ir::loops::{AxisKind, Kernel, Role};
 use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
 use parts::Whole;
-use reach::{Rules, chunks};
+use reach::{Rules, chunks, element_bytes};
 use std::sync::{Arc, OnceLock};
 
 mod arrays;
@@ -408,7 +408,8 @@ impl DeviceRun<'_, '_> {
     fn array(&mut self, operand: usize, points: i64) -> Result<Arc<DeviceArray>, ExecError> {
         let Some(binding) = self.step.operands.get(operand) else {
             let length = self.kernel.reduce_axis().map_or(0, |axis| self.scratch.extents[axis]);
-            let bytes = length.saturating_mul(points.min(SCRATCH_GROUPS)).saturating_mul(4);
+            let rows = length.saturating_mul(points.min(SCRATCH_GROUPS));
+            let bytes = rows.saturating_mul(element_bytes(self.kernel, operand));
             return self.side.fresh(bytes.max(0) as u64);
         };
         let written = self.kernel.operands[operand].role == Role::Out;

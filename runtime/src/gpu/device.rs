@@ -4,10 +4,11 @@ use super::answers::Answers;
 use super::pipelines::Pipelines;
 use super::pool::Pool;
 use super::queue::Queue;
+use super::rounding::{Rounding, measure};
 use super::{GpuError, GpuInfo, units};
 use matex_codegen_gpu::Caps;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// An open device.
 pub(crate) struct Device {
@@ -18,8 +19,10 @@ pub(crate) struct Device {
     pub(super) answers: Answers,
     adapter: wgpu::AdapterInfo,
     limits: wgpu::Limits,
-    /// What it can do besides what all can.
-    pub(super) caps: Caps,
+    /// What it can do besides what all can, by its own account.
+    caps: Caps,
+    /// How it rounds doubles, once that was measured.
+    rounding: OnceLock<Rounding>,
     /// Whether all pipelines check their indices, proven or not.
     pub(super) checks: bool,
     /// The most bytes to bind, for tests of what happens then; 0 for what the driver binds.
@@ -64,6 +67,9 @@ impl Device {
             return Ok(device.clone());
         }
         let device = Arc::new(Device::open()?);
+        if device.caps.doubles {
+            device.rounding.get_or_init(|| measure(&device));
+        }
         *current = Some(device.clone());
         Ok(device)
     }
@@ -91,12 +97,15 @@ impl Device {
             pollster::block_on(instance.request_adapter(&options)).map_err(|e| absent(e.to_string()))?;
         let low = std::env::var("MATEX_GPU_LIMITS").is_ok_and(|v| v == "downlevel");
         let limits = if low { wgpu::Limits::downlevel_defaults() } else { adapter.limits() };
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let doubles = wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_INT64;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | doubles;
         let features = if low { wgpu::Features::empty() } else { adapter.features() & wanted };
         let asked = (!low).then(|| units::ask(&adapter, &limits));
         let caps = Caps {
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             halves: features.contains(wgpu::Features::SHADER_F16),
+            doubles: features.contains(doubles),
+            fused: features.contains(doubles),
             units: asked.as_ref().and_then(|a| a.units),
         };
         let checks = std::env::var("MATEX_GPU_CHECKS").is_ok_and(|v| v == "1");
@@ -114,7 +123,7 @@ impl Device {
         device.set_device_lost_callback(move |reason, why| lost.report(format!("{reason:?} {why}")));
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| uncaptured.report(e.to_string())));
         let (pool, pipelines, answers) = (Pool::default(), Pipelines::default(), Answers::default());
-        let (uploaded, downloaded, window_cap) = Default::default();
+        let (uploaded, downloaded, window_cap, rounding) = Default::default();
         let adapter = adapter.get_info();
         Ok(Device {
             device,
@@ -125,6 +134,7 @@ impl Device {
             adapter,
             limits,
             caps,
+            rounding,
             checks,
             window_cap,
             failure,
@@ -189,9 +199,11 @@ impl Device {
         }
     }
 
-    /// What it can do besides what all can.
+    /// What it can do besides what all can, and as the CPU does it.
     pub(crate) fn caps(&self) -> Caps {
-        self.caps
+        let all = Rounding { exact: true, fused: true };
+        let Rounding { exact, fused } = self.rounding.get().copied().unwrap_or(all);
+        Caps { doubles: self.caps.doubles && exact, fused: self.caps.fused && fused, ..self.caps }
     }
 
     /// The most bytes of an array.

@@ -23,6 +23,8 @@ mod pool;
 #[cfg(feature = "gpu")]
 mod queue;
 #[cfg(feature = "gpu")]
+mod rounding;
+#[cfg(feature = "gpu")]
 mod units;
 
 #[cfg(not(feature = "gpu"))]

@@ -42,7 +42,7 @@ impl Device {
     pub(super) fn pipeline(&self, run: &Dispatch<'_>) -> Result<Arc<Pipeline>, GpuError> {
         let trusted = run.proven && !self.checks;
         let key = match run.code {
-            Code::Kernel { kernel, schedule, shares } => key(kernel, schedule, shares, self.caps),
+            Code::Kernel { kernel, schedule, shares } => key(kernel, schedule, shares, self.caps()),
             Code::Scatter(scatter) => scatter.key(),
         };
         let key = format!("{trusted} {key}");
@@ -52,7 +52,7 @@ impl Device {
         // Not under the lock: compiling takes long, and other kernels are wanted meanwhile.
         let (name, shader) = match run.code {
             Code::Kernel { kernel, schedule, shares } => {
-                (kernel.name.as_str(), compile(kernel, schedule, shares, self.caps))
+                (kernel.name.as_str(), compile(kernel, schedule, shares, self.caps()))
             }
             Code::Scatter(scatter) => ("scatter", scatter.compile()),
         };

@@ -48,7 +48,7 @@ fn code(
     let gathers: Vec<i64> = step.operands.iter().flat_map(of_gathers).collect();
     let run = Run { extents: &extents, offsets: &offsets, strides, gathers: &gathers };
     let shares = step.bound_together(kernel);
-    let caps = Caps { halves: true, ..Caps::default() };
+    let caps = Caps { halves: true, doubles: true, fused: true, ..Caps::default() };
     let shader = compile(kernel, schedule(kernel, &run, &shares, caps), &shares, caps)?;
     shader.wgsl().map(|code| code.trim_end().to_owned())
 }

@@ -4,7 +4,7 @@
 //! ([`matex_codegen_gpu::cut`]), so that the order of a sum, and with it each bit, is the same at every run.
 
 use super::DeviceRun;
-use super::reach::{chunks, is_proven};
+use super::reach::{chunks, element_bytes, is_proven};
 use crate::exec::ExecError;
 use crate::gpu::{Code, DeviceArray, Dispatch};
 use matex_codegen_gpu::{Cut, Run, schedule};
@@ -85,7 +85,10 @@ impl DeviceRun<'_, '_> {
     /// The bytes of a state for each of so many parts, when the device binds them and what these kernels need.
     pub(super) fn states_fit(&self, pieces: &Pieces<'_>, parts: i64, kernels: &[&Kernel]) -> Option<u64> {
         let device = &self.side.residence.device;
-        let bytes = pieces.points.saturating_mul(parts).saturating_mul(4).max(0) as u64;
+        // States are operands of both pieces: none is larger than the largest of these.
+        let sizes = kernels.iter().flat_map(|k| (0..k.operands.len()).map(|o| element_bytes(k, o)));
+        let size = sizes.max().unwrap_or(0);
+        let bytes = pieces.points.saturating_mul(parts).saturating_mul(size).max(0) as u64;
         let most = kernels.iter().map(|k| k.operands.len()).max().unwrap_or(0);
         (bytes <= device.binding_bytes() && most <= device.bindings()).then_some(bytes)
     }

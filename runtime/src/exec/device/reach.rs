@@ -32,7 +32,7 @@ pub(super) struct Rules {
 }
 
 /// The bytes of an element on the device.
-fn element_bytes(kernel: &Kernel, operand: usize) -> i64 {
+pub(super) fn element_bytes(kernel: &Kernel, operand: usize) -> i64 {
     let dtype = kernel.operands[operand].dtype;
     // A truth value is a word there.
     if dtype == DType::Bool { 4 } else { dtype.size() as i64 }
