@@ -156,7 +156,7 @@ impl<'f> Graph<'f> {
 
     /// Whether a value is needed by the kernels that write these, and by nothing else.
     pub(super) fn only_needed_in(&self, v: usize, group: &[usize], stored: &[bool]) -> bool {
-        let mut open = vec![v];
+        let (mut open, mut seen) = (vec![v], HashSet::new());
         while let Some(value) = open.pop() {
             for user in &self.users[value] {
                 let item = &self.items[*user];
@@ -164,7 +164,7 @@ impl<'f> Graph<'f> {
                 if written && !group.contains(user) {
                     return false;
                 }
-                if !stored[*user] {
+                if !stored[*user] && seen.insert(*user) {
                     open.push(*user);
                 }
             }

@@ -102,6 +102,13 @@ impl Plan {
                 && old.bytes == new.bytes
                 && uses.all(alike)
         };
+        // An element that is wider than what it is made of would lie over others that are still to be read.
+        let wide = out.map(|(_, o)| o.dtype.size());
+        let same = move |b: BufferId| {
+            let mut elements = step.operands.iter().zip(roles).filter(|(o, _)| o.place.buffer == b);
+            elements.all(|(_, o)| Some(o.dtype.size()) == wide)
+        };
+        let fits = move |b: &BufferId| same(*b) && fits(b);
         let read = step.operands.iter().zip(roles).filter(|(_, o)| o.role == Role::In);
         read.map(|(b, _)| b.place.buffer).filter(fits)
     }

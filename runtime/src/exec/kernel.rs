@@ -249,15 +249,16 @@ fn reaches(
     Ok(())
 }
 
-/// Whether what a kernel writes is read by no other operand, unless that reads each element where it is written: then
-/// it is read before, as all elements of a point are.
+/// Whether what a kernel writes is read by no other operand, unless that reads each element where one of the same size is
+/// written: then it is read before, as all elements of a point are.
 fn is_apart(step: &KernelStep, kernel: &Kernel, written: usize) -> bool {
     let maps = kernel.axes.iter().all(|a| a.kind == AxisKind::Parallel);
     let out = &step.operands[written];
     let others =
         step.operands.iter().enumerate().filter(|(i, b)| *i != written && b.place.buffer == out.place.buffer);
     others.into_iter().all(|(i, binding)| {
-        let read = kernel.operands.get(i).is_some_and(|o| o.role == Role::In);
+        let wide = kernel.operands.get(written).map(|o| o.dtype.size());
+        let read = kernel.operands.get(i).is_some_and(|o| o.role == Role::In && Some(o.dtype.size()) == wide);
         maps && read && binding == out
     })
 }

@@ -82,6 +82,9 @@ pub(crate) fn lower<'t, T: Real>(a: &[T], n: usize, to: &'t mut [MaybeUninit<T>]
 /// The lower factor of the row-major `l` of order `n` in place, from its lower triangle. What stands above is left alone. When it
 /// succeeds all of the lower triangle was finite: what is not makes a pivot so.
 pub(crate) fn factorize<T: Real>(l: &mut [T], n: usize, routines: &Routines<T>) -> Result<(), Failure> {
+    if n == 0 {
+        return Ok(());
+    }
     if n > ORDER {
         (routines.cholesky)(l, n)?;
         // LAPACK takes NaN for positive.

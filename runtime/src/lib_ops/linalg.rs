@@ -309,9 +309,10 @@ fn lstsq_into<T: Real>(
         (routines.lstsq)(&problem, x).map_err(|failure| failed(failure, "lstsq", context))?;
     let size = rows.min(cols);
     if rank < size {
-        let number = if condition.is_finite() { format!("{condition:.1e}") } else { "infinite".to_owned() };
+        let number =
+            if condition.is_finite() { format!("about {condition:.1e}") } else { "infinite".to_owned() };
         let message = format!(
-            "the matrix has rank {rank}, and {size} was possible: its condition number is about {number}, \
+            "the matrix has rank {rank}, and {size} was possible: its condition number is {number}, \
              and unknowns of columns that depend on others are 0"
         );
         context.warn(codes::RANK_DEFICIENT, message, &Worst::one(0, condition), 1);

@@ -32,6 +32,11 @@ pub(super) fn solve<T: Real>(
     x: &mut [T],
 ) -> Result<Fit, Failure> {
     let size = p.rows.min(p.cols);
+    if size > 0 && p.a.iter().all(|v| *v == T::default()) {
+        // Reflections of nothing are no numbers.
+        x.fill(T::default());
+        return Ok(Fit { rank: 0, condition: f64::INFINITY });
+    }
     let pivots: Vec<f64> = (0..size).map(|k| factors.column(k)[k].wide().abs()).collect();
     let largest = pivots.first().copied().unwrap_or(0.0);
     // No column is longer than the first pivot.
