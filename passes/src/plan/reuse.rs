@@ -9,7 +9,7 @@
 //! of what replaces it row by row from the beginning.
 
 use super::{Binding, BufferId, Item, KernelStep, Member, Plan, Source, Step};
-use matex_ir::loops::{AxisKind, Role};
+use matex_ir::loops::{AxisKind, Operand, Role};
 
 impl Plan {
     /// Turns allocations into reuses where what is read last by the kernel that fills them is of the same size.
@@ -90,11 +90,15 @@ impl Plan {
         let roles = maps.map(|k| k.operands.as_slice()).unwrap_or_default();
         let out = step.operands.iter().zip(roles).find(|(b, o)| b.place.buffer == to && o.role == Role::Out);
         let fits = move |b: &BufferId| {
-            let Some((out, _)) = out else { return false };
-            let alike = |o: &Binding| {
-                o.strides == out.strides && o.place.offset == out.place.offset && o.place.moves.is_empty()
+            let Some((out, written)) = out else { return false };
+            // A wider element would lie over others that are still to be read.
+            let alike = |(o, read): (&Binding, &Operand)| {
+                o.strides == out.strides
+                    && o.place.offset == out.place.offset
+                    && o.place.moves.is_empty()
+                    && read.dtype.size() == written.dtype.size()
             };
-            let mut uses = step.operands.iter().filter(|o| o.place.buffer == *b);
+            let mut uses = step.operands.iter().zip(roles).filter(|(o, _)| o.place.buffer == *b);
             let (old, new) = (self.buffer(*b), self.buffer(to));
             item.frees.contains(b)
                 && self.outs(step).all(|out| out != *b)
@@ -102,13 +106,6 @@ impl Plan {
                 && old.bytes == new.bytes
                 && uses.all(alike)
         };
-        // An element that is wider than what it is made of would lie over others that are still to be read.
-        let wide = out.map(|(_, o)| o.dtype.size());
-        let same = move |b: BufferId| {
-            let mut elements = step.operands.iter().zip(roles).filter(|(o, _)| o.place.buffer == b);
-            elements.all(|(_, o)| Some(o.dtype.size()) == wide)
-        };
-        let fits = move |b: &BufferId| same(*b) && fits(b);
         let read = step.operands.iter().zip(roles).filter(|(_, o)| o.role == Role::In);
         read.map(|(b, _)| b.place.buffer).filter(fits)
     }
