@@ -88,7 +88,7 @@ fn columns() {
             for inner in [Access::Unit, Access::Strided] {
                 let k = reduce(c, d, &[Reduce, Parallel], &[Access::Strided, inner]);
                 let code = all_widths(&k);
-                for (n, m) in [(0, 3), (5, 1), (64, 7), (65, 40), (3, 0), (1000, 37)] {
+                for (n, m) in [(0, 3), (5, 1), (64, 7), (65, 40), (3, 0), (1000, 37), (66, 301)] {
                     both(&k, &code, &[n, m], &mut rng);
                 }
                 Case::new(k.clone(), &[70, 33], &mut rng).check_with(&code, Some(3..31));

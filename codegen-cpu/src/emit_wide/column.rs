@@ -111,12 +111,13 @@ impl Emitter<'_> {
         let registers = if self.level == Level::Avx512 { 16 } else { 8 };
         let each = each.max(1);
         let limit = match self.k.body.len() {
-            0..=16 => 8,
+            0..=4 => 16,
+            5..=16 => 8,
             17..=40 => 4,
             41..=80 => 2,
             _ => 1,
         };
-        [8, 4, 2].into_iter().find(|t| *t <= limit && t * each <= registers).unwrap_or(1)
+        [16, 8, 4, 2].into_iter().find(|t| *t <= limit && t * each <= registers).unwrap_or(1)
     }
 
     /// Notes where operands stand at the position along the innermost axis. Gives where they stood before.
@@ -294,9 +295,10 @@ impl Emitter<'_> {
         Some(slot)
     }
 
-    /// Asks for what will be read some rows further down.
+    /// Asks for what will be read some rows further down: not for more rows than the nearest cache has ways, where a tile is so
+    /// wide that fewer will do, because rows that are a power of two apart share their places in it.
     fn ask_for_rows(&mut self, axis: usize, copies: usize, far: Option<i32>) {
-        const AHEAD: i32 = 16;
+        let rows = if copies > 8 { 8 } else { 16 };
         const LINE: usize = 64;
         let Some(far) = far else { return };
         let past = self.asm.label();
@@ -305,7 +307,7 @@ impl Emitter<'_> {
         self.asm.jump(When::Zero, past);
         for (o, stride) in self.in_rows(axis) {
             self.asm.get(TEMP, stride);
-            self.asm.times(TEMP, AHEAD);
+            self.asm.times(TEMP, rows);
             self.asm.add(TEMP, POINTERS[o]);
             let bytes = copies * self.lanes * self.k.operands[o].dtype.size();
             (0..bytes).step_by(LINE).for_each(|line| self.asm.prefetch(TEMP, line as i32));
@@ -316,7 +318,12 @@ impl Emitter<'_> {
 
 /// Tiles of so many vectors, of fewer where there are not as many columns, and what is left of a vector under a mask.
 fn tiers(tile: usize) -> Vec<(usize, bool)> {
-    let mut tiers = vec![(tile, false), (tile.isqrt(), false), (1, false), (1, true)];
-    tiers.dedup();
-    tiers
+    let steps: &[usize] = match tile {
+        16 => &[16, 8, 2, 1],
+        8 => &[8, 2, 1],
+        4 => &[4, 2, 1],
+        2 => &[2, 1],
+        _ => &[1],
+    };
+    steps.iter().map(|copies| (*copies, false)).chain([(1, true)]).collect()
 }
