@@ -6,6 +6,7 @@ use super::structure::Structure;
 use egg::Id;
 use matex_ir::tensor::{Kind, LibOp, ReduceOp, SliceAxis, TensorType, Type};
 use matex_ir::{DType, Dim, Op, Scalar};
+use std::sync::LazyLock;
 
 /// Pairs of axes of a dot.
 pub(crate) type Pairs = Vec<(usize, usize)>;
@@ -17,7 +18,16 @@ pub(crate) struct Graph {
 
 static SCALAR: TensorType = TensorType { dtype: DType::Bool, shape: Vec::new() };
 
+/// A clock that stands still. egg notes for its log how long it took to restore an e-graph, by a clock that it first calibrates against
+/// another one: a process waits for that in the first program it compiles, longest where others use the machine.
+static STILL: LazyLock<quanta::Clock> = LazyLock::new(|| quanta::Clock::mock().0);
+
 impl Graph {
+    /// Restores what holds of an e-graph after classes were united.
+    pub(crate) fn rebuild(&mut self) {
+        quanta::with_clock(&STILL, || self.egg.rebuild());
+    }
+
     /// What is known of a class.
     pub(crate) fn facts(&self, id: Id) -> &Facts {
         &self.egg[id].data

@@ -61,7 +61,7 @@ pub(crate) fn saturate(graph: &mut Graph, mode: Mode<'_>, bounds: Bounds) -> Sea
         replaced: Vec::new(),
     };
     let mut seen: FxHashSet<(TensorLang, usize)> = FxHashSet::default();
-    graph.egg.rebuild();
+    graph.rebuild();
     while search.rounds < bounds.rounds {
         search.rounds += 1;
         let sites = sites(graph, mode);
@@ -85,7 +85,7 @@ pub(crate) fn saturate(graph: &mut Graph, mode: Mode<'_>, bounds: Bounds) -> Sea
                 }
                 if graph.egg.total_size() > bounds.nodes {
                     search.stop = Stop::Nodes(bounds.nodes);
-                    graph.egg.rebuild();
+                    graph.rebuild();
                     return search;
                 }
                 if graph.egg.analysis.wrong.is_some() {
@@ -93,7 +93,7 @@ pub(crate) fn saturate(graph: &mut Graph, mode: Mode<'_>, bounds: Bounds) -> Sea
                 }
             }
         }
-        graph.egg.rebuild();
+        graph.rebuild();
         if search.firings.len() == before {
             search.stop = Stop::Saturated;
             return search;

@@ -69,8 +69,7 @@ use crate::dtype::DType;
 use crate::ops::Op;
 use lane::Lane;
 use record::{Mask, Narrow, Step, Template, Wide, record};
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use unfused::Unfused;
 
 /// The function that an op is expanded into.
@@ -110,17 +109,19 @@ struct Expansion {
     beyond: Option<usize>,
 }
 
-static TEMPLATES: LazyLock<HashMap<(Op, DType), Expansion>> = LazyLock::new(|| {
-    let mut all = HashMap::new();
-    for op in EXPANDED {
-        for dtype in [DType::F32, DType::F64] {
-            if let Some(e) = recorded(*op, dtype) {
-                all.insert((*op, dtype), e);
-            }
-        }
-    }
-    all
-});
+/// The expansions for f32 and f64, each recorded when a kernel first asks for it: all of them take a millisecond.
+static TEMPLATES: [[OnceLock<Option<Expansion>>; 2]; EXPANDED.len()] =
+    [const { [const { OnceLock::new() }; 2] }; EXPANDED.len()];
+
+fn template(op: Op, dtype: DType) -> Option<&'static Expansion> {
+    let width = [DType::F32, DType::F64].iter().position(|d| *d == dtype)?;
+    TEMPLATES[number(op)?][width].get_or_init(|| recorded(op, dtype)).as_ref()
+}
+
+/// The number of an op among those that have an expansion.
+fn number(op: Op) -> Option<usize> {
+    EXPANDED.iter().position(|e| *e == op)
+}
 
 fn recorded(op: Op, dtype: DType) -> Option<Expansion> {
     if dtype == DType::F64 {
@@ -160,13 +161,12 @@ pub struct Function {
     pub beyond: Option<InstId>,
 }
 
-static UNFUSED: LazyLock<HashMap<Op, Function>> =
-    LazyLock::new(|| EXPANDED.iter().filter_map(|op| Some((*op, function(*op)?))).collect());
+static UNFUSED: [OnceLock<Option<Function>>; EXPANDED.len()] = [const { OnceLock::new() }; EXPANDED.len()];
 
 /// An op on binary32 for a target whose fma may round its product: within 4 ulp, special values right. `None` for ops
 /// that need no expansion, and for lgamma, which has none.
 pub fn unfused(op: Op) -> Option<&'static Function> {
-    UNFUSED.get(&op)
+    UNFUSED[number(op)?].get_or_init(|| function(op)).as_ref()
 }
 
 fn function(op: Op) -> Option<Function> {
@@ -226,7 +226,7 @@ pub fn expand_with_sources(kernel: &Kernel) -> (Kernel, Vec<InstId>) {
             *a = place[a.index()];
         }
         let id = if let InstKind::Map(op, args) = &kind
-            && let Some(e) = TEMPLATES.get(&(*op, inst.dtype))
+            && let Some(e) = template(*op, inst.dtype)
         {
             instantiate(&mut out, *op, e, args, inst.dtype)
         } else {
