@@ -2,8 +2,8 @@
 //! correctly rounded.
 //!
 //! A sample runs with all tests. `cargo test --release --test accuracy -- --ignored --nocapture` goes through all 2^32
-//! values of f32 and 20 million of f64 and prints the table of `docs/accuracy.md`; it takes about an hour. With `MATEX_STRIDE=n`
-//! it takes every n-th of both.
+//! values of f32 and 20 million of f64 and prints the rows of `docs/accuracy.md` as they come, in a quarter of an hour on two
+//! cores. With `MATEX_STRIDE=n` it takes every n-th of both.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "a table is printed when it is asked for")]
@@ -13,46 +13,47 @@ use matex::Function;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One function of one argument: its name, the bound in ulp, and the truth for f32 and for f64. Where CORE-MATH has no such
-/// function the reference is made of others, and off by up to `slack` ulp of f64 itself.
+/// One function of one argument: its name, the bound in ulp, the correctly rounded one of f32, and the truth for f32 and for
+/// f64. Where CORE-MATH has no such function the reference is made of others, and off by up to `slack` ulp of f64 itself.
 struct Row {
     name: &'static str,
     bound: f64,
+    rounded: Option<fn(f32) -> f32>,
     truth: fn(f64) -> f64,
     slack: f64,
 }
 
-const fn row(name: &'static str, bound: f64, truth: fn(f64) -> f64) -> Row {
-    Row { name, bound, truth, slack: 0.0 }
+const fn row(name: &'static str, bound: f64, rounded: fn(f32) -> f32, truth: fn(f64) -> f64) -> Row {
+    Row { name, bound, rounded: Some(rounded), truth, slack: 0.0 }
 }
 
 const UNARY: &[Row] = &[
-    row("exp", 1.0, cr::exp),
-    row("exp2", 1.0, cr::exp2),
-    row("expm1", 1.0, cr::expm1),
-    row("log", 1.0, cr::log),
-    row("log2", 1.0, cr::log2),
-    row("log10", 1.0, cr::log10),
-    row("log1p", 1.0, cr::log1p),
-    row("sin", 1.0, cr::sin),
-    row("cos", 1.0, cr::cos),
-    row("tan", 2.0, cr::tan),
-    row("asin", 1.0, cr::asin),
-    row("acos", 1.0, cr::acos),
-    row("atan", 1.0, cr::atan),
-    row("sinh", 1.0, cr::sinh),
-    row("cosh", 1.0, cr::cosh),
-    row("tanh", 1.0, cr::tanh),
-    row("asinh", 2.0, cr::asinh),
-    row("acosh", 1.0, cr::acosh),
-    row("atanh", 1.0, cr::atanh),
-    row("erf", 2.0, cr::erf),
-    row("erfc", 2.0, cr::erfc),
-    row("cbrt", 1.0, cr::cbrt),
-    row("rsqrt", 1.0, cr::rsqrt),
-    Row { name: "sigmoid", bound: 2.5, truth: sigmoid, slack: 2.0 },
-    Row { name: "softplus", bound: 2.0, truth: softplus, slack: 1.5 },
-    Row { name: "gelu", bound: 2.0, truth: gelu, slack: f64::INFINITY },
+    row("exp", 1.0, cr::expf, cr::exp),
+    row("exp2", 1.0, cr::exp2f, cr::exp2),
+    row("expm1", 1.0, cr::expm1f, cr::expm1),
+    row("log", 1.0, cr::logf, cr::log),
+    row("log2", 1.0, cr::log2f, cr::log2),
+    row("log10", 1.0, cr::log10f, cr::log10),
+    row("log1p", 1.0, cr::log1pf, cr::log1p),
+    row("sin", 1.0, cr::sinf, cr::sin),
+    row("cos", 1.0, cr::cosf, cr::cos),
+    row("tan", 2.0, cr::tanf, cr::tan),
+    row("asin", 1.0, cr::asinf, cr::asin),
+    row("acos", 1.0, cr::acosf, cr::acos),
+    row("atan", 1.0, cr::atanf, cr::atan),
+    row("sinh", 1.0, cr::sinhf, cr::sinh),
+    row("cosh", 1.0, cr::coshf, cr::cosh),
+    row("tanh", 1.0, cr::tanhf, cr::tanh),
+    row("asinh", 2.0, cr::asinhf, cr::asinh),
+    row("acosh", 1.0, cr::acoshf, cr::acosh),
+    row("atanh", 1.0, cr::atanhf, cr::atanh),
+    row("erf", 2.0, cr::erff, cr::erf),
+    row("erfc", 2.0, cr::erfcf, cr::erfc),
+    row("cbrt", 1.0, cr::cbrtf, cr::cbrt),
+    row("rsqrt", 1.0, cr::rsqrtf, cr::rsqrt),
+    Row { name: "sigmoid", bound: 2.5, rounded: None, truth: sigmoid, slack: 2.0 },
+    Row { name: "softplus", bound: 2.0, rounded: None, truth: softplus, slack: 1.5 },
+    Row { name: "gelu", bound: 2.0, rounded: None, truth: gelu, slack: f64::INFINITY },
 ];
 
 fn sigmoid(x: f64) -> f64 {
@@ -155,7 +156,7 @@ impl Points {
         let unit = |w: u64| (w >> 11) as f64 / (1u64 << 53) as f64;
         let sign = if word & 8 == 0 { 1.0 } else { -1.0 };
         match word % 8 {
-            0 => f64::from_bits(self.word()),
+            0 => quiet(f64::from_bits(self.word())),
             1 | 2 => unit(self.word()) * 8.0 - 4.0,
             3 => unit(self.word()) * 1500.0 - 750.0,
             4 => sign * f64::from_bits((1023 - 40 + self.word() % 80) << 52 | self.word() >> 12),
@@ -167,6 +168,11 @@ impl Points {
             _ => sign * unit(self.word()),
         }
     }
+}
+
+/// A NaN that signals is like any other to matex; to CORE-MATH its power with 0 is NaN, and that of others 1.
+fn quiet(v: f64) -> f64 {
+    if v.is_nan() { f64::NAN } else { v }
 }
 
 /// The most that was seen, and where.
@@ -219,6 +225,11 @@ fn f32_of(row: &Row, stride: u64) -> Worst {
             );
             f.call_into(&[&x], &mut [&mut y]).unwrap();
             for (x, y) in x.iter().zip(&y) {
+                // Most results are the correctly rounded ones, and are told from the others at a fifth of the time.
+                if row.rounded.is_some_and(|rounded| rounded(*x).to_bits() == y.to_bits()) {
+                    mine.see(0.5, f64::from(*x));
+                    continue;
+                }
                 let truth = (row.truth)(f64::from(*x));
                 let error = error_f32(*y, truth);
                 assert!(error.is_some(), "{}({x:e}) is {y:e} and not {truth:e}", row.name);
@@ -311,14 +322,13 @@ fn logaddexp_f32(count: usize) -> Worst {
     worst
 }
 
-/// The rows of the table, after all bounds were found to hold.
-fn table(stride: u64, count: usize) -> Vec<String> {
+/// Gives the rows of the table, each after its bounds were found to hold.
+fn table(stride: u64, count: usize, mut give: impl FnMut(String)) {
     let percent = |w: &Worst| 100.0 * w.off as f64 / w.all as f64;
-    let mut rows = Vec::new();
     let mut line = |name: &str, bound: f64, narrow: Worst, wide: Option<Worst>| {
         let wide = wide.map_or(" – | –".to_owned(), |w| format!(" {} | {:.2} %", w.error, percent(&w)));
         let (error, at, off) = (narrow.error, narrow.at, percent(&narrow));
-        rows.push(format!("| `{name}` | {bound} | {error:.4} | {at:e} | {off:.2} % |{wide} |"));
+        give(format!("| `{name}` | {bound} | {error:.4} | {at:e} | {off:.2} % |{wide} |"));
     };
     for row in UNARY {
         let narrow = f32_of(row, stride);
@@ -339,21 +349,20 @@ fn table(stride: u64, count: usize) -> Vec<String> {
     let narrow = logaddexp_f32(count);
     assert!(narrow.error <= 2.0, "logaddexp of f32: {narrow:?}");
     line("logaddexp", 2.0, narrow, None);
-    rows
 }
 
 #[test]
 fn functions_keep_their_bounds_on_a_sample() {
-    table(40_009, 100_000);
+    table(40_009, 100_000, drop);
 }
 
 #[test]
-#[ignore = "takes about an hour"]
+#[ignore = "takes a quarter of an hour"]
 fn functions_keep_their_bounds_everywhere() {
     println!(
         "| function | bound | f32 ulp | where | f32 not correctly rounded | f64 ulp | f64 not correctly rounded |"
     );
     println!("|---|---|---|---|---|---|---|");
     let stride: u64 = std::env::var("MATEX_STRIDE").map_or(1, |s| s.parse().unwrap());
-    table(stride, 20_000_000 / stride as usize).iter().for_each(|row| println!("{row}"));
+    table(stride, 20_000_000 / stride as usize, |row| println!("{row}"));
 }
