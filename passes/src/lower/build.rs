@@ -1,7 +1,7 @@
 //! From a node to the expression of its value, over those of its operands.
 
 use super::expr::{ExprId, Term};
-use super::{Lower, LowerError, malformed};
+use super::{Lower, LowerError, malformed, storage};
 use crate::layout::Layout;
 use crate::plan::Source;
 use matex_ir::loops::Combine;
@@ -107,6 +107,9 @@ impl Lower<'_> {
         let storage = |d: DType| d.compute() != d;
         if op == Op::Select || !args.iter().any(|a| storage(self.terms.dtype(*a))) {
             return Ok(self.terms.map(op, args));
+        }
+        if let (Op::Nextafter, [x, y]) = (op, args.as_slice()) {
+            return Ok(storage::nextafter(&mut self.terms, *x, *y));
         }
         let wide = |a: &ExprId| {
             let dtype = self.terms.dtype(*a).compute();

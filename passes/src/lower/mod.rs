@@ -16,6 +16,7 @@ mod nest;
 mod parts;
 mod reduce;
 mod routines;
+mod storage;
 mod stored;
 mod update;
 mod views;
