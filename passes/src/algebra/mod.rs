@@ -94,12 +94,34 @@ pub(crate) fn run(func: &Func, options: &Options, mode: Mode<'_>) -> (Func, Repo
         simplify_region(func, &mut out, region, &captures, options, mode, &mut replaced, &mut report);
     }
     substitute(&mut out, &replaced);
+    if !is_closed(&out) {
+        report.wrong.push("a region uses a value that is in none".to_owned());
+        return (func.clone(), report);
+    }
     (out, report)
 }
 
-/// Puts new values in the place of old ones, wherever they are used.
+/// Whether all that regions use is in one.
+fn is_closed(func: &Func) -> bool {
+    let mut made = vec![false; func.nodes.len()];
+    for v in func.regions.iter().flat_map(|r| r.params.iter().chain(&r.nodes)) {
+        made[v.0 as usize] = true;
+    }
+    let used = func
+        .regions
+        .iter()
+        .flat_map(|r| r.nodes.iter().flat_map(|v| &func.nodes[v.0 as usize].args).chain(&r.results));
+    used.into_iter().all(|v| made[v.0 as usize])
+}
+
+/// Puts new values in the place of old ones, wherever they are used. A value may have become one from around its region, which was replaced
+/// as well.
 fn substitute(func: &mut Func, replaced: &FxHashMap<ValueId, ValueId>) {
-    let new = |v: &mut ValueId| *v = replaced.get(v).copied().unwrap_or(*v);
+    let new = |v: &mut ValueId| {
+        while let Some(next) = replaced.get(v) {
+            *v = *next;
+        }
+    };
     func.nodes.iter_mut().flat_map(|n| &mut n.args).for_each(new);
     func.regions.iter_mut().flat_map(|r| &mut r.results).for_each(new);
 }
