@@ -189,10 +189,7 @@ impl Unit {
         let signature = signature(source, &program, &entry);
         let (source, program) = (source.into(), Arc::new(program));
         let unit = Unit { source, program, entry, derived: Vec::new(), signature, limits: limits.clone() };
-        if let Ok(args) = unit.assumed_args() {
-            unit.specialize(&args)?;
-        }
-        Ok(unit)
+        unit.checked()
     }
 
     /// The program with its entry transformed, as the language's function of that name does it.
@@ -214,10 +211,26 @@ impl Unit {
         let mut unit = Unit { signature, ..self.clone() };
         let moving = (0..self.signature.params.len()).filter(|i| moves(&self.signature.params[*i]));
         unit.derived.push(Step { how: derived, moving: moving.collect() });
-        if let Ok(args) = unit.assumed_args() {
-            unit.specialize(&args)?;
-        }
-        Ok(unit)
+        unit.checked()
+    }
+
+    /// The unit, if there are arguments that it can be called with, as far as that can be told without any. What is wrong with it for the usual
+    /// dtype of a class may be right for another one.
+    fn checked(self) -> Result<Unit, Vec<Diagnostic>> {
+        let Ok(usual) = self.assumed_args() else { return Ok(self) };
+        let Err(wrong) = self.specialize(&usual) else { return Ok(self) };
+        let others = DType::ALL.into_iter().map(|d| self.with_classes_as(d, &usual));
+        let fits = |args: &Vec<Option<ArgSpec>>| *args != usual && self.specialize(args).is_ok();
+        if others.into_iter().any(|args| fits(&args)) { Ok(self) } else { Err(wrong) }
+    }
+
+    /// The arguments with this dtype wherever a parameter has a class that it belongs to.
+    fn with_classes_as(&self, dtype: DType, args: &[Option<ArgSpec>]) -> Vec<Option<ArgSpec>> {
+        let of = |(p, arg): (&ParamSig, &Option<ArgSpec>)| {
+            let takes = p.ty.as_ref().is_some_and(|ty| ty.dtypes.contains(dtype));
+            arg.clone().map(|arg| if takes { ArgSpec { dtype, ..arg } } else { arg })
+        };
+        self.signature.params.iter().zip(args).map(of).collect()
     }
 
     /// What the program takes and gives.
