@@ -67,7 +67,7 @@ impl<'a> Body<'a> {
             self.known.retain(|t, _| !self.moving.get(t).copied().unwrap_or(false));
         }
         for (value, _, out) in values.iter().filter(|v| !elements(v.1)) {
-            self.compute(&[*value]);
+            self.compute_at_point(*value);
             if let Some(value) = self.known.get(value) {
                 self.b.store(*out, *value);
             }
@@ -220,6 +220,17 @@ impl<'a> Body<'a> {
             self.known.extend(inst.map(|inst| (id, inst)));
             if self.moving.get(&id) == Some(&true) {
                 self.store_pending(&[id]);
+            }
+        }
+    }
+
+    /// Computes a value behind all walks, from nothing that is kept for elements: a gather that stays the same along the walk counts
+    /// as moving, and may be kept, but not for what belongs to a point.
+    fn compute_at_point(&mut self, value: ExprId) {
+        for id in self.terms.reachable(&[value]) {
+            if !self.known.contains_key(&id) {
+                let inst = self.inst(id);
+                self.known.extend(inst.map(|inst| (id, inst)));
             }
         }
     }
