@@ -64,7 +64,9 @@ fn chooses(tag: Tag) -> bool {
             | Tag::Reshape
             | Tag::Slice
             | Tag::Reduce(ReduceOp::Max | ReduceOp::Min)
-            // Gathers, scans, arrays put together, branches.
+            // Sorting, and its kind, gathers, scans, arrays put together, branches.
+            | Tag::Lib
+            | Tag::Proj
             | Tag::Other
     )
 }
