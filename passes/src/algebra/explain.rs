@@ -7,11 +7,12 @@ use super::graph::Graph;
 use super::lang::{Tag, TensorLang};
 use super::saturate::{Search, Stop, canonical};
 use crate::rules::Rule;
-use egg::{FlatTerm, Id, Language};
+use egg::{FlatTerm, Id, Language, TreeExplanation, TreeTerm};
 use matex_ir::Span;
 use matex_ir::tensor::Func;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
+use std::rc::Rc;
 
 /// A rule that had a part in what was chosen.
 #[derive(Clone, Debug)]
@@ -198,6 +199,15 @@ fn proofs(func: &Func, converted: &mut Converted, choice: &Choice) -> Vec<String
             continue;
         }
         let mut explanation = graph.egg.explain_id_equivalence(converted.class_of[&v], *new);
+        let Written { steps, size } = Written::of(&explanation.explanation_trees, &mut FxHashMap::default());
+        if steps.saturating_mul(size) > MOST_WRITTEN {
+            let words = Words { func, converted, choice };
+            out.push(format!(
+                "{}\n  = another form, by too long a proof to be written\n",
+                words.node(&node, 2)
+            ));
+            continue;
+        }
         let terms = explanation.make_flat_explanation();
         let words = Words { func, converted, choice };
         let steps = terms.windows(2).filter_map(|pair| step(&words, &pair[0], &pair[1]));
@@ -207,6 +217,46 @@ fn proofs(func: &Func, converted: &mut Converted, choice: &Choice) -> Vec<String
         }
     }
     out
+}
+
+/// The parts of terms that one proof is written with at most. Each of its steps is a whole term, and a term is a tree, in which what is used
+/// several times stands several times: of forty values that are each used twice it would have 2^40 parts.
+const MOST_WRITTEN: u64 = 20_000;
+
+/// What a proof is as trees.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    steps: u64,
+    /// The parts of its largest term.
+    size: u64,
+}
+
+impl Written {
+    fn of(
+        proof: &TreeExplanation<TensorLang>,
+        known: &mut FxHashMap<*const TreeTerm<TensorLang>, Written>,
+    ) -> Written {
+        let mut all = Written::default();
+        for term in proof {
+            let address = Rc::as_ptr(term);
+            let one = match known.get(&address) {
+                Some(one) => *one,
+                None => {
+                    let parts = term.child_proofs.iter().map(|p| Written::of(p, known));
+                    let sum = |a: Written, b: Written| Written {
+                        steps: a.steps.saturating_add(b.steps),
+                        size: a.size.saturating_add(b.size),
+                    };
+                    let one = parts.fold(Written { steps: 1, size: 1 }, sum);
+                    known.insert(address, one);
+                    one
+                }
+            };
+            all.steps = all.steps.saturating_add(one.steps);
+            all.size = all.size.max(one.size);
+        }
+        all
+    }
 }
 
 /// The chosen form of every class that has one, as egg knows it.

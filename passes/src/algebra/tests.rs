@@ -53,6 +53,21 @@ pub(super) const PROGRAMS: [&str; 4] = [
 }",
 ];
 
+/// As a tree a form whose values are each used twice doubles with each of them, and a proof is written as trees.
+#[test]
+fn a_proof_of_shared_values_ends() {
+    let mut text = "func @f(%x: f64[n], %y: f64[n]) -> f64[n] {\n".to_owned();
+    for i in 0..40 {
+        let before = if i == 0 { "x".to_owned() } else { (2 * i + 1).to_string() };
+        text += &format!("  %{}: f64[n] = sin %{before}\n", 2 * i + 2);
+        text += &format!("  %{}: f64[n] = div %{before}, %{}\n", 2 * i + 3, 2 * i + 2);
+    }
+    text += "  %82: f64[n] = mul %81, %y\n  %83: f64[n] = add %82, %x\n  return %83\n}\n";
+    let report = super::explain(&canonical(&text), &Options::default());
+    assert!(report.fired.iter().any(|f| f.rule.name == "fma"));
+    assert!(report.proofs.iter().any(|p| p.contains("too long a proof")), "{:?}", report.proofs);
+}
+
 #[test]
 fn the_order_of_matches_makes_no_difference() {
     for text in PROGRAMS {
