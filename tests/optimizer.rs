@@ -36,6 +36,17 @@ const PROGRAMS: &[(&str, &str)] = &[
         "fn f(X: f64[n, k], L: f64[k, k]) { (s, l) = slogdet(X.T @ X + eye(k)); (det(tril(L)), s, l, det(L)) }",
     ),
     ("in_a_loop", "fn f(x: f64[n], k: i64) { for i in 0..k { x = x * 1 + log(1 + x); } x }"),
+    (
+        "structure_in_a_loop",
+        "fn f(X: f64[n, k], y: f64[k], d: f64[k], t: i64) {
+            A = X.T @ X + eye(k);
+            L = tril(X.T @ X);
+            D = eye(k) * d;
+            for i in 0..t { y = solve(A, y) + solve(L.T, y) + D @ y; if i > 3 { y = solve(L, y); } }
+            y
+        }",
+    ),
+    ("turned_back", "fn f(A: f64[n, k], v: f64[n]) { exp(2 * A.T + v).T }"),
     ("relu", "fn f(x: f32[n], b: f32) { relu(x + b) }"),
     ("integers", "fn f(x: i64[n]) { (x + 1) + 2 + x * 0 }"),
 ];

@@ -1,6 +1,7 @@
 //! Between a region of a function and its e-graph.
 //!
-//! Each region is an e-graph of its own. Values from around it are leaves; a loop or a branch inside of it is one node
+//! Each region is an e-graph of its own. Values from around it are leaves, of which the structure is known that the region has
+//! found where they are made; a loop or a branch inside of it is one node
 //! whose operands are, besides its own, the values that its regions take from here, so that they are there before it.
 
 use super::extract::Choice;
@@ -16,7 +17,53 @@ use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
 /// For each loop and branch the values that its regions take from the region that it stands in.
-pub(crate) type Captures = FxHashMap<ValueId, BTreeSet<ValueId>>;
+type Captures = FxHashMap<ValueId, BTreeSet<ValueId>>;
+
+/// What regions take from those around them.
+pub(crate) struct Around {
+    captures: Captures,
+    /// The structure of such values, as far as their own regions were looked at.
+    structures: FxHashMap<ValueId, Structure>,
+}
+
+impl Around {
+    /// `None` for a function that the verifier refuses.
+    pub(crate) fn of(func: &Func) -> Option<Around> {
+        Some(Around { captures: captures(func)?, structures: FxHashMap::default() })
+    }
+
+    /// Whether regions inside of this one take values from it.
+    pub(crate) fn takes_from(&self, func: &Func, region: RegionId) -> bool {
+        func.region(region).nodes.iter().any(|v| self.captures.contains_key(v))
+    }
+
+    /// Keeps for the regions inside of one what its e-graph knows of the values that they take.
+    pub(crate) fn learn(&mut self, func: &Func, region: RegionId, converted: &Converted) {
+        let graph = &converted.graph;
+        let taken = func.region(region).nodes.iter().filter_map(|v| self.captures.get(v)).flatten();
+        for v in taken {
+            let known = converted.class_of.get(v).map(|id| graph.facts(graph.egg.find(*id)).structure);
+            self.structures.extend(known.map(|structure| (*v, structure)));
+        }
+    }
+}
+
+/// The regions of a function, each behind the one that it stands in.
+pub(crate) fn outer_first(func: &Func) -> Vec<RegionId> {
+    let mut depth = vec![usize::MAX; func.regions.len()];
+    let mut open = vec![(Func::BODY, 0)];
+    while let Some((region, at)) = open.pop() {
+        let Some(place) = depth.get_mut(region.0 as usize).filter(|_| at < func.regions.len()) else {
+            continue;
+        };
+        *place = at;
+        let inner = func.region(region).nodes.iter().flat_map(|v| func.node(*v).kind.regions());
+        open.extend(inner.map(|r| (r, at + 1)));
+    }
+    let mut regions: Vec<RegionId> = (0..func.regions.len() as u32).map(RegionId).collect();
+    regions.sort_by_key(|r| depth[r.0 as usize]);
+    regions
+}
 
 /// The region that each value is made in, and the loop or branch that owns each region.
 struct Places {
@@ -25,7 +72,7 @@ struct Places {
 }
 
 /// What the regions of a function take from those around them; `None` for a function that the verifier refuses.
-pub(crate) fn captures(func: &Func) -> Option<Captures> {
+fn captures(func: &Func) -> Option<Captures> {
     let mut places =
         Places { region_of: vec![None; func.nodes.len()], owner: vec![None; func.regions.len()] };
     for (i, region) in func.regions.iter().enumerate() {
@@ -76,7 +123,7 @@ pub(crate) fn tags(func: &Func, region: RegionId) -> u128 {
 }
 
 /// Makes the e-graph of a region.
-pub(crate) fn build(func: &Func, region: RegionId, captures: &Captures, explain: bool) -> Converted {
+pub(crate) fn build(func: &Func, region: RegionId, around: &Around, explain: bool) -> Converted {
     let equal = func.guards.iter().filter(|g| g.kind == GuardKind::Equal);
     let table = Table::new(equal.map(|g| (g.left.clone(), g.right.clone())).collect());
     let egg = EGraph::new(table);
@@ -89,25 +136,26 @@ pub(crate) fn build(func: &Func, region: RegionId, captures: &Captures, explain:
     };
     let body = func.region(region);
     for v in &body.params {
-        out.leaf(func, *v);
+        out.leaf(func, *v, around);
     }
     for v in &body.nodes {
         let node = func.node(*v);
-        let inner = captures.get(v).into_iter().flatten();
-        let args: SmallVec<[Id; 3]> = node.args.iter().chain(inner).map(|a| out.operand(func, *a)).collect();
+        let inner = around.captures.get(v).into_iter().flatten();
+        let args: SmallVec<[Id; 3]> =
+            node.args.iter().chain(inner).map(|a| out.operand(func, *a, around)).collect();
         out.node(node, *v, args);
     }
     for v in &body.results {
-        out.operand(func, *v);
+        out.operand(func, *v, around);
     }
     out
 }
 
 impl Converted {
-    fn operand(&mut self, func: &Func, v: ValueId) -> Id {
+    fn operand(&mut self, func: &Func, v: ValueId, around: &Around) -> Id {
         match self.class_of.get(&v) {
             Some(id) => *id,
-            None => self.leaf(func, v),
+            None => self.leaf(func, v, around),
         }
     }
 
@@ -123,7 +171,7 @@ impl Converted {
     }
 
     /// A value from around the region. Its number is that of a parameter, which no region has nodes for.
-    fn leaf(&mut self, func: &Func, v: ValueId) -> Id {
+    fn leaf(&mut self, func: &Func, v: ValueId, around: &Around) -> Id {
         let node = func.node(v);
         let table = &mut self.graph.egg.analysis;
         let entry = table.entry(&Kind::Param(v.0), &node.ty);
@@ -132,7 +180,8 @@ impl Converted {
         let repeated = if let Kind::Broadcast { .. } = node.kind { node.args.first() } else { None };
         let splat = constant(repeated.map_or(node, |a| func.node(*a)));
         let ty = table.type_number(&node.ty);
-        let facts = Facts { ty, splat, structure: Structure::NONE, origin: Span::default() };
+        let structure = around.structures.get(&v).copied().unwrap_or_default();
+        let facts = Facts { ty, splat, structure, origin: Span::default() };
         table.set_leaf(entry, facts);
         self.leaves.insert(entry, v);
         let leaf = TensorLang { tag: Tag::Leaf, entry, args: SmallVec::new() };

@@ -433,8 +433,8 @@ mod tests {
     fn nothing_is_cheaper_than_what_is_chosen() {
         for (text, sizes) in PROGRAMS.iter().flat_map(|p| [3, 100, 5000].map(|n| (p, n))) {
             let func = canonical(text);
-            let captures = convert::captures(&func).unwrap();
-            let mut converted = convert::build(&func, Func::BODY, &captures, false);
+            let around = convert::Around::of(&func).unwrap();
+            let mut converted = convert::build(&func, Func::BODY, &around, false);
             let bounds = saturate::Bounds { nodes: 4000, rounds: 8 };
             let search = saturate::saturate(&mut converted.graph, Mode::of(Tier::Default), bounds);
             let graph = &converted.graph;

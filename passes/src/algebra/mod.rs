@@ -32,7 +32,7 @@ pub(crate) use structure::{Structure, is_diagonal_mask};
 use crate::canon::canonicalize;
 use crate::options::{Options, Tier};
 use crate::rules::RuleSet;
-use convert::{Captures, Emitter};
+use convert::{Around, Emitter};
 use extract::{Choice, Wanted};
 use matex_ir::tensor::verify::verify;
 use matex_ir::tensor::{Func, RegionId, ValueId};
@@ -78,20 +78,24 @@ pub fn explain(func: &Func, options: &Options) -> Report {
 /// The function with new nodes behind its old ones, which nothing needs any more.
 pub(crate) fn run(func: &Func, options: &Options, mode: Mode<'_>) -> (Func, Report) {
     let mut report = Report::default();
-    let regions: Vec<RegionId> = (0..func.regions.len() as u32).map(RegionId).collect();
-    let open: Vec<RegionId> =
-        regions.into_iter().filter(|r| mode.rules.can_match(convert::tags(func, *r))).collect();
-    if open.is_empty() {
+    let tags: Vec<u128> = (0..func.regions.len() as u32).map(|r| convert::tags(func, RegionId(r))).collect();
+    let is_open = |r: RegionId| mode.rules.can_match(tags[r.0 as usize]);
+    if !(0..func.regions.len() as u32).any(|r| is_open(RegionId(r))) {
         return (func.clone(), report);
     }
     // Rules rely on what the verifier checks: a place of an axis that is none would be a panic.
-    let Some(captures) = convert::captures(func).filter(|_| verify(func).is_empty()) else {
+    let Some(mut around) = Around::of(func).filter(|_| verify(func).is_empty()) else {
         return (func.clone(), report);
     };
     let mut out = func.clone();
     let mut replaced = FxHashMap::default();
-    for region in open {
-        simplify_region(func, &mut out, region, &captures, options, mode, &mut replaced, &mut report);
+    for region in convert::outer_first(func) {
+        if is_open(region) {
+            simplify_region(func, &mut out, region, &mut around, options, mode, &mut replaced, &mut report);
+        } else if around.takes_from(func, region) {
+            let converted = convert::build(func, region, &around, false);
+            around.learn(func, region, &converted);
+        }
     }
     substitute(&mut out, &replaced);
     if !is_closed(&out) {
@@ -131,7 +135,7 @@ fn simplify_region(
     func: &Func,
     out: &mut Func,
     region: RegionId,
-    captures: &Captures,
+    around: &mut Around,
     options: &Options,
     mode: Mode<'_>,
     replaced: &mut FxHashMap<ValueId, ValueId>,
@@ -141,7 +145,7 @@ fn simplify_region(
         report.stopped(Stop::Nodes(options.max_nodes));
         return;
     }
-    let mut converted = convert::build(func, region, captures, mode.explain);
+    let mut converted = convert::build(func, region, around, mode.explain);
     let bounds = Bounds { nodes: options.max_nodes, rounds: options.max_iterations };
     let search = saturate(&mut converted.graph, mode, bounds);
     report.count(&converted.graph, &search, mode);
@@ -149,6 +153,7 @@ fn simplify_region(
         report.wrong.push(wrong);
         return;
     }
+    around.learn(func, region, &converted);
     if search.firings.is_empty() && !folded(&converted) {
         return;
     }

@@ -90,6 +90,14 @@ pub(super) const RULES: &[Rule] = &[
         &[Tag::Map(Op::Mul), Tag::Broadcast],
         sum_scaled,
     ),
+    code(
+        "sum-shifted",
+        Fast,
+        "sum(x + c) = sum(x) + n * c, c the same along the sum of n",
+        SUM,
+        &[Tag::Broadcast],
+        sum_shifted,
+    ),
     code("sum-dot", Default, "sum(A @ B) = sum(A, axis=0) @ sum(B, axis=1)", SUM, &[Tag::Dot], sum_dot),
 ];
 
@@ -237,14 +245,21 @@ fn sum_broadcast(graph: &mut Graph, site: &Site, any: bool) -> Option<Id> {
     Some(graph.broadcast(value, shape, r.places))
 }
 
-/// A factor that is the same along the axes of a sum.
-fn sum_scaled(graph: &mut Graph, site: &Site) -> Option<Id> {
+/// What stands in a sum beside something that is the same along its axes: its sum, and that under the shape of the result.
+/// `ops` are those that may join them.
+fn beside_still(graph: &mut Graph, site: &Site, ops: &[Op]) -> Option<(Op, Id, Id)> {
     let (op, axes) = parts(graph, &site.node)?;
     if !graph.is_float(site.class) {
         return None;
     }
-    for product in graph.nodes(site.node.args[0], Tag::Map(Op::Mul)) {
-        for (x, c) in [(0, 1), (1, 0)].map(|(i, j)| (product.args[i], product.args[j])) {
+    for (join, node) in ops
+        .iter()
+        .flat_map(|o| graph.nodes(site.node.args[0], Tag::Map(*o)).into_iter().map(|n| (*o, n)))
+        .collect::<Vec<_>>()
+    {
+        // What is taken away stands behind.
+        let ways: &[(usize, usize)] = if join == Op::Sub { &[(0, 1)] } else { &[(0, 1), (1, 0)] };
+        for (x, c) in ways.iter().map(|(i, j)| (node.args[*i], node.args[*j])) {
             let still = |(_, to): &(Id, Vec<usize>)| to.iter().all(|p| !axes.contains(p));
             let Some((small, to)) = graph.repetitions(c).into_iter().find(still) else { continue };
             if graph.splat(x).is_some() {
@@ -253,12 +268,33 @@ fn sum_scaled(graph: &mut Graph, site: &Site) -> Option<Id> {
             let place = |axis: usize| axis - axes.iter().filter(|a| **a < axis).count();
             let places = to.iter().map(|p| place(*p)).collect();
             let shape = graph.shape(site.class).to_vec();
-            let sum = graph.reduce(op, x, axes.clone());
-            let factor = graph.broadcast(small, shape, places);
-            return Some(graph.map(Op::Mul, &[sum, factor]));
+            let sum = graph.reduce(op, x, axes);
+            let still = graph.broadcast(small, shape, places);
+            return Some((join, sum, still));
         }
     }
     None
+}
+
+/// A factor that is the same along the axes of a sum.
+fn sum_scaled(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let (_, sum, factor) = beside_still(graph, site, &[Op::Mul])?;
+    Some(graph.map(Op::Mul, &[sum, factor]))
+}
+
+/// A term that is the same along the axes of a sum.
+fn sum_shifted(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let (join, sum, term) = beside_still(graph, site, &[Op::Add, Op::Sub])?;
+    let (_, axes) = parts(graph, &site.node)?;
+    let ty = graph.ty(site.class).clone();
+    if !matches!(ty.dtype, DType::F32 | DType::F64) {
+        return None;
+    }
+    let along: Vec<Dim> = axes.iter().map(|a| graph.shape(site.node.args[0])[*a].clone()).collect();
+    let times = graph.size(matex_ir::dim::product(&along), ty.dtype);
+    let times = graph.broadcast(times, ty.shape, Vec::new());
+    let all = graph.map(Op::Mul, &[term, times]);
+    Some(graph.map(join, &[sum, all]))
 }
 
 /// Sums over axes of a product: free axes are summed before, batch axes are summed over together.

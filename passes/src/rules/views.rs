@@ -7,6 +7,7 @@ use crate::rules::Site;
 use egg::Id;
 use matex_ir::Dim;
 use matex_ir::tensor::{Kind, SliceAxis};
+use smallvec::SmallVec;
 
 pub(super) const RULES: &[Rule] = &[
     code("permute-permute", Exact, "x.T.T = x", Root::Tag(Tag::Permute), &[], permute_permute),
@@ -58,6 +59,14 @@ pub(super) const RULES: &[Rule] = &[
         Root::Tag(Tag::Permute),
         &[Tag::Broadcast],
         permute_broadcast,
+    ),
+    code(
+        "permute-map",
+        Exact,
+        "f(x.T, y.T, c).T = f(x, y, c), for every elementwise f",
+        Root::Tag(Tag::Permute),
+        &[],
+        permute_map,
     ),
     code(
         "slice-map",
@@ -187,6 +196,55 @@ fn permute_broadcast(graph: &mut Graph, site: &Site) -> Option<Id> {
     let shape = graph.shape(site.class).to_vec();
     let x = graph.permute(inner.args[0], order);
     Some(graph.broadcast(x, shape, axes))
+}
+
+/// How many functions deep operands are looked through for the transpose that cancels the outer one.
+const DEPTH: usize = 4;
+
+/// Only where they cancel: which of the two orders is the better one to compute in depends on the extents, and so it stays what was
+/// written.
+fn permute_map(graph: &mut Graph, site: &Site) -> Option<Id> {
+    let order = perm(graph, &site.node)?;
+    let x = site.node.args[0];
+    cancels(graph, x, &order, DEPTH).then(|| turned(graph, x, &order, DEPTH))?
+}
+
+/// Whether somewhere in a value there is a transpose that this one cancels.
+fn cancels(graph: &Graph, x: Id, order: &[usize], depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    let undone = |n: &TensorLang| perm(graph, n).is_some_and(|p| is_undone(&p, order));
+    graph.nodes(x, Tag::Permute).iter().any(undone)
+        || inner_map(graph, x).is_some_and(|map| map.args.iter().any(|a| cancels(graph, *a, order, depth)))
+}
+
+fn is_undone(first: &[usize], then: &[usize]) -> bool {
+    then.iter().enumerate().all(|(i, p)| first.get(*p) == Some(&i))
+}
+
+fn inner_map(graph: &Graph, x: Id) -> Option<TensorLang> {
+    graph.egg[x].nodes.iter().find(|n| matches!(n.tag, Tag::Map(_))).cloned()
+}
+
+/// A value with its axes in another order, made of operands that have that order or any: transposes that it cancels, repetitions
+/// and constants.
+fn turned(graph: &mut Graph, x: Id, order: &[usize], depth: usize) -> Option<Id> {
+    let depth = depth.checked_sub(1)?;
+    if let Some(value) = graph.splat(x) {
+        let shape: Vec<Dim> = order.iter().map(|p| graph.shape(x)[*p].clone()).collect();
+        return Some(graph.constant(value, &shape));
+    }
+    let undone = |n: &&TensorLang| perm(graph, n).is_some_and(|p| is_undone(&p, order));
+    if let Some(node) = graph.nodes(x, Tag::Permute).iter().find(undone) {
+        return Some(node.args[0]);
+    }
+    if !graph.nodes(x, Tag::Broadcast).is_empty() {
+        return Some(graph.permute(x, order.to_vec()));
+    }
+    let map = inner_map(graph, x)?;
+    let Tag::Map(op) = map.tag else { return None };
+    let args: SmallVec<[Id; 3]> =
+        map.args.iter().map(|a| turned(graph, *a, order, depth)).collect::<Option<_>>()?;
+    Some(graph.map(op, &args))
 }
 
 /// Only a real part, of which less is computed; a view of all elements would be moved for nothing.
