@@ -351,7 +351,7 @@ impl Compiler {
     }
 
     /// What plans take work to cost: which values are put into memory, and what is worth sharing among threads. Without it the
-    /// constants of no particular machine, [`CostModel::FIXED`], so that a program has the same plan everywhere; `matex doctor --calibrate`
+    /// same constants everywhere, [`CostModel::FIXED`], so that a program has the same plan everywhere; `matex doctor --calibrate`
     /// measures those of one. No bit that a kernel computes depends on it; what a library is given at a time, and so its bits, may.
     ///
     /// ```

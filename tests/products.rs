@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test it is the check")]
 
-use matex::{AsView, Compiler, DType, Element, Engine, Stage, Tensor};
+use matex::{AsView, Compiler, CostModel, DType, Element, Engine, Stage, Tensor};
 use ndarray::{Array2, Array3, s};
 
 fn fill(i: usize) -> f64 {
@@ -115,5 +115,24 @@ fn results_are_written_to_where_they_are_wanted() {
     assert_eq!(expected[4].as_slice::<f64>().unwrap(), [sum]);
     for (out, i) in [(&outs[0], 0), (&outs[3], 3)] {
         assert_eq!(expected[i].as_slice::<f64>(), out.as_slice());
+    }
+}
+
+/// What `explain` expects a product to take is by the rate that products were measured at, and half of it where half of it is computed.
+#[test]
+fn a_product_is_expected_to_take_what_products_take() {
+    let x = Array2::<f64>::from_elem((256, 256), 0.5);
+    let expected = |source: &str, product: f64| -> f64 {
+        let costs = CostModel { product, ..CostModel::FIXED };
+        let f = Compiler::new().cost_model(costs).compile(source).unwrap();
+        let text = f.explain(&[&x]).unwrap();
+        text.split("about ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+    };
+    let all = 256f64.powi(3) * 8.0 / 1e3;
+    for rate in [100.0, 400.0] {
+        for (source, part) in [("x @ x", 1.0), ("x.T @ x", 0.5)] {
+            let found = expected(source, rate);
+            assert!((found / (all * part / rate) - 1.0).abs() < 0.2, "{source} at {rate}: {found}");
+        }
     }
 }

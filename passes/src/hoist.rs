@@ -6,7 +6,7 @@
 //! it costs less than memory that is read again in each step.
 
 use crate::canon::canonicalize;
-use crate::cost;
+use crate::cost::CostModel;
 use crate::options::Options;
 use matex_ir::Dim;
 use matex_ir::tensor::{Func, Kind, Node, RegionId, Type, ValueId};
@@ -161,7 +161,7 @@ fn cannot_fail(kind: &Kind) -> bool {
 fn is_dear(func: &Func, node: &Node) -> bool {
     if let Kind::Map(op) = &node.kind {
         let dtype = node.args.last().map(|a| func.ty(*a).dtype);
-        return dtype.is_some_and(|dtype| cost::of_op(*op, dtype).ops >= DEAR);
+        return dtype.is_some_and(|dtype| CostModel::FIXED.of_op(*op, dtype).ops >= DEAR);
     }
     matches!(node.kind, Kind::Reduce { .. } | Kind::Scan { .. } | Kind::Dot { .. })
 }

@@ -22,8 +22,12 @@ pub(crate) fn rows(costs: &CostModel) -> Vec<(String, f64, &'static str)> {
         ("vectors".to_owned(), costs.vector, "bytes of simple operations in a nanosecond"),
         ("width".to_owned(), costs.width, "bytes of a vector"),
         ("scalars".to_owned(), costs.scalar, "simple operations in a nanosecond"),
+        ("products".to_owned(), costs.product, "bytes of products of matrices in a nanosecond"),
         ("launch".to_owned(), costs.launch, "nanoseconds to start a kernel"),
     ];
+    for (function, taken) in CostModel::FUNCTIONS.iter().zip(costs.functions) {
+        rows.push(((*function).to_owned(), taken, "simple operations, and its like"));
+    }
     for (i, (_, rate)) in costs.levels.iter().enumerate() {
         rows.push((format!("level {}", i + 1), *rate, "bytes moved in a nanosecond"));
     }
@@ -90,9 +94,12 @@ fn read(text: &str, key: &str) -> Option<CostModel> {
         let (found, value) = lines.next()?.split_once(": ")?;
         values.push(value.parse::<f64>().ok().filter(|_| found == name)?);
     }
-    let [vector, width, scalar, launch, rates @ ..] = values.as_slice() else { return None };
-    (costs.vector, costs.width, costs.scalar, costs.launch) = (*vector, *width, *scalar, *launch);
-    costs.levels.iter_mut().zip(rates).for_each(|(level, rate)| level.1 = *rate);
+    let (rates, rest) = values.split_at_checked(5)?;
+    let (functions, levels) = rest.split_at_checked(costs.functions.len())?;
+    let [vector, width, scalar, product, launch] = *rates else { return None };
+    costs.functions.copy_from_slice(functions);
+    costs = CostModel { vector, width, scalar, product, launch, ..costs };
+    costs.levels.iter_mut().zip(levels).for_each(|(level, rate)| level.1 = *rate);
     (costs.is_sensible() && lines.next().is_none()).then_some(costs)
 }
 

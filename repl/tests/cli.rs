@@ -234,8 +234,8 @@ fn costs_are_measured_when_that_is_asked_for() {
         r.out.lines().skip_while(|l| !l.starts_with("costs")).map(str::to_owned).collect::<Vec<_>>()
     };
     let fixed = costs(&doctor(&[]));
-    assert!(fixed[0].contains("the fixed ones") && fixed[1..].len() == 8, "{fixed:?}");
-    assert!(fixed.contains(&"  launch        100.0 nanoseconds to start a kernel".to_owned()), "{fixed:?}");
+    assert!(fixed[0].contains("the fixed ones") && fixed[1..].len() == 14, "{fixed:?}");
+    assert!(fixed.contains(&"  launch        50.0 nanoseconds to start a kernel".to_owned()), "{fixed:?}");
     let measured = costs(&doctor(&["--calibrate"]));
     assert!(measured[0].contains("measured here") && measured[1..] != fixed[1..], "{measured:?}");
     assert_eq!(costs(&doctor(&[])), measured);

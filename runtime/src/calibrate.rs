@@ -4,17 +4,20 @@
 //! machine does counts as little as possible. It takes some tens of milliseconds and a few arrays of 16 MB.
 
 use crate::exec::{ExecError, Executable, PrepareOptions};
-use crate::tensor::{View, ViewMut};
+use crate::tensor::{AsView, AsViewMut, Tensor, TensorError};
 use matex_codegen_cpu::Simd;
 use matex_ir::tensor::{RunError, parse};
 use matex_ir::{DType, Op};
-use matex_passes::{CostModel, Options, cost};
+use matex_passes::{CostModel, Options};
 use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// The parameters of the programs.
 const NAMES: [&str; 2] = ["x", "y"];
+
+/// The type of a vector.
+const VECTOR: &str = "f32[n]";
 
 /// How long one program is timed, and how often at least.
 const WINDOW: Duration = Duration::from_millis(3);
@@ -40,10 +43,18 @@ pub fn calibrate() -> Result<CostModel, ExecError> {
     let (elements, operations) = (2048.0, 64.0);
     let arithmetic = mixed(elements as usize, operations as usize)?;
     let vector = elements * operations * size_of::<f32>() as f64 / (arithmetic - call).max(1.0);
-    let scalars = cost::of_op(Op::Lgamma, DType::F32).ops;
+    let scalars = fixed.of_op(Op::Lgamma, DType::F32).ops;
     let scalar = elements * scalars / (apply("lgamma", elements as usize)? - call).max(1.0);
+    let simple = elements * size_of::<f32>() as f64 / vector;
+    let mut functions = fixed.functions;
+    for (name, taken) in CostModel::FUNCTIONS.iter().zip(&mut functions) {
+        *taken = (apply(name, elements as usize)? - call) / simple;
+    }
+    let side = 512;
+    let multiplications = (side * side * side) as f64;
+    let product = multiplications * size_of::<f32>() as f64 / (square(side)? - call).max(1.0);
     let width = Simd::Auto.here().bits().map_or(fixed.width, |bits| f64::from(bits) / 8.0);
-    let costs = CostModel { vector, width, scalar, launch, levels };
+    let costs = CostModel { vector, width, scalar, functions, product, launch, levels };
     let sensible = costs.is_sensible().then_some(costs);
     sensible.ok_or_else(|| RunError::Malformed("the clock gives no sensible times".to_owned()).into())
 }
@@ -55,7 +66,7 @@ fn chain(kernels: usize, elements: usize) -> Result<f64, ExecError> {
         // A String takes any text, so that writing to it cannot fail.
         let _ = writeln!(body, "  %{i}: f32[n] = add %{}, %{}", i - 1, NAMES[i % 2]);
     }
-    time(&body, kernels + 1, elements, &Options::plain())
+    time(VECTOR, &body, kernels + 1, &[elements], &Options::plain())
 }
 
 /// The time of a sum of two arrays which are so many bytes together with the result.
@@ -80,30 +91,37 @@ fn mixed(elements: usize, operations: usize) -> Result<f64, ExecError> {
     }
     // The ends of the chains together.
     (last - 3..last).for_each(|i| put(i, "add", &(i - 1).to_string(), &(i - 4).to_string()));
-    time(&body, last - 1, elements, &Options { optimize: false, ..Options::default() })
+    time(VECTOR, &body, last - 1, &[elements], &Options { optimize: false, ..Options::default() })
 }
 
 /// The time of one function of each element.
 fn apply(function: &str, elements: usize) -> Result<f64, ExecError> {
-    time(&format!("  %2: f32[n] = {function} %x\n"), 2, elements, &Options::default())
+    let operands = if function == "pow" { "%x, %y" } else { "%x" };
+    let body = format!("  %2: f32[n] = {function} {operands}\n");
+    time(VECTOR, &body, 2, &[elements], &Options::default())
 }
 
-/// The least time in nanoseconds that a program of two vectors takes, which gives one of its values.
-fn time(body: &str, result: usize, elements: usize, passes: &Options) -> Result<f64, ExecError> {
-    let text = format!("func @f(%x: f32[n], %y: f32[n]) -> f32[n] {{\n{body}  return %{result}\n}}\n");
+/// The time of a product of two square matrices.
+fn square(side: usize) -> Result<f64, ExecError> {
+    let body = "  %2: f32[n, n] = dot %x, %y, contract [1:0]\n";
+    time("f32[n, n]", body, 2, &[side, side], &Options::default())
+}
+
+/// The least time in nanoseconds that a program of two arrays of one type takes, which gives one of its values, of that type.
+fn time(ty: &str, body: &str, result: usize, shape: &[usize], passes: &Options) -> Result<f64, ExecError> {
+    let text = format!("func @f(%x: {ty}, %y: {ty}) -> {ty} {{\n{body}  return %{result}\n}}\n");
     let func = parse(&text).map_err(|e| ExecError::from(RunError::Malformed(e.to_string())))?;
     let options = PrepareOptions { passes: passes.clone(), threads: 1, ..PrepareOptions::default() };
     let program = Executable::prepare(&func, &[], &options)?;
-    let (x, y) = (vec![1.25f32; elements], vec![0.5f32; elements]);
     // Touched, so that the system has given the memory before anything is timed.
-    let mut out = vec![1.0f32; elements];
-    let args = [View::from_slice(&x), View::from_slice(&y)];
+    let (x, y, mut out) = (filled(shape, 1.25)?, filled(shape, 0.5)?, filled(shape, 1.0)?);
+    let args = [x.as_view(), y.as_view()];
     let (mut least, begin) = (f64::INFINITY, Instant::now());
     let (mut inner, mut timed) = (1, 0);
     while begin.elapsed() < WINDOW || timed < RUNS {
         let start = Instant::now();
         for _ in 0..inner {
-            program.call_into(&args, &mut [ViewMut::from_slice(black_box(&mut out))])?;
+            program.call_into(&args, &mut [black_box(&mut out).as_view_mut().map_err(refused)?])?;
         }
         let taken = start.elapsed();
         // Long enough that looking at the clock does not count.
@@ -115,6 +133,15 @@ fn time(body: &str, result: usize, elements: usize, passes: &Options) -> Result<
         }
     }
     Ok(least)
+}
+
+/// A tensor of one value.
+fn filled(shape: &[usize], value: f32) -> Result<Tensor, ExecError> {
+    Tensor::from_vec(shape, vec![value; shape.iter().product()]).map_err(refused)
+}
+
+fn refused(e: TensorError) -> ExecError {
+    RunError::Malformed(e.to_string()).into()
 }
 
 #[cfg(test)]

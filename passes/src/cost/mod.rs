@@ -2,7 +2,7 @@
 //!
 //! A kernel takes the longer of what its arithmetic takes and of what its memory traffic takes at the level of cache
 //! that the traffic fits into, and a fixed time to be started. The constants are a value, [`CostModel`], and never measured when a program
-//! is compiled: without any other they are those of no particular machine, so that the same program has the same plan everywhere.
+//! is compiled: without any other they are [`CostModel::FIXED`], so that the same program has the same plan everywhere.
 //! What counts is their ratios.
 
 use matex_ir::{DType, Op};
@@ -25,16 +25,18 @@ pub struct CostModel {
     pub width: f64,
     /// Simple operations on scalars that are done in a nanosecond.
     pub scalar: f64,
+    /// As many simple operations as an elementary function takes in vectors, by its class: those of [`CostModel::FUNCTIONS`].
+    pub functions: [f64; CostModel::FUNCTIONS.len()],
+    /// Bytes of elements that a product of matrices multiplies and adds in a nanosecond.
+    pub product: f64,
     /// What it takes to start a kernel, to bind its operands and to find memory for its result, in nanoseconds.
     pub launch: f64,
     /// Bytes that a level of memory holds, rising, and bytes that move there in a nanosecond; the last one holds everything.
     pub levels: [(f64, f64); 4],
 }
 
-/// What part of the time that the model says a fast machine takes, for arithmetic in vectors of known width.
-pub const FAST_COMPUTING: f64 = 0.75;
-/// The same for memory traffic.
-pub const FAST_MOVING: f64 = 0.4;
+/// Products of matrices with fewer multiplications than these are kernels and no calls of the library.
+pub const SMALL_PRODUCT: f64 = 16.0 * 16.0 * 16.0;
 
 /// As many bytes of what kernels hand on to each other panel by panel are in use at a time.
 pub const PANEL: f64 = 512e3;
@@ -43,13 +45,20 @@ pub const PANEL: f64 = 512e3;
 const FARTHEST: f64 = 1000.0;
 
 impl CostModel {
-    /// Those of no particular machine: what dumps and tests have, and whoever has not measured others.
+    /// One elementary function of each class: those of a class take about as many operations.
+    pub const FUNCTIONS: [&str; 5] = ["exp", "log", "sin", "atan", "pow"];
+
+    /// What dumps and tests have, and whoever has not measured others: what `matex doctor --calibrate` measured on a Zen 5 with vectors
+    /// of 512 bits, rounded, and of the functions what `matex bench` did of `f64`. On a slower machine arithmetic and memory are both slower,
+    /// and what counts are their ratios.
     pub const FIXED: CostModel = CostModel {
-        vector: 128.0,
-        width: 16.0,
-        scalar: 4.0,
-        launch: 100.0,
-        levels: [(32e3, 200.0), (1e6, 100.0), (16e6, 60.0), (f64::INFINITY, 20.0)],
+        vector: 800.0,
+        width: 64.0,
+        scalar: 16.0,
+        functions: [35.0, 50.0, 55.0, 65.0, 180.0],
+        product: 550.0,
+        launch: 50.0,
+        levels: [(32e3, 400.0), (1e6, 240.0), (16e6, 115.0), (f64::INFINITY, 70.0)],
     };
 
     /// Whether they may be those of a machine: positive, and within three orders of magnitude of [`CostModel::FIXED`].
@@ -59,8 +68,10 @@ impl CostModel {
     /// assert!(!CostModel { launch: f64::NAN, ..CostModel::FIXED }.is_sensible());
     /// ```
     pub fn is_sensible(&self) -> bool {
-        let rates =
-            |c: &CostModel| [c.vector, c.width, c.scalar, c.launch].into_iter().chain(c.levels.map(|l| l.1));
+        let rates = |c: &CostModel| {
+            let rates = [c.vector, c.width, c.scalar, c.product, c.launch].into_iter();
+            rates.chain(c.functions).chain(c.levels.map(|l| l.1))
+        };
         let near = |(own, fixed): (f64, f64)| own > fixed / FARTHEST && own < fixed * FARTHEST;
         let rising = self.levels.windows(2).all(|w| 0.0 < w[0].0 && w[0].0 < w[1].0);
         rates(self).zip(rates(&CostModel::FIXED)).all(near) && rising && self.levels[3].0 == f64::INFINITY
@@ -75,6 +86,11 @@ impl CostModel {
     /// How many simple operations on elements of that size are done in a nanosecond.
     pub(crate) fn rate(&self, size: usize, vector: bool) -> f64 {
         if vector { self.vector / size.max(1) as f64 } else { self.scalar }
+    }
+
+    /// How long a product of so many multiplications takes, of elements of that size, where their way through memory does not count.
+    pub(crate) fn product_time(&self, multiplications: f64, size: usize) -> f64 {
+        multiplications * size as f64 / self.product
     }
 }
 
@@ -93,48 +109,60 @@ pub struct OpCost {
     pub scalar: bool,
 }
 
-/// The cost of an op on elements of a dtype.
-pub fn of_op(op: Op, dtype: DType) -> OpCost {
-    let vector = |ops: f64| OpCost { ops, scalar: false };
-    let scalar = |ops: f64| OpCost { ops, scalar: true };
-    match op {
-        Op::Add
-        | Op::Sub
-        | Op::Neg
-        | Op::Abs
-        | Op::And
-        | Op::Or
-        | Op::Xor
-        | Op::Not
-        | Op::Select
-        | Op::Fma
-        | Op::Floor
-        | Op::Ceil
-        | Op::Trunc
-        | Op::Round
-        | Op::Copysign
-        | Op::SignBit
-        | Op::IsNan
-        | Op::IsInf
-        | Op::IsFinite
-        | Op::Eq
-        | Op::Ne => vector(1.0),
-        Op::Mul | Op::Shl | Op::Shr => vector(1.0),
-        Op::Lt | Op::Le | Op::Gt | Op::Ge if dtype == DType::U64 => scalar(1.0),
-        Op::Lt | Op::Le | Op::Gt | Op::Ge => vector(1.0),
-        Op::Max | Op::Min if dtype == DType::U64 => scalar(2.0),
-        Op::Max | Op::Min | Op::Sign => vector(4.0),
-        Op::Div | Op::Sqrt => vector(5.0),
-        Op::Rsqrt => vector(10.0),
-        Op::FloorDiv | Op::Rem | Op::Fmod => scalar(20.0),
-        Op::Exp | Op::Exp2 | Op::Sigmoid => vector(16.0),
-        Op::Expm1 | Op::Log | Op::Log2 | Op::Log10 | Op::Sinh | Op::Cosh | Op::Tanh => vector(22.0),
-        Op::Log1p | Op::Sin | Op::Cos | Op::Softplus | Op::Gelu | Op::Cbrt => vector(30.0),
-        Op::Asin | Op::Acos | Op::Atan | Op::Atan2 | Op::Erf | Op::Erfc | Op::Tan => vector(40.0),
-        Op::Pow if dtype.is_float() => vector(60.0),
-        Op::Pow => scalar(40.0),
-        Op::Asinh | Op::Acosh | Op::Atanh | Op::Hypot | Op::LogAddExp | Op::Lgamma | Op::Nextafter => {
-            scalar(100.0)
+impl CostModel {
+    /// The cost of an op on elements of a dtype.
+    pub fn of_op(&self, op: Op, dtype: DType) -> OpCost {
+        let [exp, log, sin, atan, pow] = self.functions;
+        let vector = |ops: f64| OpCost { ops, scalar: false };
+        let scalar = |ops: f64| OpCost { ops, scalar: true };
+        match op {
+            Op::Add
+            | Op::Sub
+            | Op::Neg
+            | Op::Abs
+            | Op::And
+            | Op::Or
+            | Op::Xor
+            | Op::Not
+            | Op::Select
+            | Op::Fma
+            | Op::Floor
+            | Op::Ceil
+            | Op::Trunc
+            | Op::Round
+            | Op::Copysign
+            | Op::SignBit
+            | Op::IsNan
+            | Op::IsInf
+            | Op::IsFinite
+            | Op::Eq
+            | Op::Ne => vector(1.0),
+            Op::Mul | Op::Shl | Op::Shr => vector(1.0),
+            Op::Lt | Op::Le | Op::Gt | Op::Ge if dtype == DType::U64 => scalar(1.0),
+            Op::Lt | Op::Le | Op::Gt | Op::Ge => vector(1.0),
+            Op::Max | Op::Min if dtype == DType::U64 => scalar(2.0),
+            Op::Max | Op::Min | Op::Sign => vector(4.0),
+            Op::Div | Op::Sqrt => vector(5.0),
+            Op::Rsqrt => vector(10.0),
+            Op::FloorDiv | Op::Rem | Op::Fmod => scalar(20.0),
+            Op::Exp | Op::Exp2 => vector(exp),
+            Op::Expm1 | Op::Log | Op::Log2 | Op::Log10 | Op::Sinh | Op::Cosh | Op::Sigmoid => vector(log),
+            Op::Log1p | Op::Sin | Op::Cos => vector(sin),
+            Op::Asin
+            | Op::Acos
+            | Op::Atan
+            | Op::Atan2
+            | Op::Tan
+            | Op::Tanh
+            | Op::Cbrt
+            | Op::Erf
+            | Op::Erfc => vector(atan),
+            Op::Softplus | Op::Gelu => vector(pow),
+            Op::Pow if dtype.is_float() => vector(pow),
+            Op::Pow => scalar(40.0),
+            Op::Asinh | Op::Acosh | Op::Atanh | Op::Hypot | Op::LogAddExp | Op::Lgamma | Op::Nextafter => {
+                scalar(100.0)
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A function as fusion sees it: what computes, what is there, and how the axes of an operand lie in those of its user.
 
 use super::kernel::Price;
-use crate::cost::{self, CostModel, OpCost};
+use crate::cost::{CostModel, OpCost};
 use crate::lower::is_product;
 use crate::sizes::Sizes;
 use matex_ir::tensor::{Func, Kind, Node, TensorType, ValueId};
@@ -90,8 +90,12 @@ pub(super) struct Graph<'f> {
 
 impl<'f> Graph<'f> {
     pub(super) fn new(func: &'f Func, sizes: &Sizes, costs: CostModel, captured: &[bool]) -> Graph<'f> {
-        let mut items: Vec<Item> =
-            func.nodes.iter().enumerate().map(|(i, n)| item(func, ValueId(i as u32), n, sizes)).collect();
+        let mut items: Vec<Item> = func
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, n)| item(func, ValueId(i as u32), n, sizes, &costs))
+            .collect();
         let mut users = vec![Vec::new(); items.len()];
         for (i, item) in items.iter().enumerate() {
             for edge in &item.edges {
@@ -235,7 +239,7 @@ fn demands(func: &Func, v: ValueId, node: &Node, arg: usize) -> Option<bool> {
 }
 
 /// What a node does.
-fn work(func: &Func, v: ValueId, node: &Node) -> Work {
+fn work(func: &Func, v: ValueId, node: &Node, costs: &CostModel) -> Work {
     let ty = func.ty(v);
     let simple = |ops: f64| Work::Element(OpCost { ops, scalar: false });
     let size_of = |v: &ValueId| matches!(func.node(*v).kind, Kind::Size(_));
@@ -246,7 +250,7 @@ fn work(func: &Func, v: ValueId, node: &Node) -> Work {
         Kind::Iota { .. } => simple(1.0),
         Kind::Map(op) => {
             let dtype = node.args.last().map_or(ty.dtype, |a| func.ty(*a).dtype);
-            let cost = cost::of_op(*op, dtype);
+            let cost = costs.of_op(*op, dtype);
             let storage = dtype.compute() != dtype;
             Work::Element(OpCost { scalar: cost.scalar || storage, ..cost })
         }
@@ -281,8 +285,8 @@ fn work(func: &Func, v: ValueId, node: &Node) -> Work {
     }
 }
 
-fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes) -> Item {
-    let (ty, work) = (func.ty(v), work(func, v, node));
+fn item(func: &Func, v: ValueId, node: &Node, sizes: &Sizes, costs: &CostModel) -> Item {
+    let (ty, work) = (func.ty(v), work(func, v, node, costs));
     let mut edges = if matches!(work, Work::Memory | Work::Free) { Vec::new() } else { edges(func, v, node) };
     for edge in &mut edges {
         // Nothing moves along an axis of one element.

@@ -143,6 +143,8 @@ pub(super) struct Kernel<'a, 'f> {
     reads: BTreeMap<usize, f64>,
     operands: usize,
     work: Vec<Entry>,
+    /// Nanoseconds of products of matrices.
+    products: f64,
     walks: u32,
 }
 
@@ -171,6 +173,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
             reads: BTreeMap::new(),
             operands: 0,
             work: Vec::new(),
+            products: 0.0,
             walks: 0,
         };
         let mut walks = kernel.visit(first, place)?;
@@ -238,6 +241,10 @@ impl<'a, 'f> Kernel<'a, 'f> {
                 self.gather(item, place)?
             }
             Work::Fold => self.fold(node, item, place)? + 1,
+            Work::Whole if item.product => {
+                self.products += self.product(item);
+                self.operands(item, place, &[])?
+            }
             Work::Whole => {
                 self.compute(item, 8.0, true, place)?;
                 self.operands(item, place, &[])?
@@ -253,6 +260,14 @@ impl<'a, 'f> Kernel<'a, 'f> {
             walks = walks.max(self.visit(edge.node, below(place, edge, over))?);
         }
         Ok(walks)
+    }
+
+    /// How long a product of matrices takes: each element of the result is a sum along the axes that both factors share.
+    fn product(&self, item: &Item) -> f64 {
+        let Some(edge) = item.edges.first() else { return 0.0 };
+        let factor = &self.graph.items[edge.node].extents;
+        let terms: f64 = edge.over.iter().filter_map(|axis| factor.get(*axis)).product();
+        self.graph.costs.product_time(item.elements() * terms, item.size)
     }
 
     /// The memory that is read at places that data tells, and the index.
@@ -411,7 +426,7 @@ impl<'a, 'f> Kernel<'a, 'f> {
         let mut sizes = moving().filter_map(|e| e.size).chain(stored);
         let width = sizes.next().unwrap_or(root.size);
         let vector = sizes.all(|s| s == width) && !moving().any(|e| e.scalar);
-        let (mut ops, mut time) = (0.0, 0.0);
+        let (mut ops, mut time) = (0.0, self.products);
         for entry in &self.work {
             let done = entry.ops * self.evaluations(entry.axes);
             let size = entry.size.unwrap_or(width);

@@ -15,7 +15,7 @@ mod tests;
 pub use kernel::{MAX_NODES, MAX_OPERANDS, MAX_STAGES, Obstacle};
 pub use sweep::Refusal;
 
-use crate::cost::{self, CostModel};
+use crate::cost::CostModel;
 use crate::plan::{Apart, OpSite};
 use crate::sizes::Sizes;
 use graph::Graph;
@@ -162,7 +162,7 @@ fn is_at_hand(func: &Func, node: &Node) -> bool {
     let Kind::Map(op) = &node.kind else { return false };
     let given = |v: &ValueId| matches!(func.node(*v).kind, Kind::Param(_)) && func.ty(*v).dtype.size() > 1;
     let [operand] = node.args.as_slice() else { return false };
-    let cost = cost::of_op(*op, func.ty(*operand).dtype);
+    let cost = CostModel::FIXED.of_op(*op, func.ty(*operand).dtype);
     given(operand) && cost.ops <= 1.0 && !cost.scalar
 }
 

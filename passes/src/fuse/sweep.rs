@@ -2,7 +2,8 @@
 //!
 //! One value at a time changes its place, in or out of memory, and stays where the whole plan is cheaper; that is gone
 //! over until nothing changes. Each change is priced exactly, which takes only the kernels that it touches. It begins
-//! once with everything in memory and once with nothing, because a reduction and its consumer may pay together only.
+//! once with everything in memory and once with nothing, because a reduction and its consumer may pay together only. Where nothing
+//! changes any more, a value may still be worth less in memory than the reductions that its kernel does for it.
 
 use super::graph::{Graph, Work};
 use super::kernel::{Kernel, Obstacle, Price};
@@ -117,25 +118,70 @@ impl<'a, 'f> Sweep<'a, 'f> {
                 if self.priced > MOST {
                     return self.total();
                 }
-                let (before, after) = self.flipped(*v);
-                if after.below(&before) {
-                    self.stored[*v] = !self.stored[*v];
-                    for root in self.touched(*v) {
-                        self.known[root] = None;
-                    }
-                    changed = true;
-                }
+                changed |= self.try_flip(&[*v]);
             }
-            if !changed {
+            if !changed && (choices.len() > MANY || !self.exchange(&choices)) {
                 break;
             }
         }
         self.total()
     }
 
-    /// The price of the kernels that a value's place touches, as it is and the other way.
-    fn flipped(&mut self, v: usize) -> (Total, Total) {
-        let roots = self.touched(v);
+    /// Tries for each value in memory to have a reduction there instead that its kernel does for it: that takes two changes, of which
+    /// neither pays alone.
+    fn exchange(&mut self, choices: &[usize]) -> bool {
+        let mut changed = false;
+        for v in choices {
+            if !self.stored[*v] {
+                continue;
+            }
+            for fold in self.folds_inside(*v) {
+                if self.priced > MOST {
+                    return changed;
+                }
+                if self.try_flip(&[*v, fold]) {
+                    changed = true;
+                    break;
+                }
+            }
+        }
+        changed
+    }
+
+    /// The reductions that the kernel of a value does for it, and that could be in memory.
+    fn folds_inside(&self, v: usize) -> Vec<usize> {
+        let (mut open, mut seen, mut folds) = (vec![v], FxHashSet::default(), Vec::new());
+        while let Some(value) = open.pop() {
+            for edge in &self.graph.items[value].edges {
+                if self.stored[edge.node] || !seen.insert(edge.node) {
+                    continue;
+                }
+                open.push(edge.node);
+                if self.graph.items[edge.node].work == Work::Fold && !self.glued[edge.node] {
+                    folds.push(edge.node);
+                }
+            }
+        }
+        folds.sort_unstable();
+        folds
+    }
+
+    /// Changes the places of values where the plan is cheaper then.
+    fn try_flip(&mut self, values: &[usize]) -> bool {
+        let (before, after) = self.flipped(values);
+        let better = after.below(&before);
+        if better {
+            for root in self.touched(values) {
+                self.known[root] = None;
+            }
+            values.iter().for_each(|v| self.stored[*v] = !self.stored[*v]);
+        }
+        better
+    }
+
+    /// The price of the kernels that the places of values touch, as they are and the other way.
+    fn flipped(&mut self, values: &[usize]) -> (Total, Total) {
+        let roots = self.touched(values);
         if roots.len() > MOST_USERS {
             return Default::default();
         }
@@ -151,16 +197,16 @@ impl<'a, 'f> Sweep<'a, 'f> {
             };
             before.join(&one);
         }
-        self.stored[v] = !self.stored[v];
+        values.iter().for_each(|v| self.stored[*v] = !self.stored[*v]);
         let after = self.price(&roots);
-        self.stored[v] = !self.stored[v];
+        values.iter().for_each(|v| self.stored[*v] = !self.stored[*v]);
         (before, after)
     }
 
-    /// The values whose kernels would compute this one if it were not in memory, and itself.
-    fn touched(&self, v: usize) -> Vec<usize> {
-        let (mut open, mut roots) = (vec![v], vec![v]);
-        let mut seen: FxHashSet<usize> = FxHashSet::from_iter([v]);
+    /// The values whose kernels would compute one of these if it were not in memory, and themselves.
+    fn touched(&self, values: &[usize]) -> Vec<usize> {
+        let (mut open, mut roots) = (values.to_vec(), values.to_vec());
+        let mut seen: FxHashSet<usize> = values.iter().copied().collect();
         while let Some(value) = open.pop() {
             for user in &self.graph.users[value] {
                 if !seen.insert(*user) {
@@ -214,7 +260,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
     fn refusals(&mut self, sizes: &Sizes) -> Vec<(usize, Refusal)> {
         let mut refusals = Vec::new();
         for v in self.choices() {
-            let (before, after) = self.flipped(v);
+            let (before, after) = self.flipped(&[v]);
             if after.impossible == before.impossible
                 && (after.ops > before.ops) != (after.bytes > before.bytes)
             {
@@ -224,7 +270,7 @@ impl<'a, 'f> Sweep<'a, 'f> {
                 continue;
             }
             if after.impossible > before.impossible {
-                let roots = self.touched(v);
+                let roots = self.touched(&[v]);
                 self.stored[v] = false;
                 let why = roots
                     .iter()

@@ -103,6 +103,54 @@ fn operands_and_nodes_are_limited() {
     assert_eq!(kernels, 2, "{:?}", chosen.refusals);
 }
 
+/// The figures that were measured for products and functions are what makes up the price of those.
+#[test]
+fn products_and_functions_cost_what_was_measured() {
+    let time = |lines: &[&str], result: &str, costs: CostModel| {
+        let func = func_of(result, lines);
+        let name = |name: &str| matex_ir::dim::Atom::Size(name.into());
+        let sizes = Sizes::of([(name("n"), 1024), (name("m"), 1024)]);
+        let graph = Graph::new(&func, &sizes, costs, &captured(&func));
+        let stored: Vec<bool> = (0..graph.items.len()).map(|v| v == 4).collect();
+        Kernel::price(&graph, &stored, &[4]).unwrap().time - costs.launch
+    };
+    let fixed = CostModel::FIXED;
+    let slow =
+        CostModel { product: fixed.product / 3.0, functions: fixed.functions.map(|f| 3.0 * f), ..fixed };
+    let product = ["%4: f64[n, n] = dot %x, %x, contract [1:1]", "return %4"];
+    let measured = 1024f64.powi(3) * 8.0 / fixed.product;
+    let times = [fixed, slow].map(|costs| time(&product, "f64[n, n]", costs));
+    assert!(
+        (times[1] / times[0] - 3.0).abs() < 0.01 && (times[0] / measured - 1.0).abs() < 0.01,
+        "{times:?}"
+    );
+    for (name, own) in CostModel::FUNCTIONS.iter().zip(fixed.functions) {
+        let operands = if *name == "pow" { "%x, %x" } else { "%x" };
+        let lines = [format!("%4: f64[n, m] = {name} {operands}"), "return %4".to_owned()];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let more = time(&lines, "f64[n, m]", slow) - time(&lines, "f64[n, m]", fixed);
+        let measured = 2.0 * own * 1024f64.powi(2) * 8.0 / fixed.vector;
+        assert!((more / measured - 1.0).abs() < 0.01, "{name}: {more} and not {measured}");
+    }
+}
+
+/// Each pair of values is used by both of the next one, so that the ways through them double with each.
+#[test]
+fn values_that_are_used_twice_are_looked_at_once() {
+    let mut lines = vec!["%4: f64[m] = add %y, %y".to_owned(), "%5: f64[m] = mul %y, %y".to_owned()];
+    for i in (6..86).step_by(2) {
+        lines.push(format!("%{i}: f64[m] = add %{}, %{}", i - 2, i - 1));
+        lines.push(format!("%{}: f64[m] = mul %{}, %{}", i + 1, i - 2, i - 1));
+    }
+    lines.push("%86: f64[m] = add %84, %85".to_owned());
+    lines.push("return %86".to_owned());
+    let func = func_of("f64[m]", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let graph = Graph::new(&func, &Sizes::nominal(), CostModel::FIXED, &captured(&func));
+    let stored: Vec<bool> = (0..graph.items.len()).map(|v| v == 86).collect();
+    assert!(graph.only_needed_in(4, &[86], &stored));
+    assert!(!graph.only_needed_in(4, &[85], &stored));
+}
+
 /// The sum of a row and that of its squared distances from the mean, put together: the rows are read by one kernel.
 #[test]
 fn parts_that_share_what_they_read_are_written_together() {

@@ -7,7 +7,7 @@
 
 use super::draft::Draft;
 use super::expr::{ExprId, Term, Terms};
-use crate::cost;
+use crate::cost::CostModel;
 use crate::layout::Layout;
 use matex_ir::loops::{AxisKind, Combine, InstId, KernelBuilder, OperandId};
 use matex_ir::{DType, Dim, Op, Scalar};
@@ -174,7 +174,7 @@ impl<'a> Body<'a> {
         let ops = |t: &ExprId| match self.terms.term(*t) {
             Term::Map(op, args) => {
                 let dtype = args.last().map_or(DType::F64, |a| self.terms.dtype(*a));
-                cost::of_op(*op, dtype).ops
+                CostModel::FIXED.of_op(*op, dtype).ops
             }
             Term::LoadAt { .. } => DEAR,
             Term::Load(_)

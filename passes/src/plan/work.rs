@@ -23,12 +23,11 @@ pub struct Work {
 }
 
 impl Work {
-    /// What it takes on a fast machine with vectors of so many bytes: whoever asks whether it is worth the while to share it
-    /// must not think too much of it.
+    /// What it takes with vectors of so many bytes, without being started: for those who ask whether it is worth the while to
+    /// share it.
     pub fn least_time(&self, vector: f64) -> f64 {
         let [vectors, scalars] = self.computing;
-        let computing = vectors * self.width / vector + scalars;
-        (computing * cost::FAST_COMPUTING).max(self.moving * cost::FAST_MOVING)
+        self.moving.max(vectors * self.width / vector + scalars)
     }
 }
 
@@ -63,7 +62,10 @@ impl Plan {
                     None => seen.push((binding.place.buffer, touched)),
                 }
             }
-            let Arithmetic { ops, vectors, scalars } = arithmetic(kernel, &extents, costs);
+            let Arithmetic { ops, vectors, scalars } = match product(step, kernel, &extents, costs) {
+                Some(product) => product,
+                None => arithmetic(kernel, &extents, costs),
+            };
             work.ops += ops;
             work.computing[0] += vectors;
             work.computing[1] += scalars;
@@ -109,6 +111,18 @@ struct Arithmetic {
     scalars: f64,
 }
 
+/// What a product of matrices computes that goes to the library; one of a matrix and a vector waits for memory and nothing else.
+fn product(step: &KernelStep, kernel: &Kernel, extents: &[f64], costs: &CostModel) -> Option<Arithmetic> {
+    let gemm = step.gemm.filter(|g| g.rows.is_some() && g.cols.is_some())?;
+    let all: f64 = extents.iter().product();
+    if all < cost::SMALL_PRODUCT {
+        return None;
+    }
+    let done = if gemm.symmetric { all / 2.0 } else { all };
+    let size = kernel.operands.first()?.dtype.size();
+    Some(Arithmetic { ops: 2.0 * done, vectors: 0.0, scalars: costs.product_time(done, size) })
+}
+
 fn arithmetic(kernel: &Kernel, extents: &[f64], costs: &CostModel) -> Arithmetic {
     let points: f64 =
         kernel.axes.iter().zip(extents).filter(|(a, _)| a.kind != AxisKind::Reduce).map(|(_, e)| e).product();
@@ -124,7 +138,7 @@ fn arithmetic(kernel: &Kernel, extents: &[f64], costs: &CostModel) -> Arithmetic
                     continue;
                 }
                 InstKind::Map(op, args) => {
-                    cost::of_op(*op, args.first().map_or(DType::Bool, |a| kernel.inst(*a).dtype))
+                    costs.of_op(*op, args.first().map_or(DType::Bool, |a| kernel.inst(*a).dtype))
                 }
                 InstKind::LoadAt { .. }
                 | InstKind::Rescue(..)

@@ -8,10 +8,8 @@ use super::products::{Along, Call, Products};
 use crate::lib_ops::{LinalgEngine, Product, Real};
 use matex_ir::DType;
 use matex_ir::loops::Kernel;
+use matex_passes::cost;
 use matex_passes::plan::{Gemm, KernelStep};
-
-/// From how many multiplications on the library is called.
-const SMALL: i64 = 16 * 16 * 16;
 
 /// The products that a step is, by the dtype of its operands.
 pub(super) enum Library {
@@ -40,7 +38,7 @@ impl Library {
     pub(super) fn of(step: &KernelStep, kernel: &Kernel, scratch: &Scratch) -> Option<Library> {
         let gemm = step.gemm.as_ref()?;
         let points = scratch.extents.iter().fold(1i64, |a, b| a.saturating_mul(*b));
-        if points < SMALL {
+        if points < cost::SMALL_PRODUCT as i64 {
             return None;
         }
         let walk = Walk::new(gemm, kernel, scratch)?;
