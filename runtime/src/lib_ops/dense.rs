@@ -132,6 +132,25 @@ pub(crate) fn largest<T: Real>(x: &[T]) -> T {
     )
 }
 
+/// The power of two that brings the largest element of a matrix near 1 if squares of it may overflow or vanish, as LAPACK's drivers
+/// scale; otherwise 1.
+pub(crate) fn scale<T: Real>(largest: T) -> f64 {
+    let largest = largest.wide();
+    // Between the roots of the smallest and of the largest number, with room for sums.
+    let safe = T::EPSILON.powi(2)..T::EPSILON.powi(-2);
+    if largest == 0.0 || safe.contains(&largest) {
+        return 1.0;
+    }
+    2f64.powi(-largest.log2().floor().clamp(-1000.0, 1000.0) as i32)
+}
+
+/// Multiplies all of them by a scale.
+pub(crate) fn multiply<T: Real>(values: &mut [T], scale: f64) {
+    if scale != 1.0 {
+        values.iter_mut().for_each(|v| *v = T::narrow(v.wide() * scale));
+    }
+}
+
 /// The 1-norm of a row-major matrix: its largest sum of a column's absolute values. `sums` has a place for each column.
 pub(crate) fn norm<T: Real>(a: &[T], sums: &mut [T]) -> f64 {
     wide(

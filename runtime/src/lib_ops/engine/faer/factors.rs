@@ -5,7 +5,7 @@
 
 use super::{Real, columns, workspace};
 use crate::lib_ops::cholesky::Panel;
-use crate::lib_ops::dense;
+use crate::lib_ops::dense::{self, multiply, scale};
 use crate::lib_ops::engine::Failure;
 use crate::lib_ops::transpose::{transpose, transpose_square};
 use faer::diag::DiagMut;
@@ -92,24 +92,6 @@ pub(super) fn qr<T: Real>(
         *r = if i <= j { factors[(i, j)] } else { T::default() };
     }
     Ok(())
-}
-
-/// The power of two that brings the largest element of a matrix near 1 if squares of it may overflow or vanish, as LAPACK's drivers
-/// scale; otherwise 1.
-fn scale<T: Real>(largest: T) -> f64 {
-    let largest = largest.wide();
-    // Between the roots of the smallest and of the largest number, with room for sums.
-    let safe = T::EPSILON.powi(2)..T::EPSILON.powi(-2);
-    if largest == 0.0 || safe.contains(&largest) {
-        return 1.0;
-    }
-    2f64.powi(-largest.log2().floor().clamp(-1000.0, 1000.0) as i32)
-}
-
-fn multiply<T: Real>(values: &mut [T], scale: f64) {
-    if scale != 1.0 {
-        values.iter_mut().for_each(|v| *v = T::narrow(v.wide() * scale));
-    }
 }
 
 /// The transpose of a row-major matrix is decomposed, which is the same memory by columns: its left vectors are the
