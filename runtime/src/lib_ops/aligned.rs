@@ -1,6 +1,11 @@
-//! Memory for matrices that begins where a cache line does, so that no vector of a column crosses one, whatever was allocated before.
+//! Memory for matrices that begins where a cache line does, so that no vector of a column crosses one, whatever was allocated before. It is
+//! a buffer, as tensors have, so that large ones are used again and have huge pages.
 
+use super::Number;
+use crate::Buffer;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::slice;
 
 /// The bytes of a cache line, and of the longest vector.
 const LINE: usize = 64;
@@ -12,34 +17,36 @@ pub(crate) const fn line<T>() -> usize {
 
 /// Numbers that are zero at first.
 pub(crate) struct Aligned<T> {
-    memory: Vec<T>,
-    skip: usize,
-    len: usize,
+    memory: Buffer,
+    of: PhantomData<T>,
 }
 
-impl<T: Copy + Default> Aligned<T> {
+impl<T: Number> Aligned<T> {
     /// So many numbers; none where there is no memory for them.
     pub(crate) fn new(len: usize) -> Option<Aligned<T>> {
-        let need = len.checked_add(line::<T>())?;
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(need).ok()?;
-        memory.resize(need, T::default());
-        let skip = memory.as_ptr().align_offset(LINE).min(line::<T>());
-        Some(Aligned { memory, skip, len })
+        let bytes = len.checked_mul(size_of::<T>())?;
+        // SAFETY: every byte is written in the next line.
+        let mut memory = unsafe { Buffer::uninit(bytes) }.ok()?;
+        // SAFETY: there are so many bytes, and they may be written.
+        unsafe { memory.as_mut_ptr().write_bytes(0, bytes) };
+        Some(Aligned { memory, of: PhantomData })
     }
 }
 
-impl<T> Deref for Aligned<T> {
+impl<T: Number> Deref for Aligned<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.memory[self.skip..self.skip + self.len]
+        // SAFETY: the memory begins with a line and is initialized, and any bytes are a number.
+        unsafe { slice::from_raw_parts(self.memory.as_ptr().cast(), self.memory.len() / size_of::<T>()) }
     }
 }
 
-impl<T> DerefMut for Aligned<T> {
+impl<T: Number> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.memory[self.skip..self.skip + self.len]
+        let len = self.memory.len() / size_of::<T>();
+        // SAFETY: as for reading, and nobody else has it.
+        unsafe { slice::from_raw_parts_mut(self.memory.as_mut_ptr().cast(), len) }
     }
 }
 
@@ -51,7 +58,7 @@ mod tests {
     fn it_begins_with_a_line() {
         for len in [0, 1, 8, 100] {
             let (a, b) = (Aligned::<f64>::new(len).unwrap(), Aligned::<f32>::new(len).unwrap());
-            assert!(a.len() == len && b.len() == len);
+            assert!(a.len() == len && b.len() == len && a.iter().all(|e| *e == 0.0));
             assert!(a.as_ptr().align_offset(LINE) == 0 && b.as_ptr().align_offset(LINE) == 0, "{len}");
         }
         assert!(Aligned::<f64>::new(usize::MAX).is_none());

@@ -73,7 +73,7 @@ pub(crate) fn has_fused_multiply_add() -> bool {
 }
 
 #[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut lanes = [T::default(); LANES];
     let (a_rows, b_rows) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest = a_rows.remainder().iter().zip(b_rows.remainder());
@@ -88,7 +88,7 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 
 /// `y -= factor * x`
 #[inline(always)]
-fn subtract<T: Real>(y: &mut [T], factor: T, x: &[T]) {
+pub(crate) fn subtract<T: Real>(y: &mut [T], factor: T, x: &[T]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y = *y - factor * *x;
     }

@@ -9,31 +9,6 @@ mod blas;
 mod faer;
 #[cfg(feature = "_lapack")]
 mod lapack;
-mod least_squares;
-
-/// A least-squares problem: `a: [rows, cols]`, `b: [rows, width]`, the part of the largest pivot under which one is zero, and the
-/// part of its column's length up to which it is.
-pub(crate) struct LeastSquares<'a, T> {
-    pub(crate) a: &'a [T],
-    pub(crate) b: &'a [T],
-    pub(crate) rows: usize,
-    pub(crate) cols: usize,
-    pub(crate) width: usize,
-    pub(crate) cut: f64,
-    pub(crate) rounding: f64,
-}
-
-/// What was found about the matrix of a least-squares problem.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Fit {
-    /// How many columns were used.
-    pub(crate) rank: usize,
-    /// The largest pivot divided by the smallest one, cut ones included: about the condition number.
-    pub(crate) condition: f64,
-}
-
-/// Solves a least-squares problem into `x: [cols, width]`, by QR with column pivoting.
-pub(crate) type Lstsq<T> = fn(problem: &LeastSquares<'_, T>, x: &mut [T]) -> Result<Fit, Failure>;
 
 /// A matrix product `c = a b`, for `a: [rows, depth]`, `b: [depth, cols]` and `c: [rows, cols]`; the steps of each along
 /// its two axes are in elements, and may be 0 or negative for `a` and `b`.
@@ -153,7 +128,6 @@ pub struct LinalgInfo {
 pub(crate) struct Routines<T> {
     pub(crate) gemm: Gemm<T>,
     pub(crate) syrk: Syrk<T>,
-    pub(crate) lstsq: Lstsq<T>,
     pub(crate) lu: Lu<T>,
     pub(crate) inverse: Inverse<T>,
     pub(crate) solve_triangular: SolveTriangular<T>,

@@ -5,10 +5,11 @@
 use super::batch::{self, Shared, Worst};
 use super::cholesky;
 use super::condition;
-use super::dense::{self, Real, Side, multiply, norm, scale, scatter_rows, solve_vector};
-use super::engine::{Failure, Fit, LeastSquares, LinalgEngine, Routines, Triangle};
+use super::dense::{self, Real, Side, norm, scatter_rows, solve_vector};
+use super::engine::{Failure, LinalgEngine, Routines, Triangle};
 use super::finite::{self, Part, is_finite};
 use super::inverse;
+use super::least_squares::{self, Fit, LeastSquares};
 use super::side_by_side::{Group, LARGEST, TOGETHER};
 use super::transpose::transpose;
 use super::{Context, Operand, copied, elements, elements_mut, ensure, malformed};
@@ -306,7 +307,7 @@ fn lstsq_into<T: Real>(
     let (cut, rounding) = if cut >= 0.0 { (cut, 0.0) } else { (default_cut, longer * T::EPSILON) };
     let problem = LeastSquares { a, b, rows, cols, width, cut, rounding };
     let Fit { rank, condition } =
-        scaled(&problem, x, routines).map_err(|failure| failed(failure, "lstsq", context))?;
+        least_squares::solve(&problem, x, routines).map_err(|failure| failed(failure, "lstsq", context))?;
     let size = rows.min(cols);
     if rank < size {
         let number =
@@ -321,23 +322,6 @@ fn lstsq_into<T: Real>(
         context.warn(codes::ILL_CONDITIONED, message, &Worst::one(0, condition), 1);
     }
     Ok(())
-}
-
-/// Solves a problem whose elements may be so large or small that squares of them overflow or vanish, and reciprocals of denormal ones
-/// overflow: those are scaled, as LAPACK's gels does.
-fn scaled<T: Real>(p: &LeastSquares<'_, T>, x: &mut [T], routines: &Routines<T>) -> Result<Fit, Failure> {
-    let [of_a, of_b] = [p.a, p.b].map(|m| scale(dense::largest(m)));
-    if of_a == 1.0 && of_b == 1.0 {
-        return (routines.lstsq)(p, x);
-    }
-    let [a, b] = [(p.a, of_a), (p.b, of_b)].map(|(m, by)| {
-        let mut m = m.to_vec();
-        multiply(&mut m, by);
-        m
-    });
-    let fit = (routines.lstsq)(&LeastSquares { a: &a, b: &b, ..*p }, x)?;
-    multiply(x, of_a / of_b);
-    Ok(fit)
 }
 
 pub(super) fn failed(failure: Failure, name: &str, context: &Context<'_>) -> RunError {

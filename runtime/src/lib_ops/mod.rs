@@ -14,11 +14,14 @@ mod finite;
 mod gemv;
 mod gram;
 mod inverse;
+mod least_squares;
 mod linalg;
+mod pivoted;
 mod scatter;
 mod search;
 mod side_by_side;
 mod sort;
+mod subtract;
 mod transpose;
 mod vectors;
 

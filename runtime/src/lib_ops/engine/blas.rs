@@ -45,7 +45,6 @@ const fn routines<T: Blas + super::lapack::Lapack>() -> Routines<T> {
     Routines {
         gemm: gemm::<T>,
         syrk: syrk::<T>,
-        lstsq: lapack::lstsq::<T>,
         lu: lapack::lu::<T>,
         inverse: lapack::inverse::<T>,
         solve_triangular: solve_triangular::<T>,

@@ -2,7 +2,6 @@
 
 mod factors;
 mod inverse;
-mod pivoted;
 
 use super::{Failure, LinalgEngine, LinalgInfo, Product, Routines, Triangle};
 use crate::lib_ops::dense;
@@ -26,7 +25,6 @@ pub(super) const fn routines<T: Real>() -> Routines<T> {
     Routines {
         gemm: gemm::<T>,
         syrk: syrk::<T>,
-        lstsq: pivoted::lstsq::<T>,
         lu: lu::<T>,
         inverse: inverse::general::<T>,
         solve_triangular: solve_triangular::<T>,

@@ -6,8 +6,7 @@
 
 mod symbols;
 
-use super::least_squares::{self, PivotedQr};
-use super::{Failure, Fit, LeastSquares};
+use super::Failure;
 use crate::lib_ops::transpose::{transpose, transpose_square};
 use std::ffi::{c_char, c_int};
 pub(super) use symbols::Lapack;
@@ -217,74 +216,6 @@ pub(super) fn eigh<T: Lapack>(a: &[T], w: &mut [T], v: Option<&mut [T]>) -> Resu
         transpose_square(v, n);
     }
     Ok(())
-}
-
-pub(super) fn lstsq<T: Lapack>(p: &LeastSquares<'_, T>, x: &mut [T]) -> Result<Fit, Failure> {
-    least_squares::solve(Pivoted::new(p)?, p, x)
-}
-
-/// QR with column pivoting, by columns.
-struct Pivoted<T> {
-    qr: Vec<T>,
-    tau: Vec<T>,
-    perm: Vec<c_int>,
-    /// A right-hand side by columns.
-    right: Vec<T>,
-    rows: usize,
-}
-
-impl<T: Lapack> Pivoted<T> {
-    fn new(p: &LeastSquares<'_, T>) -> Result<Pivoted<T>, Failure> {
-        let (mut qr, mut tau) = (zeros::<T>(p.a.len())?, zeros::<T>(p.rows.min(p.cols))?);
-        transpose(p.a, p.cols, &mut qr);
-        let mut perm = zeros::<c_int>(p.cols)?;
-        let (m, n, mut info) = (int(p.rows)?, int(p.cols)?, 0);
-        let (at, reflections, order) = (qr.as_mut_ptr(), tau.as_mut_ptr(), perm.as_mut_ptr());
-        with_workspace(|space, size| {
-            // SAFETY: the matrix is rows x cols by columns, there is a place for each reflection and each column, and
-            // the workspace is of that size.
-            unsafe { T::GEQP3(&m, &n, at, &m, order, reflections, space, &size, &mut info) };
-            info
-        })?;
-        Ok(Pivoted { qr, tau, perm, right: zeros(p.b.len())?, rows: p.rows })
-    }
-}
-
-impl<T: Lapack> PivotedQr<T> for Pivoted<T> {
-    fn column(&self, k: usize) -> &[T] {
-        &self.qr[k * self.rows..=k * self.rows + k]
-    }
-
-    fn solve(&mut self, b: &[T], p: &LeastSquares<'_, T>, rank: usize, x: &mut [T]) -> Result<(), Failure> {
-        let rhs = &mut self.right;
-        transpose(b, p.width, rhs);
-        let (m, n, k, mut info) = (int(p.rows)?, int(p.width)?, int(self.tau.len())?, 0);
-        let (left, transposed) = (b'L' as c_char, b'T' as c_char);
-        let (at, tau, to) = (self.qr.as_ptr(), self.tau.as_ptr(), rhs.as_mut_ptr());
-        with_workspace(|space, size| {
-            // SAFETY: the reflections stand in rows x k by columns, the right side is rows x width by columns, and the
-            // workspace is of that size.
-            unsafe {
-                T::ORMQR(&left, &transposed, &m, &n, &k, at, &m, tau, to, &m, space, &size, &mut info);
-            }
-            info
-        })?;
-        x.fill(T::default());
-        for j in 0..p.width {
-            let column = &mut rhs[j * p.rows..j * p.rows + rank];
-            for i in (0..rank).rev() {
-                let from = &self.qr[i * p.rows..];
-                column[i] /= from[i];
-                let v = column[i];
-                column[..i].iter_mut().zip(from).for_each(|(c, r)| *c -= v * *r);
-            }
-            for (v, unknown) in column.iter().zip(&self.perm) {
-                let unknown = usize::try_from(*unknown - 1).map_err(|_| Failure::Refused)?;
-                x[unknown * p.width + j] = *v;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -12,22 +12,6 @@ pub(super) type Getri<T> = unsafe extern "C" fn(Int, *mut T, Int, Int, *mut T, I
 pub(super) type Potrf<T> = unsafe extern "C" fn(Char, Int, *mut T, Int, IntOut);
 pub(super) type Gelqf<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, *mut T, *mut T, Int, IntOut);
 pub(super) type Orglq<T> = unsafe extern "C" fn(Int, Int, Int, *mut T, Int, *const T, *mut T, Int, IntOut);
-pub(super) type Geqp3<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, IntOut, *mut T, *mut T, Int, IntOut);
-pub(super) type Ormqr<T> = unsafe extern "C" fn(
-    Char,
-    Char,
-    Int,
-    Int,
-    Int,
-    *const T,
-    Int,
-    *const T,
-    *mut T,
-    Int,
-    *mut T,
-    Int,
-    IntOut,
-);
 pub(super) type Syevd<T> =
     unsafe extern "C" fn(Char, Char, Int, *mut T, Int, *mut T, *mut T, Int, IntOut, Int, IntOut);
 pub(super) type Gesdd<T> = unsafe extern "C" fn(
@@ -55,8 +39,6 @@ pub(in crate::lib_ops::engine) trait Lapack: Real {
     const POTRI: Potrf<Self>;
     const GELQF: Gelqf<Self>;
     const ORGLQ: Orglq<Self>;
-    const GEQP3: Geqp3<Self>;
-    const ORMQR: Ormqr<Self>;
     const SYEVD: Syevd<Self>;
     const GESDD: Gesdd<Self>;
 }
@@ -68,8 +50,6 @@ impl Lapack for f32 {
     const POTRI: Potrf<f32> = lapack_sys::spotri_;
     const GELQF: Gelqf<f32> = lapack_sys::sgelqf_;
     const ORGLQ: Orglq<f32> = lapack_sys::sorglq_;
-    const GEQP3: Geqp3<f32> = lapack_sys::sgeqp3_;
-    const ORMQR: Ormqr<f32> = lapack_sys::sormqr_;
     const SYEVD: Syevd<f32> = lapack_sys::ssyevd_;
     const GESDD: Gesdd<f32> = lapack_sys::sgesdd_;
 }
@@ -81,8 +61,6 @@ impl Lapack for f64 {
     const POTRI: Potrf<f64> = lapack_sys::dpotri_;
     const GELQF: Gelqf<f64> = lapack_sys::dgelqf_;
     const ORGLQ: Orglq<f64> = lapack_sys::dorglq_;
-    const GEQP3: Geqp3<f64> = lapack_sys::dgeqp3_;
-    const ORMQR: Ormqr<f64> = lapack_sys::dormqr_;
     const SYEVD: Syevd<f64> = lapack_sys::dsyevd_;
     const GESDD: Gesdd<f64> = lapack_sys::dgesdd_;
 }
