@@ -87,7 +87,7 @@ pub(crate) fn factorize<T: Real>(l: &mut [T], n: usize, routines: &Routines<T>) 
     }
     if n > ORDER {
         (routines.cholesky)(l, n)?;
-        // LAPACK takes NaN for positive.
+        // The table does not promise it.
         let wrong = (0..n).find(|i| !l[i * n + i].wide().is_finite());
         return wrong.map_or(Ok(()), |i| Err(Failure::Minor(i + 1)));
     }

@@ -48,7 +48,8 @@ const fn routines<T: Blas + super::lapack::Lapack>() -> Routines<T> {
         lu: lapack::lu::<T>,
         inverse: lapack::inverse::<T>,
         solve_triangular: solve_triangular::<T>,
-        cholesky: lapack::cholesky::<T>,
+        // OpenBLAS's potrf takes longer, and most of all for the triangle that a matrix by rows has.
+        cholesky: faer::routines::<T>().cholesky,
         inverse_definite: lapack::inverse_definite::<T>,
         qr: lapack::qr::<T>,
         svd: lapack::svd::<T>,

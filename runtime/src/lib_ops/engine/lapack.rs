@@ -101,17 +101,6 @@ pub(super) fn inverse_definite<T: Lapack>(l: &[T], n: usize, inverse: &mut [T]) 
     }
 }
 
-/// The lower triangle by rows is the upper one by columns.
-pub(super) fn cholesky<T: Lapack>(a: &mut [T], n: usize) -> Result<(), Failure> {
-    let (size, mut info, upper) = (int(n)?, 0, b'U' as c_char);
-    // SAFETY: `a` holds n x n elements.
-    unsafe { T::POTRF(&upper, &size, a.as_mut_ptr(), &size, &mut info) };
-    match checked(info)? {
-        0 => Ok(()),
-        order => Err(Failure::Minor(order)),
-    }
-}
-
 pub(super) fn qr<T: Lapack>(
     a: &[T],
     (rows, cols): (usize, usize),

@@ -9,7 +9,7 @@ type IntOut = *mut c_int;
 
 pub(super) type Getrf<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, IntOut, IntOut);
 pub(super) type Getri<T> = unsafe extern "C" fn(Int, *mut T, Int, Int, *mut T, Int, IntOut);
-pub(super) type Potrf<T> = unsafe extern "C" fn(Char, Int, *mut T, Int, IntOut);
+pub(super) type Potri<T> = unsafe extern "C" fn(Char, Int, *mut T, Int, IntOut);
 pub(super) type Gelqf<T> = unsafe extern "C" fn(Int, Int, *mut T, Int, *mut T, *mut T, Int, IntOut);
 pub(super) type Orglq<T> = unsafe extern "C" fn(Int, Int, Int, *mut T, Int, *const T, *mut T, Int, IntOut);
 pub(super) type Syevd<T> =
@@ -35,8 +35,7 @@ pub(super) type Gesdd<T> = unsafe extern "C" fn(
 pub(in crate::lib_ops::engine) trait Lapack: Real {
     const GETRF: Getrf<Self>;
     const GETRI: Getri<Self>;
-    const POTRF: Potrf<Self>;
-    const POTRI: Potrf<Self>;
+    const POTRI: Potri<Self>;
     const GELQF: Gelqf<Self>;
     const ORGLQ: Orglq<Self>;
     const SYEVD: Syevd<Self>;
@@ -46,8 +45,7 @@ pub(in crate::lib_ops::engine) trait Lapack: Real {
 impl Lapack for f32 {
     const GETRF: Getrf<f32> = lapack_sys::sgetrf_;
     const GETRI: Getri<f32> = lapack_sys::sgetri_;
-    const POTRF: Potrf<f32> = lapack_sys::spotrf_;
-    const POTRI: Potrf<f32> = lapack_sys::spotri_;
+    const POTRI: Potri<f32> = lapack_sys::spotri_;
     const GELQF: Gelqf<f32> = lapack_sys::sgelqf_;
     const ORGLQ: Orglq<f32> = lapack_sys::sorglq_;
     const SYEVD: Syevd<f32> = lapack_sys::ssyevd_;
@@ -57,8 +55,7 @@ impl Lapack for f32 {
 impl Lapack for f64 {
     const GETRF: Getrf<f64> = lapack_sys::dgetrf_;
     const GETRI: Getri<f64> = lapack_sys::dgetri_;
-    const POTRF: Potrf<f64> = lapack_sys::dpotrf_;
-    const POTRI: Potrf<f64> = lapack_sys::dpotri_;
+    const POTRI: Potri<f64> = lapack_sys::dpotri_;
     const GELQF: Gelqf<f64> = lapack_sys::dgelqf_;
     const ORGLQ: Orglq<f64> = lapack_sys::dorglq_;
     const SYEVD: Syevd<f64> = lapack_sys::dsyevd_;
