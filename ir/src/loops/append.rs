@@ -151,7 +151,7 @@ impl Appended {
 }
 
 /// An operand of the map over the axes of the first kernel.
-fn spread(from: &Operand, axes: &[Vec<usize>], count: usize) -> Operand {
+pub(super) fn spread(from: &Operand, axes: &[Vec<usize>], count: usize) -> Operand {
     let mut access = vec![Access::Zero; count];
     for (walked, class) in axes.iter().zip(&from.access) {
         for (i, axis) in walked.iter().enumerate() {

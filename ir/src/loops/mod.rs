@@ -28,6 +28,7 @@ pub mod expand;
 pub mod interp;
 pub mod parse;
 pub mod partial;
+pub mod prepend;
 pub mod running;
 pub mod split;
 pub mod text;
