@@ -167,14 +167,14 @@ fn planned(function: &Function, exe: &Executable, bindings: &Bindings) -> Vec<St
     for item in plan.blocks.iter().flat_map(|b| &b.items) {
         if exe.uses_gpu() && item.step.kernels().next().is_some() {
             let mut more = details(function, exe, &item.step, bindings);
-            let mut kernels = item.step.kernels().peekable();
-            while let Some(kernel) = kernels.next() {
-                let mut text = run_somewhere(function, exe, kernel, bindings);
-                let joined = |map: &&KernelStep| {
-                    exe.runs_as_one([kernel, *map], &|dim| bindings.eval(dim)).unwrap_or_default()
-                };
-                if let Some(map) = kernels.next_if(joined) {
-                    let _ = write!(text, ", with {}", named(exe, map).0);
+            let kernels: Vec<&KernelStep> = item.step.kernels().collect();
+            let apart = || (0..kernels.len()).map(|i| (i, Vec::new())).collect();
+            let runs = exe.runs_as_one(&kernels, &|dim| bindings.eval(dim)).unwrap_or_else(|_| apart());
+            for (kernel, parts) in runs {
+                let mut text = run_somewhere(function, exe, kernels[kernel], bindings);
+                for (i, part) in parts.into_iter().enumerate() {
+                    let word = if i == 0 { ", with" } else { " and" };
+                    let _ = write!(text, "{word} {}", named(exe, kernels[part]).0);
                 }
                 steps.push(Step { kernel: true, text, more: std::mem::take(&mut more) });
             }

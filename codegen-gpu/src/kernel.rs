@@ -48,6 +48,16 @@ pub enum Schedule {
     Turned(Turned),
 }
 
+impl Schedule {
+    /// How often what stays along a parallel axis of so many points is read, or computed, on the way along that axis.
+    pub fn walks(&self, axis: usize, extent: i64) -> i64 {
+        match self {
+            Schedule::Tiles(tiles) => tiles.walks(axis, extent),
+            Schedule::Points | Schedule::Rows | Schedule::Quads | Schedule::Turned(_) => extent,
+        }
+    }
+}
+
 /// A kernel that is being written.
 pub(crate) struct Emitter<'a> {
     pub(crate) b: Builder,

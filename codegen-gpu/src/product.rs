@@ -282,11 +282,15 @@ impl Tiles {
     /// The number of tiles of all products.
     pub(crate) fn count(self, kernel: &Kernel, extents: &[i64]) -> i64 {
         let extent = |axis: usize| extents.get(axis).copied().unwrap_or(0);
-        let across = |axis: usize| {
-            extent(axis) / i64::from(self.side) + i64::from(extent(axis) % i64::from(self.side) != 0)
-        };
+        let across = |axis: usize| self.walks(axis, extent(axis));
         let one = across(self.rows).saturating_mul(across(self.cols));
         self.loops(kernel).fold(one, |n, axis| n.saturating_mul(extent(axis)))
+    }
+
+    /// The number of tiles along an axis, or of its points where it is a loop around the product.
+    pub(crate) fn walks(self, axis: usize, extent: i64) -> i64 {
+        let side = if [self.rows, self.cols].contains(&axis) { i64::from(self.side) } else { 1 };
+        extent / side + i64::from(extent % side != 0)
     }
 
     /// The axis that a side of the products is read along, four elements a thread, and the one across.

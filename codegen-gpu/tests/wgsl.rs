@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use matex_codegen_gpu::{Caps, Lines, Refused, Run, Scatter, Schedule, Units, compile, refusal, schedule};
-use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder};
+use matex_ir::loops::prepend::{Before, prepend};
+use matex_ir::loops::{Access, AxisKind, Combine, Kernel, KernelBuilder, OperandId};
 use matex_ir::{DType, Op, Scalar};
 use std::fmt::Write;
 
@@ -452,6 +453,34 @@ fn what_is_computed_of_operands_is_computed_as_they_are_brought() {
     let code = wgsl(&kernel, schedule);
     assert!(code.contains("piece_a"), "{code}");
     assert_eq!(code.matches("array<vec4<f16>>").count(), 2, "{code}");
+}
+
+/// `exp(x - s)` of a row `s`.
+fn shifted() -> Kernel {
+    let mut b = KernelBuilder::new("shifted", &[AxisKind::Parallel; 2]);
+    let x = b.input(DType::F32, &[Access::Strided, Access::Unit]);
+    let s = b.input(DType::F32, &[Access::Zero, Access::Unit]);
+    let out = b.output(DType::F32, &[Access::Strided, Access::Unit]);
+    let (v, u) = (b.load(x), b.load(s));
+    let difference = b.map(Op::Sub, &[v, u]);
+    let value = b.map(Op::Exp, &[difference]);
+    b.store(out, value);
+    b.finish().unwrap()
+}
+
+#[test]
+fn a_map_before_a_product_is_computed_as_its_operand_is_brought() {
+    let before = Before { operand: OperandId(0), axes: &[vec![0], vec![2]] };
+    let one = prepend(&shifted(), &layer(DType::F32), &before).unwrap();
+    // The operands are w, the bias, the result, x and the row: 64 x 64 elements of 32 terms.
+    let strides = [[0, 1, 64], [0, 1, 0], [64, 1, 0], [32, 0, 1], [0, 0, 1]].concat();
+    let run = Run { extents: &[64, 64, 32], offsets: &[0; 5], strides: &strides, gathers: &[] };
+    let shares = [0, 1, 2, 3, 4];
+    let schedule = schedule(&one.kernel, &run, &shares, Caps::default());
+    let shader = compile(&one.kernel, schedule, &shares, Caps::default()).unwrap();
+    let code = shader.wgsl().unwrap();
+    assert!(code.contains("piece_a"), "{code}");
+    insta::assert_snapshot!(code);
 }
 
 #[test]

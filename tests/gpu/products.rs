@@ -261,3 +261,81 @@ fn a_product_over_nothing_is_zero() {
     let x = tensor(&[Scalar::from_f64(DType::F32, 2.0); 40]);
     assert_eq!(numbers(&on_gpu("dot(x, x)").call(&[&x]).unwrap()[0]), [160.0]);
 }
+
+/// Programs with maps before a product, and how many kernels each takes on the GPU when they are a part of it.
+const BEFORE: [(&str, usize); 11] = [
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { exp(x) @ w }", 1),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { x @ exp(w) }", 1),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { relu((x - 0.5) @ (w * 2 - 1) + b) }", 1),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { (x - mean(x, axis=0)) @ w }", 2),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { (x - mean(x, axis=1, keepdims=true)) @ w + b }", 2),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { w.T @ tanh(x.T) }", 1),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { y = tanh(x); y @ y.T }", 1),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { softmax(x, axis=1) @ w }", 2),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { (exp(x) / sum(exp(x), axis=1, keepdims=true)) @ w }", 2),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { x += tanh(sin(x) @ w) @ w.T; x }", 2),
+    ("fn f(x: f32[n, k], w: f32[k, m], b: f32[m]) { y = exp(x); return y @ w, y }", 2),
+];
+
+#[test]
+fn what_computes_an_operand_is_part_of_the_product() {
+    if !super::gpu_is_there() {
+        return;
+    }
+    for (source, kernels) in BEFORE {
+        let (cpu, gpu) = (matex::compile(source).unwrap(), on_gpu(source));
+        for [n, m, k] in [[70, 36, 24], [64, 64, 16], [150, 33, 40], [5, 33, 40], [1, 40, 600], [0, 20, 20]] {
+            let (x, w, b) = (matrix(n, k, 1), matrix(k, m, 2), matrix(1, m, 3));
+            let b = tensor_or_empty(&b, m);
+            if n >= 16 {
+                assert_eq!(placed(&gpu, &[&x, &w, &b]), (kernels, kernels), "{source} of {n}, {m}, {k}");
+            }
+            let (wanted, got) = (cpu.call(&[&x, &w, &b]).unwrap(), gpu.call(&[&x, &w, &b]).unwrap());
+            for (w, g) in wanted.iter().zip(&got) {
+                for (i, (w, g)) in numbers(w).iter().zip(numbers(g)).enumerate() {
+                    let near = (w - g).abs() <= 2e-4 * (1.0 + w.abs());
+                    assert!(near, "{source} of {n}, {m}, {k} at {i}: {g}, not {w}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn halves_are_converted_as_a_product_reads_them() {
+    if !super::gpu_is_there() {
+        return;
+    }
+    let source = "fn f(x: f16[n, k], w: f32[k, m]) { cast(x, f32) @ w }";
+    let (cpu, gpu) = (matex::compile(source).unwrap(), on_gpu(source));
+    for [n, m, k] in [[70, 36, 24], [33, 70, 41]] {
+        let (x, w) = (matrix(n, k, 1), matrix(k, m, 2));
+        let halves = numbers(&x).into_iter().map(|v| Scalar::from_f64(DType::F16, v));
+        let x = Tensor::from_scalars(DType::F16, &[n, k], halves).unwrap();
+        if placed(&gpu, &[&x, &w]).1 == 0 {
+            // A device without halves.
+            return;
+        }
+        assert_eq!(placed(&gpu, &[&x, &w]), (1, 1));
+        let (wanted, got) = (cpu.call(&[&x, &w]).unwrap(), gpu.call(&[&x, &w]).unwrap());
+        for (w, g) in numbers(&wanted[0]).iter().zip(numbers(&got[0])) {
+            assert!((w - g).abs() <= 1e-4 * (1.0 + w.abs()), "{g}, not {w}");
+        }
+    }
+}
+
+#[test]
+fn what_many_tiles_would_compute_again_is_a_kernel_of_its_own() {
+    if !super::gpu_is_there() {
+        return;
+    }
+    let f = on_gpu("fn f(x: f32[n, k], w: f32[k, m]) { sinh(x) @ w }");
+    let kernels = |n, m, k| placed(&f, &[&matrix(n, k, 1), &matrix(k, m, 2)]);
+    assert_eq!(kernels(64, 64, 64), (1, 1));
+    // 22 operations for each of 80 tiles, where memory takes as much as some tens of operations.
+    assert_eq!(kernels(512, 5120, 512), (2, 2));
+    // A product with a vector computes each element once, however large; one of few rows as often as it has columns.
+    assert_eq!(kernels(4000, 1, 300), (1, 1));
+    let [few, many] = [(3, 40), (3, 40_000)].map(|(n, m)| kernels(n, m, 300));
+    assert_eq!((few, many), ((1, 1), (2, 2)));
+}

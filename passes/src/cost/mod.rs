@@ -5,6 +5,11 @@
 //! is compiled: without any other they are [`CostModel::FIXED`], so that the same program has the same plan everywhere.
 //! What counts is their ratios.
 
+mod device;
+
+pub use device::DeviceModel;
+
+use matex_ir::loops::{InstKind, Kernel};
 use matex_ir::{DType, Op};
 
 /// The constants of the model, all of one thread.
@@ -45,6 +50,22 @@ pub const PANEL: f64 = 512e3;
 const FARTHEST: f64 = 1000.0;
 
 impl CostModel {
+    /// What an instruction costs; nothing for what is no arithmetic.
+    pub(crate) fn of_inst(&self, kernel: &Kernel, kind: &InstKind) -> Option<OpCost> {
+        match kind {
+            InstKind::Load(_) | InstKind::Const(_) | InstKind::Index(_) | InstKind::Part { .. } => None,
+            InstKind::Map(op, args) => {
+                Some(self.of_op(*op, args.first().map_or(DType::Bool, |a| kernel.inst(*a).dtype)))
+            }
+            InstKind::LoadAt { .. }
+            | InstKind::Rescue(..)
+            | InstKind::Cast(_)
+            | InstKind::Bitcast(_)
+            | InstKind::Reduce { .. }
+            | InstKind::Scan { .. } => Some(OpCost { ops: 1.0, scalar: false }),
+        }
+    }
+
     /// One elementary function of each class: those of a class take about as many operations.
     pub const FUNCTIONS: [&str; 5] = ["exp", "log", "sin", "atan", "pow"];
 
@@ -165,4 +186,9 @@ impl CostModel {
             }
         }
     }
+}
+
+/// What an element of a kernel costs that has no loop inside, as a number of simple operations.
+pub fn of_body(kernel: &Kernel) -> f64 {
+    kernel.body.iter().map(|inst| CostModel::FIXED.of_inst(kernel, &inst.kind).map_or(0.0, |c| c.ops)).sum()
 }

@@ -8,6 +8,7 @@
 mod graph;
 mod groups;
 mod kernel;
+mod operands;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,8 @@ pub struct Fusion {
     pub refusals: Vec<(ValueId, Refusal)>,
     /// Whether kernels follow matrix products row by row.
     pub joins: bool,
+    /// Whether what computes operands of matrix products runs with them.
+    pub brings: bool,
     /// Kernels that were priced to find the choice.
     pub priced: usize,
     /// What the plan was expected to take, in nanoseconds.
@@ -153,7 +156,7 @@ pub fn choose(func: &Func, sizes: &Sizes, costs: CostModel) -> Fusion {
     let Sweep { mut stored, priced, .. } = sweep;
     let groups = Groups::find(&graph, &mut stored, &captured);
     let groups = groups.into_iter().map(|g| g.into_iter().map(|v| ValueId(v as u32)).collect()).collect();
-    Fusion { stored, captured, groups, refusals, joins: true, priced, time }
+    Fusion { stored, captured, groups, refusals, joins: true, brings: false, priced, time }
 }
 
 /// Whether a value is as good as its operand: one simple operation on the elements of a parameter, which no region that needs

@@ -93,20 +93,30 @@ impl std::error::Error for LowerError {}
 /// # Errors
 /// When the function is malformed or nests too deeply.
 pub fn lower(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
-    let mut plan = lower_unexpanded(func, classes, options)?;
+    let mut plan = chosen(func, classes, options, |fusion| fusion)?;
     expand_functions(&mut plan);
     Ok(plan)
 }
 
-/// [`lower`] with elementary functions as they are written, for a target that has or expands them itself.
+/// [`lower`] for a target that has elementary functions or expands them itself, and that computes products of matrices by kernels
+/// of its own: functions are as they are written, and what computes operands of products element by element runs with them.
 ///
 /// # Errors
 /// As for [`lower`].
 pub fn lower_unexpanded(func: &Func, classes: &[LayoutClass], options: &Options) -> Result<Plan, LowerError> {
+    chosen(func, classes, options, |fusion| fusion.for_own_products(func))
+}
+
+fn chosen(
+    func: &Func,
+    classes: &[LayoutClass],
+    options: &Options,
+    change: impl FnOnce(Fusion) -> Fusion,
+) -> Result<Plan, LowerError> {
     let _span = tracing::debug_span!("lower").entered();
     let fusion =
         if options.fuse { fuse::choose(func, &options.sizes, options.costs) } else { fuse::nothing(func) };
-    Ok(Plan { costs: options.costs, ..lowered(func, classes, &fusion)? })
+    Ok(Plan { costs: options.costs, ..lowered(func, classes, &change(fusion))? })
 }
 
 /// [`lower`] for a choice of the values that are put into memory.
@@ -154,6 +164,9 @@ fn lowered(func: &Func, classes: &[LayoutClass], fusion: &Fusion) -> Result<Plan
     let body = lower.close();
     if fusion.joins {
         lower.tables.join_products();
+    }
+    if fusion.brings {
+        lower.tables.bring_operands();
     }
     let mut plan = lower.tables.plan;
     plan.body = body;

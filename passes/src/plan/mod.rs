@@ -16,7 +16,7 @@ mod text;
 mod work;
 
 pub use arena::{Arena, Part, Piece, Places};
-pub use panels::Member;
+pub use panels::{Member, Rows};
 pub use work::Work;
 
 use crate::cost::CostModel;
@@ -227,8 +227,8 @@ pub enum Step {
     },
     /// A kernel runs.
     Kernel(KernelStep),
-    /// Kernels run one after another over the same rows; a panel of rows may go through all of them before the next one
-    /// begins.
+    /// Kernels run one after another. Where all of them have [`Rows`] those are the same ones, and a panel of rows may go through
+    /// all kernels before the next one begins.
     Panels(Vec<Member>),
     /// A routine runs on views.
     Routine {

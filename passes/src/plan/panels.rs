@@ -10,12 +10,21 @@ use super::{Apart, Binding, BufferId, Item, KernelStep, Slot, Source, Step, Tabl
 use matex_ir::Dim;
 use matex_ir::dim::product as product_of;
 
+mod operands;
+
 /// A kernel that walks the rows of a panel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The kernel, over all rows.
     pub step: KernelStep,
-    /// The axis that the rows lie along.
+    /// The rows that it can be done by; nothing where it only runs next to the others.
+    pub rows: Option<Rows>,
+}
+
+/// The rows of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// The axis that they lie along.
     pub axis: usize,
     /// How many positions of that axis are a row.
     pub height: Slot,
@@ -24,15 +33,13 @@ pub struct Member {
 /// How many steps before a kernel products that it could follow are looked for.
 const NEAR: usize = 32;
 
-/// A kernel of a block that may walk the rows of a panel.
+/// A step of a block that runs with others.
 #[derive(Clone, Debug)]
 struct Place {
-    /// Its step of the block.
+    /// Its number in the block.
     at: usize,
-    /// The axis that the rows lie along.
-    axis: usize,
-    /// How many positions of that axis are a row.
-    height: Dim,
+    /// For a kernel that may walk the rows of a panel the axis that they lie along, and how many positions of that are a row.
+    rows: Option<(usize, Dim)>,
 }
 
 impl Tables {
@@ -60,9 +67,9 @@ impl Tables {
             }
             let more = self.follows(product, last).map(|(axis, own, height)| {
                 let mut more = members.clone();
-                more.push(Place { at: place, axis, height: Dim::ONE });
+                more.push(Place { at: place, rows: Some((axis, Dim::ONE)) });
                 if members.is_empty() {
-                    more.push(Place { at, axis: own, height });
+                    more.push(Place { at, rows: Some((own, height)) });
                 }
                 more.sort_by_key(|m| m.at);
                 more
@@ -115,10 +122,11 @@ impl Tables {
             let height = members.iter().find_map(|m| {
                 let product = kernel(&items[m.at]).filter(|k| k.gemm.is_some())?;
                 let operand = product.operands.iter().position(|o| o.place.buffer == result)?;
-                let rows = self.plan.dim(*product.extents.get(m.axis)?);
-                heights(&self.within(product, operand, m.axis)?, rows, extent)
+                let (walked, _) = m.rows.as_ref()?;
+                let rows = self.plan.dim(*product.extents.get(*walked)?);
+                heights(&self.within(product, operand, *walked)?, rows, extent)
             })?;
-            self.can_wait(items, at, &with).then_some(Place { at, axis, height })
+            self.can_wait(items, at, &with).then_some(Place { at, rows: Some((axis, height)) })
         };
         let near = (last.saturating_sub(NEAR)..last).rev();
         near.take_while(|i| is_plain(&items[*i].step)).filter_map(joins).collect()
@@ -225,21 +233,21 @@ impl Tables {
     /// Whether kernels may run panel by panel: all have the same rows, and of whatever one of them writes each row is the
     /// business of the same row of all others.
     fn is_sound(&self, items: &[Item], members: &[Place]) -> bool {
-        let steps = || members.iter().filter_map(|m| Some((m, kernel(&items[m.at])?)));
+        let steps = || members.iter().filter_map(|m| Some((m.rows.as_ref()?, kernel(&items[m.at])?)));
         let extent =
-            |m: &Place, step: &KernelStep| step.extents.get(m.axis).map(|s| self.plan.dim(*s).clone());
+            |axis: usize, step: &KernelStep| step.extents.get(axis).map(|s| self.plan.dim(*s).clone());
         let product = steps().find(|(_, step)| step.gemm.is_some());
-        let Some(rows) = product.and_then(|(m, step)| extent(m, step)) else { return false };
-        let same_rows = steps().all(|(m, step)| extent(m, step) == Some(&rows * &m.height));
+        let Some(rows) = product.and_then(|((axis, _), step)| extent(*axis, step)) else { return false };
+        let same_rows = steps().all(|((axis, height), step)| extent(*axis, step) == Some(&rows * height));
         let keeps_rows = |buffer: BufferId| {
-            let operands = |(m, step)| {
-                let of = |o: usize| (m, step, o);
-                touching(step, buffer).map(of).collect::<Vec<(&Place, &KernelStep, usize)>>()
+            let operands = |(rows, step)| {
+                let of = |o: usize| (rows, step, o);
+                touching(step, buffer).map(of).collect::<Vec<(&(usize, Dim), &KernelStep, usize)>>()
             };
             let all: Vec<_> = steps().flat_map(operands).collect();
-            let row = |(m, step, o): &(&Place, &KernelStep, usize)| {
-                let within = self.within(step, *o, m.axis)?;
-                Some((step.operands[*o].place.offset, &product_of(&within) * &m.height))
+            let row = |((axis, height), step, o): &(&(usize, Dim), &KernelStep, usize)| {
+                let within = self.within(step, *o, *axis)?;
+                Some((step.operands[*o].place.offset, &product_of(&within) * height))
             };
             let first = all.first().and_then(row);
             all.len() == 1 || (first.is_some() && all.iter().all(|o| row(o) == first))
@@ -250,10 +258,16 @@ impl Tables {
     /// Puts the kernels of a panel where the last one of them stands, with the memory that they alone fill; where that is.
     fn join(&mut self, items: &mut Vec<Item>, members: &[Place]) -> usize {
         let (mut joined, mut filled) = (Vec::new(), Vec::new());
-        for Place { at, axis, height } in members {
-            let Some(step) = kernel(&items[*at]) else { continue };
-            filled.extend(self.plan.outs(step));
-            joined.push(Member { step: step.clone(), axis: *axis, height: self.slot(height) });
+        for Place { at, rows } in members {
+            for step in items[*at].step.kernels() {
+                filled.extend(self.plan.outs(step));
+            }
+            if let Step::Panels(members) = &items[*at].step {
+                joined.extend(members.iter().cloned());
+            } else if let Some(step) = kernel(&items[*at]) {
+                let of = |(axis, height): &(usize, Dim)| Rows { axis: *axis, height: self.slot(height) };
+                joined.push(Member { step: step.clone(), rows: rows.as_ref().map(of) });
+            }
         }
         let last = members.last().map_or(0, |m| m.at);
         // What another kernel has filled in part keeps its memory where it is.

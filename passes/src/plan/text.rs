@@ -84,7 +84,9 @@ impl Plan {
             Step::Reuse { from, to } => write!(f, "reuse {} = {}", name(*to), name(*from)),
             Step::Kernel(k) => self.write_kernel(f, k),
             Step::Panels(members) => members.iter().enumerate().try_for_each(|(i, m)| {
-                f.write_str(if i == 0 { "by rows " } else { " then " })?;
+                let by_rows = members.iter().all(|m| m.rows.is_some());
+                let how = if by_rows { "by rows " } else { "together " };
+                f.write_str(if i == 0 { how } else { " then " })?;
                 self.write_kernel(f, &m.step)
             }),
             Step::Routine { routine, inputs, outputs, .. } => {

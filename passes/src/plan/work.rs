@@ -1,9 +1,9 @@
 //! What a plan does at given sizes: the work of each kernel, and the memory that all of it needs at a time.
 
 use super::{BlockId, BufferId, KernelStep, Places, Plan, Slot, Source, Step};
-use crate::cost::{self, CostModel, OpCost};
-use matex_ir::loops::{AxisKind, InstKind, Kernel};
-use matex_ir::{DType, Dim};
+use crate::cost::{self, CostModel};
+use matex_ir::Dim;
+use matex_ir::loops::{AxisKind, Kernel};
 use std::ops::Range;
 
 /// The work of one run of a kernel, or of kernels that run together.
@@ -133,20 +133,7 @@ fn arithmetic(kernel: &Kernel, extents: &[f64], costs: &CostModel) -> Arithmetic
     let mut total = Arithmetic { ops: 0.0, vectors: 0.0, scalars: 0.0 };
     let mut count = |ids: Range<usize>, times: f64| {
         for id in ids {
-            let cost = match &kernel.body[id].kind {
-                InstKind::Load(_) | InstKind::Const(_) | InstKind::Index(_) | InstKind::Part { .. } => {
-                    continue;
-                }
-                InstKind::Map(op, args) => {
-                    costs.of_op(*op, args.first().map_or(DType::Bool, |a| kernel.inst(*a).dtype))
-                }
-                InstKind::LoadAt { .. }
-                | InstKind::Rescue(..)
-                | InstKind::Cast(_)
-                | InstKind::Bitcast(_)
-                | InstKind::Reduce { .. }
-                | InstKind::Scan { .. } => OpCost { ops: 1.0, scalar: false },
-            };
+            let Some(cost) = costs.of_inst(kernel, &kernel.body[id].kind) else { continue };
             total.ops += times;
             if alike && !cost.scalar {
                 total.vectors += times * cost.ops / costs.rate(size, true);

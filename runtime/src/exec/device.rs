@@ -5,7 +5,7 @@
 //! writes makes the other copy out of date. Library routines but scatters, checks, loops and results read on the host, which copies
 //! back first.
 
-use super::joined::{Joined, joined};
+use super::joined::{Forms, Joined, Turn, joined, turns};
 use super::kernel::Scratch;
 use super::machine::Machine;
 use super::memory::{CallerMemory, Memory};
@@ -18,6 +18,7 @@ use matex_ir::Dim;
 use matex_ir::loops::partial::{Partial, partial};
 use matex_ir::loops::running::{Running, running};
 use matex_ir::loops::{AxisKind, Kernel, Role};
+use matex_passes::cost::DeviceModel;
 use matex_passes::plan::{BufferId, KernelStep, Plan, Slot, Source};
 use parts::Whole;
 use reach::{Rules, chunks, element_bytes};
@@ -35,12 +36,12 @@ pub(super) use scatters::run as run_routine;
 #[derive(Debug)]
 pub(super) struct Placement {
     kernels: Vec<Known>,
-    joined: Vec<(Joined, Known)>,
+    forms: Vec<Forms>,
 }
 
 /// What is known of a kernel.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     /// Why it stays on the CPU whatever the sizes.
     refusal: Option<String>,
     /// How it is cut along its axis, once that was asked for.
@@ -61,21 +62,23 @@ impl Cuttable {
 }
 
 impl Known {
-    fn of(kernel: &Kernel) -> Known {
+    pub(super) fn of(kernel: &Kernel) -> Known {
         Known { refusal: refusal(kernel), pieces: OnceLock::new() }
     }
 }
 
 impl Placement {
     pub(super) fn of(plan: &Plan) -> Placement {
-        let all = joined(plan).into_iter().map(|j| (Known::of(&j.kernel), j));
-        let joined = all.filter(|(known, _)| known.refusal.is_none()).map(|(known, j)| (j, known)).collect();
-        Placement { kernels: plan.kernels.iter().map(|k| Known::of(k)).collect(), joined }
+        let mut forms = joined(plan);
+        for forms in &mut forms {
+            forms.keep(|joined| joined.known.refusal.is_none());
+        }
+        Placement { kernels: plan.kernels.iter().map(|k| Known::of(k)).collect(), forms }
     }
 
-    /// What takes the place of two runs.
-    pub(super) fn joined(&self, replaced: [usize; 2]) -> Option<&Joined> {
-        self.joined.iter().map(|(j, _)| j).find(|j| j.replaced == replaced)
+    /// The forms of products.
+    pub(super) fn forms(&self) -> &[Forms] {
+        &self.forms
     }
 }
 
@@ -250,22 +253,51 @@ impl Executable {
         self.obstacle(refusal, (step, kernel), &strides, value)
     }
 
-    /// Whether two kernels of such sizes, one right behind the other, run as one on the GPU.
+    /// How kernels of such sizes that run together are run on the GPU: for each that runs the number of the kernel, and those of
+    /// the ones that are a part of it.
     ///
     /// # Errors
     /// When there is no GPU.
     pub fn runs_as_one(
         &self,
-        [product, map]: [&KernelStep; 2],
+        steps: &[&KernelStep],
         value: &impl Fn(&Dim) -> Option<i64>,
-    ) -> Result<bool, GpuError> {
-        let joined = self.placement.as_ref().and_then(|p| p.joined([product.id, map.id]));
-        let Some(joined) = joined else { return Ok(false) };
+    ) -> Result<Vec<(usize, Vec<usize>)>, GpuError> {
+        let forms = self.placement.as_ref().map_or(&[][..], Placement::forms);
+        let ids: Vec<usize> = steps.iter().map(|s| s.id).collect();
+        let all = turns(forms, &ids, |forms| {
+            for form in &forms.all {
+                if self.can_join(form, value)? {
+                    return Ok(Some(form));
+                }
+            }
+            Ok(None)
+        })?;
+        let numbers = |turn: Turn<'_>| match turn {
+            Turn::One(i) => (i, Vec::new()),
+            Turn::Joined(joined) => {
+                let mut runs: Vec<usize> =
+                    (0..ids.len()).filter(|i| joined.replaced.contains(&ids[*i])).collect();
+                let product = runs.iter().position(|i| ids[*i] == joined.step.id).unwrap_or(0);
+                (runs.remove(product), runs)
+            }
+        };
+        Ok(all.into_iter().map(numbers).collect())
+    }
+
+    fn can_join(&self, joined: &Joined, value: &impl Fn(&Dim) -> Option<i64>) -> Result<bool, GpuError> {
         let of = |slot: &Slot| value(self.plan.dim(*slot)).unwrap_or(0);
         let extents: Vec<i64> = joined.step.extents.iter().map(of).collect();
         let along = |o: usize| joined.step.operands[o].strides.iter().map(of).collect();
         let strides = joined.strides(&extents, &along);
-        Ok(self.obstacle(None, (&joined.step, &joined.kernel), &strides, value)?.is_none())
+        if self.obstacle(None, (&joined.step, &joined.kernel), &strides, value)?.is_some() {
+            return Ok(false);
+        }
+        let offsets: Vec<i64> = joined.step.operands.iter().map(|b| of(&b.place.offset)).collect();
+        let run = Run { extents: &extents, offsets: &offsets, strides: &strides, gathers: &[] };
+        let shares = joined.step.bound_together(&joined.kernel);
+        let schedule = schedule(&joined.kernel, &run, &shares, Device::get()?.caps());
+        Ok(joined.saves(schedule, &extents, &DeviceModel::FIXED))
     }
 
     /// What keeps a kernel of such sizes and strides from the GPU.
@@ -306,16 +338,27 @@ pub(super) fn run(
     run_known(machine, known, step, kernel, scratch)
 }
 
-/// Runs two kernels as the one that takes their place, if that can be done.
+/// Runs a product and what stands next to it as one kernel, if that can be done.
 pub(super) fn run_joined(
     machine: &mut Machine<'_>,
     joined: &Joined,
     scratch: &Scratch,
 ) -> Result<bool, ExecError> {
-    let placement = machine.exe.placement.as_ref();
-    let mut all = placement.into_iter().flat_map(|p| &p.joined);
-    let Some((_, known)) = all.find(|(j, _)| j.replaced == joined.replaced) else { return Ok(false) };
-    run_known(machine, known, &joined.step, &joined.kernel, scratch)
+    run_known(machine, &joined.known, &joined.step, &joined.kernel, scratch)
+}
+
+/// Whether a product and what stands next to it can run as one kernel, and that saves time.
+pub(super) fn can_join(machine: &mut Machine<'_>, joined: &Joined, scratch: &Scratch) -> bool {
+    let (step, kernel) = (&joined.step, &joined.kernel);
+    let worth = |run: &mut DeviceRun<'_, '_>| {
+        let Some(shares) = run.shares() else { return false };
+        let layout = run.layout();
+        let (at, device) = (layout.run(&scratch.extents), &run.side.residence.device);
+        let needs = Needs { refusal: None, kernel, run: at, shares: &shares, bytes: &layout.bytes };
+        let schedule = schedule(kernel, &at, &shares, device.caps());
+        needs.obstacle(device).is_none() && joined.saves(schedule, &scratch.extents, &DeviceModel::FIXED)
+    };
+    with_side(machine, step, kernel, scratch, worth).unwrap_or(false)
 }
 
 fn run_known(
@@ -325,13 +368,24 @@ fn run_known(
     kernel: &Kernel,
     scratch: &Scratch,
 ) -> Result<bool, ExecError> {
-    let Some(residence) = machine.residence.take() else { return Ok(false) };
+    with_side(machine, step, kernel, scratch, |run| run.try_run(known)).unwrap_or(Ok(false))
+}
+
+/// Does something with a kernel and the device's side of a call, where there is one.
+fn with_side<'e, T>(
+    machine: &mut Machine<'e>,
+    step: &KernelStep,
+    kernel: &Kernel,
+    scratch: &Scratch,
+    what: impl FnOnce(&mut DeviceRun<'_, 'e>) -> T,
+) -> Option<T> {
+    let residence = machine.residence.take()?;
     let side = Side { machine, residence, origin: step.origin };
     let mut run = DeviceRun { side, step, kernel, scratch };
-    let done = run.try_run(known);
+    let done = what(&mut run);
     let Side { machine, residence, .. } = run.side;
     machine.residence = Some(residence);
-    done
+    Some(done)
 }
 
 /// What a device asks of a binding.
@@ -349,10 +403,24 @@ struct DeviceRun<'r, 'e> {
     scratch: &'r Scratch,
 }
 
+/// Where the operands of a run lie in their arrays, in elements.
+struct Layout {
+    offsets: Vec<i64>,
+    strides: Vec<i64>,
+    gathers: Vec<i64>,
+    /// The bytes of the operands' buffers on the device.
+    bytes: Vec<u64>,
+}
+
+impl Layout {
+    fn run<'a>(&'a self, extents: &'a [i64]) -> Run<'a> {
+        Run { extents, offsets: &self.offsets, strides: &self.strides, gathers: &self.gathers }
+    }
+}
+
 impl DeviceRun<'_, '_> {
-    fn try_run(&mut self, known: &Known) -> Result<bool, ExecError> {
-        let (kernel, extents) = (self.kernel, &self.scratch.extents);
-        let Some(shares) = self.shares() else { return Ok(false) };
+    fn layout(&self) -> Layout {
+        let kernel = self.kernel;
         let (mut offsets, mut strides) = (Vec::new(), Vec::new());
         let axes = kernel.axes.len();
         for (o, operand) in kernel.operands.iter().enumerate() {
@@ -363,11 +431,17 @@ impl DeviceRun<'_, '_> {
         }
         let words = &self.scratch.strides[axes * kernel.operands.len()..];
         let sizes = kernel.operands.iter().flat_map(|o| [o.dtype.size() as i64].repeat(o.gathers as usize));
-        let gathers: Vec<i64> =
-            words.chunks_exact(2).zip(sizes).flat_map(|(w, size)| [w[0], w[1] / size]).collect();
-        let run = Run { extents, offsets: &offsets, strides: &strides, gathers: &gathers };
-        let bytes: Vec<u64> = self.step.operands.iter().map(|b| self.side.bytes(b.place.buffer)).collect();
-        let needs = Needs { refusal: known.refusal.as_deref(), kernel, run, shares: &shares, bytes: &bytes };
+        let gathers = words.chunks_exact(2).zip(sizes).flat_map(|(w, size)| [w[0], w[1] / size]).collect();
+        let bytes = self.step.operands.iter().map(|b| self.side.bytes(b.place.buffer)).collect();
+        Layout { offsets, strides, gathers, bytes }
+    }
+
+    fn try_run(&mut self, known: &Known) -> Result<bool, ExecError> {
+        let kernel = self.kernel;
+        let Some(shares) = self.shares() else { return Ok(false) };
+        let layout = self.layout();
+        let (run, bytes) = (layout.run(&self.scratch.extents), &layout.bytes);
+        let needs = Needs { refusal: known.refusal.as_deref(), kernel, run, shares: &shares, bytes };
         if needs.obstacle(&self.side.residence.device).is_some() {
             return Ok(false);
         }

@@ -14,7 +14,7 @@ use super::rows::{refused, with_rows};
 use super::{Code, ExecError, internal, joined};
 use matex_codegen_cpu::Compiled;
 use matex_ir::loops::{Kernel, Role, Status};
-use matex_passes::plan::Member;
+use matex_passes::plan::{Member, Rows};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -31,8 +31,9 @@ pub(super) fn run<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Resul
     let mut bound: SmallVec<[Bound<'_>; 3]> = SmallVec::new();
     let mut together = matches!(machine.exe.code, Code::Compiled(_)) && machine.residence.is_none();
     for member in members {
-        if together {
-            let one = Bound::new(machine, member)?;
+        together = together && member.rows.is_some();
+        if let (true, Some(rows)) = (together, member.rows) {
+            let one = Bound::new(machine, member, rows)?;
             together = one.run.is_some();
             bound.push(one);
         }
@@ -46,26 +47,8 @@ pub(super) fn run<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Resul
     }
     match done {
         Some(done) => done.and_then(|()| machine.check_cancelled()),
-        None => one_by_one(machine, members),
+        None => joined::run(machine, members),
     }
-}
-
-/// Runs kernels one after another, a product along with the map behind it where a device does that.
-fn one_by_one<'e>(machine: &mut Machine<'e>, members: &'e [Member]) -> Result<(), ExecError> {
-    let mut rest = members;
-    while let [first, behind @ ..] = rest {
-        rest = match behind {
-            [next, after @ ..] if joined::run(machine, &first.step, &next.step)? => {
-                machine.check_cancelled()?;
-                after
-            }
-            _ => {
-                kernel::run(machine, &first.step)?;
-                behind
-            }
-        };
-    }
-    Ok(())
 }
 
 /// What computes a panel of a kernel.
@@ -78,6 +61,8 @@ enum Run<'a> {
 struct Bound<'a> {
     kernel: &'a Kernel,
     member: &'a Member,
+    /// The axis that the rows lie along.
+    axis: usize,
     scratch: Scratch,
     /// Positions of its axis that are a row.
     height: i64,
@@ -90,24 +75,24 @@ struct Bound<'a> {
 unsafe impl Sync for Bound<'_> {}
 
 impl<'a> Bound<'a> {
-    fn new(machine: &mut Machine<'a>, member: &'a Member) -> Result<Bound<'a>, ExecError> {
+    fn new(machine: &mut Machine<'a>, member: &'a Member, rows: Rows) -> Result<Bound<'a>, ExecError> {
         let (exe, step) = (machine.exe, &member.step);
         let kernel = exe.plan.kernels.get(step.kernel).ok_or_else(|| internal("no such kernel"))?;
         let kept = machine.state.scratch.get_mut(step.id);
         let mut scratch = std::mem::take(kept.ok_or_else(|| internal("no such run of a kernel"))?);
         let busy = kernel::prepare(machine, step, kernel, &mut scratch)?;
-        let height = machine.value(member.height, step.origin)?;
+        let height = machine.value(rows.height, step.origin)?;
         let run = if !busy {
             None
         } else if let Some(gemm) = &step.gemm {
             let library = Library::of(step, kernel, &scratch);
-            library.zip(along(gemm, member.axis)).map(|(library, along)| Run::Library(library, along))
-        } else if kernel.range_axis() == Some(member.axis) && step.gathers.is_empty() {
+            library.zip(along(gemm, rows.axis)).map(|(library, along)| Run::Library(library, along))
+        } else if kernel.range_axis() == Some(rows.axis) && step.gathers.is_empty() {
             exe.compiled().get(step.kernel).map(|code| Run::Compiled(code))
         } else {
             None
         };
-        Ok(Bound { kernel, member, scratch, height, run })
+        Ok(Bound { kernel, member, axis: rows.axis, scratch, height, run })
     }
 
     fn strides(&self, operand: usize) -> &[i64] {
@@ -118,7 +103,7 @@ impl<'a> Bound<'a> {
     /// Where the first row of an operand begins and how many bytes further the next one does, when none reaches into the
     /// next one.
     fn row(&self, operand: usize) -> Option<(*mut u8, i64)> {
-        let (axis, strides) = (self.member.axis, self.strides(operand));
+        let (axis, strides) = (self.axis, self.strides(operand));
         let mut reach = self.kernel.operands[operand].dtype.size() as i64;
         for (i, (stride, extent)) in strides.iter().zip(&self.scratch.extents).enumerate() {
             if i != axis {
@@ -158,7 +143,7 @@ impl<'a> Bound<'a> {
 fn panel_rows(machine: &Machine<'_>, bound: &[Bound<'_>], threads: usize) -> Option<(usize, usize)> {
     let (last, others) = bound.split_last()?;
     let first = others.iter().find(|b| b.member.step.gemm.is_some())?;
-    let rows = first.scratch.extents[first.member.axis];
+    let rows = first.scratch.extents[first.axis];
     let (mut bytes, mut least) = (0usize, 1usize);
     for one in others {
         let outs = (0..one.member.step.operands.len()).filter(|o| one.kernel.operands[*o].role != Role::In);
@@ -169,7 +154,7 @@ fn panel_rows(machine: &Machine<'_>, bound: &[Bound<'_>], threads: usize) -> Opt
             least = least.max(library.least_part(*along)?);
         }
     }
-    let fits = |b: &Bound<'_>| rows.checked_mul(b.height) == Some(b.scratch.extents[b.member.axis]);
+    let fits = |b: &Bound<'_>| rows.checked_mul(b.height) == Some(b.scratch.extents[b.axis]);
     let rows = usize::try_from(rows).ok().filter(|_| bound.iter().all(fits))?;
     let whole = (PANEL / bytes.max(1)).max(1);
     let shared = if threads > 1 { rows.div_ceil(2 * threads) } else { rows };

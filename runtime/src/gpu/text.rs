@@ -1,15 +1,19 @@
 //! The kernels of a plan as people read them: WGSL, for which no device is needed.
 
-use crate::exec::joined::joined;
+use crate::exec::joined::{Joined, joined};
 use matex_codegen_gpu::{Caps, Run, compile, schedule};
 use matex_ir::Dim;
 use matex_ir::loops::Kernel;
 use matex_passes::Plan;
+use matex_passes::cost::DeviceModel;
 use matex_passes::plan::{Binding, KernelStep, Slot};
 use std::fmt::Write;
 
+/// What the device can do that kernels are shown for.
+const CAPS: Caps = Caps { subgroups: false, halves: true, doubles: true, fused: true, units: None };
+
 /// The kernels of a plan that was made without expansions: each as WGSL, or why it stays on the CPU; then those that take the
-/// place of two. How points are shared out depends on sizes, by the values given.
+/// place of several. How points are shared out depends on sizes, by the values given.
 pub fn wgsl(plan: &Plan, value: &impl Fn(&Dim) -> Option<i64>) -> String {
     let mut text = String::new();
     for (number, kernel) in plan.kernels.iter().enumerate() {
@@ -21,17 +25,37 @@ pub fn wgsl(plan: &Plan, value: &impl Fn(&Dim) -> Option<i64>) -> String {
             Err(why) => writeln!(text, "// kernel {} stays on the CPU: {why}", kernel.name),
         };
     }
-    for one in joined(plan) {
-        let of = |slot: &Slot| value(plan.dim(*slot)).unwrap_or(i64::MAX);
-        let extents: Vec<i64> = one.step.extents.iter().map(of).collect();
-        let strides = one.strides(&extents, &|o| one.step.operands[o].strides.iter().map(of).collect());
+    for forms in joined(plan) {
+        let Some((one, strides)) = forms.all.iter().find_map(|one| Some((one, taken(plan, value, one)?)))
+        else {
+            continue;
+        };
         if let Ok(code) = code(plan, value, (&one.step, &one.kernel), &strides) {
             // Writing to a string cannot fail.
-            let _ =
-                write!(text, "// kernel {}, of a product and what is done to it\n{code}\n", one.kernel.name);
+            let _ = write!(text, "// kernel {}, of a product{}\n{code}\n", one.kernel.name, parts(one));
         }
     }
     text
+}
+
+/// The strides of a form of a product if that is the one for these sizes.
+fn taken(plan: &Plan, value: &impl Fn(&Dim) -> Option<i64>, one: &Joined) -> Option<Vec<i64>> {
+    let of = |slot: &Slot| value(plan.dim(*slot)).unwrap_or(i64::MAX);
+    let extents: Vec<i64> = one.step.extents.iter().map(of).collect();
+    let strides = one.strides(&extents, &|o| one.step.operands[o].strides.iter().map(of).collect());
+    let offsets: Vec<i64> = one.step.operands.iter().map(|b| of(&b.place.offset)).collect();
+    let run = Run { extents: &extents, offsets: &offsets, strides: &strides, gathers: &[] };
+    let schedule = schedule(&one.kernel, &run, &one.step.bound_together(&one.kernel), CAPS);
+    one.saves(schedule, &extents, &DeviceModel::FIXED).then_some(strides)
+}
+
+/// What is a part of a product, in words.
+fn parts(one: &Joined) -> &'static str {
+    match (one.has_before(), one.has_behind()) {
+        (true, true) => ", what computes its operands and what is done to it",
+        (true, false) => " and what computes its operands",
+        (false, _) => " and what is done to it",
+    }
 }
 
 /// A kernel as WGSL, for such strides of its operands.
@@ -48,8 +72,7 @@ fn code(
     let gathers: Vec<i64> = step.operands.iter().flat_map(of_gathers).collect();
     let run = Run { extents: &extents, offsets: &offsets, strides, gathers: &gathers };
     let shares = step.bound_together(kernel);
-    let caps = Caps { halves: true, doubles: true, fused: true, ..Caps::default() };
-    let shader = compile(kernel, schedule(kernel, &run, &shares, caps), &shares, caps)?;
+    let shader = compile(kernel, schedule(kernel, &run, &shares, CAPS), &shares, CAPS)?;
     shader.wgsl().map(|code| code.trim_end().to_owned())
 }
 
