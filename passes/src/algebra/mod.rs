@@ -105,16 +105,20 @@ pub(crate) fn run(func: &Func, options: &Options, mode: Mode<'_>) -> (Func, Repo
     (out, report)
 }
 
-/// Whether all that regions use is in one.
+/// Whether all that regions use is in one of them. Those of loops that are gone do not count.
 fn is_closed(func: &Func) -> bool {
     let mut made = vec![false; func.nodes.len()];
-    for v in func.regions.iter().flat_map(|r| r.params.iter().chain(&r.nodes)) {
-        made[v.0 as usize] = true;
+    let (mut open, mut used): (_, Vec<ValueId>) = (vec![Func::BODY], Vec::new());
+    while let Some(region) = open.pop() {
+        let region = func.region(region);
+        region.params.iter().chain(&region.nodes).for_each(|v| made[v.0 as usize] = true);
+        for v in &region.nodes {
+            let node = func.node(*v);
+            used.extend(&node.args);
+            open.extend(node.kind.regions());
+        }
+        used.extend(&region.results);
     }
-    let used = func
-        .regions
-        .iter()
-        .flat_map(|r| r.nodes.iter().flat_map(|v| &func.nodes[v.0 as usize].args).chain(&r.results));
     used.into_iter().all(|v| made[v.0 as usize])
 }
 

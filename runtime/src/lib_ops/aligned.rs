@@ -63,4 +63,13 @@ mod tests {
         }
         assert!(Aligned::<f64>::new(usize::MAX).is_none());
     }
+
+    #[test]
+    fn it_is_zero_where_memory_is_used_again() {
+        const LARGE: usize = 1 << 19;
+        let mut a = Aligned::<f64>::new(LARGE).unwrap();
+        a.fill(1.0);
+        drop(a);
+        assert!(Aligned::<f64>::new(LARGE).unwrap().iter().all(|e| *e == 0.0));
+    }
 }
