@@ -7,16 +7,11 @@ pub struct DeviceModel {
     pub arithmetic: f64,
     /// Bytes that move in its memory in a nanosecond.
     pub memory: f64,
-    /// Bytes that move between it and the host in a nanosecond.
-    pub link: f64,
     /// What it takes to start a kernel on it, in nanoseconds.
     pub launch: f64,
-    /// What it takes the host to send work and to learn that it is done, in nanoseconds.
-    pub wait: f64,
 }
 
 impl DeviceModel {
     /// Those of no particular device: round numbers, of the order that the data sheets of cards for one machine have.
-    pub const FIXED: DeviceModel =
-        DeviceModel { arithmetic: 8000.0, memory: 500.0, link: 10.0, launch: 5000.0, wait: 30_000.0 };
+    pub const FIXED: DeviceModel = DeviceModel { arithmetic: 8000.0, memory: 500.0, launch: 5000.0 };
 }
